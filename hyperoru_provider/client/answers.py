@@ -1,0 +1,156 @@
+"""Reads answers: JSON to objects and pages, with every digit of every number. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hyperoru_provider.client.contract import Endpoint, ListEndpoint
+from hyperoru_provider.client.errors import HyperoruContractError
+
+_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_object = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+_any = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class Page(NamedTuple):
+    """One answer of a list.
+
+    :param rows: the JSON text of each row, as the server sent it.
+    :param total: how many rows there are in all, if the server says so.
+    :param more: whether there are further pages, if the server says so.
+    :param cursor: the cursor of the next page; ``None`` on the last.
+    """
+
+    rows: list[bytes]
+    total: int | None = None
+    more: bool | None = None
+    cursor: str | None = None
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Read an answer that is one JSON object; amounts keep their digits.
+
+    :raises HyperoruContractError: it is none, or says that the request failed.
+    """
+    try:
+        data = _object.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise HyperoruContractError(f"A JSON object was expected, but {_what(body)}: {error}") from None
+    _check_success(data)
+    return data
+
+
+def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
+    """Find the rows in an answer, whatever it wraps them in.
+
+    :raises HyperoruContractError: there is no list in it, or it can't be told which.
+    """
+    try:
+        data = _envelope.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise HyperoruContractError(f"A JSON list was expected, but {_what(body)}: {error}") from None
+    if isinstance(data, list):
+        if endpoint.paging == "cursor":
+            raise HyperoruContractError("A bare list has no cursor for its next page. Correct the contract's paging.")
+        return Page([_one_line(raw) for raw in data])
+    texts = {name: bytes(raw) for name, raw in data.items()}
+    beside = {name: _any.decode(text) for name, text in texts.items() if text[:1] not in b"[{"}
+    _check_success(beside)
+    lists = [name for name in endpoint.rows if texts.get(name, b"")[:1] == b"["]
+    if len(lists) != 1:
+        found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
+        raise HyperoruContractError(
+            f"The answer's list of rows can't be told: it has {found}. Name its key in the contract's rows."
+        )
+    return Page(
+        rows=[_one_line(raw) for raw in _list.decode(texts[lists[0]])],
+        total=_total(beside, endpoint),
+        more=_more(beside, endpoint),
+        cursor=_cursor(beside, endpoint),
+    )
+
+
+def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
+    """Decode a row and give its fields our names; unknown ones keep theirs.
+
+    :raises HyperoruContractError: it is no JSON object.
+    """
+    try:
+        data = _object.decode(row)
+    except msgspec.DecodeError as error:
+        raise HyperoruContractError(f"A row is no JSON object: {error}") from None
+    return rename(data, endpoint)
+
+
+def rename(data: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
+    """Give an object's fields our names, in place; unknown ones keep theirs."""
+    for field, names in endpoint.fields.items():
+        for name in names:
+            if name in data:
+                data[field] = data.pop(name)
+                break
+    return data
+
+
+def _one_line(raw: msgspec.Raw) -> bytes:
+    text = bytes(raw)
+    return msgspec.json.format(text, indent=-1) if b"\n" in text or b"\r" in text else text
+
+
+def _what(body: bytes) -> str:
+    start = body[:200].lstrip()
+    return (
+        "the body is empty"
+        if not start
+        else "a page came (from a proxy?)"
+        if start[:1] == b"<"
+        else "something else came"
+    )
+
+
+def _check_success(data: Mapping[str, Any]) -> None:
+    if data.get("success") is False:
+        told = data.get("message") or data.get("error") or "no reason given"
+        raise HyperoruContractError(f"The server answered 200 but says that the request failed: {str(told)[:300]}")
+
+
+def _values(beside: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    return ((name, beside[name]) for name in names if name in beside)
+
+
+def _total(beside: Mapping[str, Any], endpoint: ListEndpoint) -> int | None:
+    for name, value in _values(beside, endpoint.total):
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise HyperoruContractError(f"{name} is {value!r}, no count. Correct the contract's total.")
+        return value
+    return None
+
+
+def _more(beside: Mapping[str, Any], endpoint: ListEndpoint) -> bool | None:
+    for name, value in _values(beside, endpoint.has_more):
+        if not isinstance(value, bool):
+            raise HyperoruContractError(
+                f"{name} is {value!r}, neither true nor false. Correct the contract's has_more."
+            )
+        return value
+    for _, value in _values(beside, endpoint.next_page):
+        return value is not None
+    return None
+
+
+def _cursor(beside: Mapping[str, Any], endpoint: ListEndpoint) -> str | None:
+    if endpoint.paging != "cursor":
+        return None
+    for _, value in _values(beside, endpoint.next_cursor):
+        return None if value in (None, "") else str(value)
+    raise HyperoruContractError(
+        f"The answer has none of {', '.join(endpoint.next_cursor)}, so it can't be told whether more pages follow. "
+        "Correct the contract's next_cursor or paging."
+    )

@@ -1,0 +1,164 @@
+"""The API's calls as pure functions: what each asks, and how its answer is read. Written once for both clients."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from hyperoru_provider.client.answers import canonical, parse_object, parse_page, rename
+from hyperoru_provider.client.contract import Contract, Endpoint
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.models import Health, Kline, Price, Profile, Resource, Trade, Trader
+from hyperoru_provider.client.paging import Plan, Row
+from hyperoru_provider.client.times import format_time, to_utc
+from hyperoru_provider.client.transport import Request
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Resource)
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A request, and what makes its answer's body a result."""
+
+    request: Request
+    read: Callable[[bytes], T]
+
+
+def health(contract: Contract) -> Call[Health]:
+    """Ask for the state of the service, without a session."""
+    request = Request("GET", contract.health.path, auth=False, retries=False)
+    return Call(request, lambda body: _model(Health, parse_object(body), contract.health))
+
+
+def login(contract: Contract) -> Request:
+    """Say what a login is: sent twice, it only gives two tokens."""
+    return Request("POST", contract.login.path, auth=False)
+
+
+def profile(contract: Contract) -> Call[Profile]:
+    """Ask for the user behind the session."""
+    return Call(
+        Request("GET", contract.profile.path), lambda body: _model(Profile, parse_object(body), contract.profile)
+    )
+
+
+def list_traders(contract: Contract, include_hidden: bool) -> Call[list[Trader]]:
+    """Ask for the user's traders."""
+    endpoint = contract.traders
+    request = Request("GET", endpoint.path, endpoint.query({"include_hidden": include_hidden}))
+    return Call(
+        request,
+        lambda body: [_model(Trader, canonical(raw, endpoint)) for raw in parse_page(body, endpoint).rows],
+    )
+
+
+def price(contract: Contract, symbol: str) -> Call[Price]:
+    """Ask for a symbol's price."""
+
+    def read(body: bytes) -> Price:
+        data = rename(parse_object(body), contract.price)
+        sent = data.setdefault("symbol", symbol)
+        if str(sent).casefold() != symbol.casefold():
+            raise HyperoruContractError(
+                f"The price is of {sent}, but {symbol} was asked for: the server seems to ignore the symbol. "
+                "Correct the contract's price.params."
+            )
+        return _model(Price, data)
+
+    return Call(Request("GET", contract.price.path, contract.price.query({"symbol": symbol})), read)
+
+
+def trades(
+    contract: Contract, start: datetime, end: datetime, account_id: int | str | None, symbol: str | None
+) -> Plan:
+    """Plan to read the trades of a window."""
+    return Plan(contract.trades, *window(start, end), {"account_id": account_id, "symbol": symbol})
+
+
+def page(plan: Plan, query: Mapping[str, str]) -> Call[list[Row]]:
+    """Ask for the next page of a plan; gives the rows of a span if the page completes one."""
+    endpoint = plan.endpoint
+    return Call(Request("GET", endpoint.path, query), lambda body: plan.accept(parse_page(body, endpoint)))
+
+
+def trade(contract: Contract, row: Row) -> Trade:
+    """Make a row a trade."""
+    return _model(Trade, canonical(row.raw, contract.trades))
+
+
+def klines(contract: Contract, symbol: str, interval: str, start: datetime, end: datetime) -> Iterator[Plan]:
+    """Plan to read the candles of a window, in spans of fewer candles than a capped list could cut."""
+    start, end = window(start, end)
+    span = interval_length(interval) * max(contract.klines.cap - 2, 1)
+    while start < end:
+        yield Plan(contract.klines, start, min(start + span, end), {"symbol": symbol, "interval": interval})
+        start += span
+
+
+def candles(contract: Contract, symbol: str, interval: str, rows: list[Row]) -> list[Kline]:
+    """Make rows candles, and check that they are of the interval.
+
+    :raises HyperoruContractError: they are not.
+    """
+    length = interval_length(interval)
+    gaps = {later.time - earlier.time for earlier, later in pairwise(rows)}
+    if gaps and length not in gaps:
+        raise HyperoruContractError(
+            f"Candles of {interval} were asked for, but those of {symbol} are at least {min(gaps)} apart: the server "
+            "seems to ignore the interval. Correct the contract's klines.params."
+        )
+    if any(gap % length for gap in gaps):
+        raise HyperoruContractError(
+            f"Candles of {interval} were asked for, but some of {symbol} are closer together: the server seems to "
+            "ignore the interval. Correct the contract's klines.params."
+        )
+    known = {"symbol": symbol, "interval": interval}
+    return [_model(Kline, {**canonical(row.raw, contract.klines), **known}) for row in rows]
+
+
+def interval_length(interval: str) -> timedelta:
+    """Read an interval such as ``1m``, ``4h`` or ``1d``.
+
+    :raises HyperoruConfigError: it is none.
+    """
+    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    match = re.fullmatch(r"([1-9]\d{0,3})([mhdw])", interval)
+    if match is None:
+        raise HyperoruConfigError(f"interval {interval!r}: expected such as 1m, 5m, 15m, 1h, 4h or 1d.")
+    return timedelta(**{units[match[2]]: int(match[1])})
+
+
+def window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Give both bounds in UTC.
+
+    :raises HyperoruConfigError: the window is empty or inverted.
+    """
+    start, end = to_utc(start), to_utc(end)
+    if start >= end:
+        raise HyperoruConfigError(
+            f"The window from {format_time(start)} to {format_time(end)} is {'empty' if start == end else 'inverted'}: "
+            "the end is exclusive and must be later than the start."
+        )
+    return start, end
+
+
+def _model(cls: type[R], data: dict[str, Any], endpoint: Endpoint | None = None) -> R:
+    try:
+        return cls.model_validate(rename(data, endpoint) if endpoint else data)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)[:5]
+        )
+        named = ", ".join(f"{name}={data[name]}" for name in ("trade_id", "id", "timestamp", "symbol") if name in data)
+        raise HyperoruContractError(
+            f"The {cls.__name__.lower()} {named or '(unnamed)'} is not as expected: {problems}. "
+            "If the server names a field otherwise, say so in the contract's fields."
+        ) from None

@@ -1,0 +1,237 @@
+"""HyperoruClient and AsyncHyperoruClient: the API in typed methods, in one line of logic each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from hyperoru_provider import __version__
+from hyperoru_provider.client import calls
+from hyperoru_provider.client.auth import Credentials, MemoryTokenStore, SessionAuth, TokenStore
+from hyperoru_provider.client.contract import Contract, load_contract
+from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.models import Health, Kline, Price, Profile, Trade, Trader
+from hyperoru_provider.client.paging import Plan, Row
+from hyperoru_provider.client.retry import Pacer, RetryPolicy
+from hyperoru_provider.client.transport import AsyncTransport, Settings, Transport
+
+DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
+
+T = TypeVar("T")
+
+
+class _Client:
+    def __init__(
+        self,
+        base_url: str = DEFAULT_BASE_URL,
+        email: str | None = None,
+        password: str | None = None,
+        session_token: str | None = None,
+        *,
+        contract: Contract | Mapping[str, Any] | None = None,
+        timeout: float = 30.0,
+        retry_policy: RetryPolicy | None = None,
+        requests_per_second: float | None = None,
+        token_stores: Sequence[TokenStore] | None = None,
+        on_token: Callable[[str], None] | None = None,
+    ) -> None:
+        self.base_url = _checked_url(base_url)
+        self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
+        stores = (MemoryTokenStore(),) if token_stores is None else token_stores
+        credentials = Credentials(self.base_url, email, password, session_token)
+        self._settings = Settings(
+            base_url=self.base_url,
+            auth=SessionAuth(credentials, self.contract.login, stores, on_token),
+            timeout=timeout,
+            policy=retry_policy or RetryPolicy(),
+            pacer=Pacer(requests_per_second),
+            user_agent=f"airflow-provider-hyperoru/{__version__}",
+        )
+        self._open()
+
+    def _open(self) -> None:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+
+class HyperoruClient(_Client):
+    """The Hyperoru API, for threads. Use it as a context manager, or call :meth:`close`.
+
+    Nothing is asked before the first call. Every call may raise a
+    :class:`~hyperoru_provider.client.errors.HyperoruApiError`, after the retries that its kind deserves.
+
+    :param base_url: scheme, host, and where needed port and path prefix.
+    :param email: email or user name to log in with.
+    :param password: its password.
+    :param session_token: a token issued elsewhere; with it there is no login at all.
+    :param contract: overrides of the API's contract, per resource, or a whole contract.
+    :param timeout: seconds to wait for each part of an answer.
+    :param retry_policy: when and how often a failed request is repeated.
+    :param requests_per_second: upper bound for this client; ``None`` for none.
+    :param token_stores: where to look for a session token before logging in, and to keep it; by default this
+        process's memory.
+    :param on_token: told each token before its first use, to mask it in logs.
+    :raises HyperoruConfigError: the URL or the contract is wrong.
+    """
+
+    def _open(self) -> None:
+        self._transport = Transport(self._settings)
+
+    def health(self) -> Health:
+        """Ask for the state of the service; never repeated, needs no session."""
+        return self._run(calls.health(self.contract))
+
+    def login(self) -> None:
+        """Make sure that there is a session: reuse a known token, or log in."""
+        self._transport.login(calls.login(self.contract))
+
+    def profile(self) -> Profile:
+        """Ask for the user behind the session."""
+        return self._run(calls.profile(self.contract))
+
+    def list_traders(self, include_hidden: bool = False) -> list[Trader]:
+        """Ask for the user's traders.
+
+        :param include_hidden: whether to list those that the dashboard hides, too.
+        """
+        return self._run(calls.list_traders(self.contract, include_hidden))
+
+    def price(self, symbol: str) -> Price:
+        """Ask for a symbol's price.
+
+        :param symbol: for example ``BTC``.
+        """
+        return self._run(calls.price(self.contract, symbol))
+
+    def klines(self, symbol: str, interval: str, start: datetime, end: datetime) -> list[Kline]:
+        """Ask for the candles that begin in ``start <= timestamp < end``, oldest first.
+
+        :param symbol: for example ``BTC``.
+        :param interval: for example ``1m``, ``1h`` or ``1d``.
+        :param start: begin of the window; a naive time is UTC.
+        :param end: end of the window, exclusive; a naive time is UTC.
+        :raises HyperoruConfigError: the window is empty, or the interval none.
+        """
+        plans = calls.klines(self.contract, symbol, interval, start, end)
+        rows = [row for plan in plans for span in self.iter_spans(plan) for row in span]
+        return calls.candles(self.contract, symbol, interval, rows)
+
+    def iter_trades(
+        self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
+    ) -> Iterator[Trade]:
+        """Give the trades of ``start <= trade_time < end``, by time and then key, each once and none missing.
+
+        :param start: begin of the window; a naive time is UTC.
+        :param end: end of the window, exclusive; a naive time is UTC.
+        :param account_id: only this trader's.
+        :param symbol: only this symbol's.
+        :raises HyperoruConfigError: the window is empty.
+        :raises HyperoruContractError: the server's pages don't prove to be right and complete.
+        """
+        for span in self.iter_spans(calls.trades(self.contract, start, end, account_id, symbol)):
+            yield from (calls.trade(self.contract, row) for row in span)
+
+    def iter_spans(self, plan: Plan) -> Iterator[list[Row]]:
+        """Carry out a plan: gives the rows of the window as the server sent them, in order, span by span."""
+        while (query := plan.query()) is not None:
+            rows = self._run(calls.page(plan, query))
+            if rows:
+                yield rows
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self, call: calls.Call[T]) -> T:
+        answer = self._transport.send(call.request)
+        with self._settings.translated(call.request, answer):
+            return call.read(answer.body)
+
+
+class AsyncHyperoruClient(_Client):
+    """The Hyperoru API, for asyncio: the same methods and arguments as :class:`HyperoruClient`, to be awaited.
+
+    Use it as an async context manager, or call :meth:`aclose`.
+    """
+
+    def _open(self) -> None:
+        self._transport = AsyncTransport(self._settings)
+
+    async def health(self) -> Health:
+        """See :meth:`HyperoruClient.health`."""
+        return await self._run(calls.health(self.contract))
+
+    async def login(self) -> None:
+        """See :meth:`HyperoruClient.login`."""
+        await self._transport.login(calls.login(self.contract))
+
+    async def profile(self) -> Profile:
+        """See :meth:`HyperoruClient.profile`."""
+        return await self._run(calls.profile(self.contract))
+
+    async def list_traders(self, include_hidden: bool = False) -> list[Trader]:
+        """See :meth:`HyperoruClient.list_traders`."""
+        return await self._run(calls.list_traders(self.contract, include_hidden))
+
+    async def price(self, symbol: str) -> Price:
+        """See :meth:`HyperoruClient.price`."""
+        return await self._run(calls.price(self.contract, symbol))
+
+    async def klines(self, symbol: str, interval: str, start: datetime, end: datetime) -> list[Kline]:
+        """See :meth:`HyperoruClient.klines`."""
+        plans = calls.klines(self.contract, symbol, interval, start, end)
+        rows = [row for plan in plans async for span in self.iter_spans(plan) for row in span]
+        return calls.candles(self.contract, symbol, interval, rows)
+
+    async def iter_trades(
+        self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
+    ) -> AsyncIterator[Trade]:
+        """See :meth:`HyperoruClient.iter_trades`."""
+        async for span in self.iter_spans(calls.trades(self.contract, start, end, account_id, symbol)):
+            for row in span:
+                yield calls.trade(self.contract, row)
+
+    async def iter_spans(self, plan: Plan) -> AsyncIterator[list[Row]]:
+        """See :meth:`HyperoruClient.iter_spans`."""
+        while (query := plan.query()) is not None:
+            rows = await self._run(calls.page(plan, query))
+            if rows:
+                yield rows
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _run(self, call: calls.Call[T]) -> T:
+        answer = await self._transport.send(call.request)
+        with self._settings.translated(call.request, answer):
+            return call.read(answer.body)
+
+
+def _checked_url(base_url: str) -> str:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise HyperoruConfigError(f"The base URL is not valid: {error}") from None
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        raise HyperoruConfigError(
+            "The base URL must be like https://host[:port][/prefix], with login and password in fields of their own."
+        )
+    return str(url).rstrip("/")

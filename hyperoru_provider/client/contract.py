@@ -1,0 +1,189 @@
+"""The API as data: what is asked where, and how an answer is read.
+
+Nobody could check these defaults against the live service, so each can be overridden from the connection's
+``contract`` extra, a JSON object of resources, for example::
+
+    {"trades": {"path": "/api/trades", "paging": "offset", "params": {"start": "from"}, "key": ["table", "trade_id"]}}
+
+What is given is merged over the default: ``params`` and ``fields`` entry by entry, anything else as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from hyperoru_provider.client.errors import HyperoruConfigError
+
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+]
+Path = Annotated[str, Field(pattern=r"^/[^?#\s]*$")]
+
+
+class Endpoint(BaseModel):
+    """One address of the API.
+
+    :param path: from the host on, ``{name}`` stands for a value of the request.
+    :param params: our name of a parameter -> the server's; ``null`` if the server has none, then it is not sent.
+    :param fields: our name of a field -> the name or names under which a server may send it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    params: dict[str, str | None] = {}
+    fields: dict[str, Names] = {}
+
+    def names_of(self, field: str) -> tuple[str, ...]:
+        """Give the names under which a server may send a field."""
+        return self.fields.get(field, (field,))
+
+    def query(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Name the values as the server does; what is ``None``, or has no name there, is not sent."""
+        named = {self.params.get(name, name): value for name, value in values.items() if value is not None}
+        return {name: _wire(value) for name, value in named.items() if name is not None}
+
+
+class LoginEndpoint(Endpoint):
+    """The login.
+
+    :param identity: what the login is sent as; ``auto``: an email if it holds an ``@``, else a user name.
+    """
+
+    identity: Literal["auto", "email", "username"] = "auto"
+
+
+class ListEndpoint(Endpoint):
+    """A list of rows.
+
+    :param rows: keys under which the list may stand in an object; a bare array is always understood.
+    :param paging: ``page`` (numbered), ``offset``, ``cursor``, or ``none``: one answer, perhaps capped.
+    :param first_page: number of the first page (``page``).
+    :param page_size: rows to ask for at once; ``null`` to leave it to the server.
+    :param cap: with ``none``: an answer of so many rows or more may have been cut. With no cap known, the
+        lowest that servers of this family are known to have.
+    :param key: fields which together name a row.
+    :param time: field with the row's time.
+    :param time_filter: what the server's time filter compares: ``instant``, or ``day`` for whole UTC days.
+    :param echoes: fields by which a row shows that it belongs to what was asked for.
+    :param total: keys of the number of all rows; empty to ignore what the server says.
+    :param has_more: keys of the statement that there are more pages (boolean).
+    :param next_page: keys of the next page's number or address, ``null`` on the last.
+    :param next_cursor: keys of the cursor of the next page, ``null`` on the last.
+    """
+
+    rows: Names = ("items", "trades", "data", "results", "orders", "positions", "accounts")
+    paging: Literal["page", "offset", "cursor", "none"] = "none"
+    first_page: int = 1
+    page_size: int | None = Field(default=None, ge=1)
+    cap: int = Field(default=100, ge=1)
+    key: Names = ()
+    time: str | None = None
+    time_filter: Literal["instant", "day"] = "instant"
+    echoes: Names = ()
+    total: Names = ("total", "total_count")
+    has_more: Names = ("has_more",)
+    next_page: Names = ("next_page",)
+    next_cursor: Names = ("next_cursor",)
+
+
+class WindowedEndpoint(ListEndpoint):
+    """A list whose rows have a key and a time, and which can be read window by window."""
+
+    key: Annotated[Names, Field(min_length=1)]
+    time: str
+
+    @model_validator(mode="after")
+    def _pages_have_a_size(self) -> WindowedEndpoint:
+        if self.paging == "offset" and self.page_size is None:
+            raise ValueError("paging 'offset' needs a page_size")
+        return self
+
+
+_TRADE_FIELDS: dict[str, Any] = {
+    "trade_id": ("trade_id", "id"),
+    "commission": ("commission", "fee"),
+    "trade_time": ("trade_time", "executed_at", "timestamp", "created_at"),
+}
+
+
+class Contract(BaseModel):
+    """All that the client asks. The defaults are the default profile; see :func:`load_contract`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    health: Endpoint = Endpoint(path="/api/health")
+    login: LoginEndpoint = LoginEndpoint(
+        path="/api/users/login",
+        fields={"session_token": ("session_token",), "expires_at": ("expires_at",)},
+    )
+    profile: Endpoint = Endpoint(path="/api/users/profile")
+    traders: ListEndpoint = ListEndpoint(path="/api/account/list", fields={"id": ("id", "account_id")})
+    price: Endpoint = Endpoint(path="/api/crypto/price")
+    klines: WindowedEndpoint = WindowedEndpoint(
+        path="/api/klines/data",
+        key=("timestamp",),
+        time="timestamp",
+        echoes=("symbol", "interval"),
+    )
+    trades: WindowedEndpoint = WindowedEndpoint(
+        path="/api/arena/trades",
+        fields=_TRADE_FIELDS,
+        paging="page",
+        page_size=500,
+        key=("trade_id",),
+        time="trade_time",
+        echoes=("account_id", "symbol"),
+    )
+
+
+DEFAULT_CONTRACT = Contract()
+
+
+def load_contract(overrides: Mapping[str, Any] | None = None) -> Contract:
+    """Merge overrides over the default profile.
+
+    :param overrides: resource -> what differs there, as in the connection's ``contract`` extra.
+    :raises HyperoruConfigError: an override that names nothing or has the wrong type; the text gives the key.
+    """
+    if not overrides:
+        return DEFAULT_CONTRACT
+    if not isinstance(overrides, Mapping):
+        raise HyperoruConfigError("contract: a JSON object of resources is expected.")
+    merged = DEFAULT_CONTRACT.model_dump()
+    for resource, given in overrides.items():
+        if resource not in merged:
+            raise HyperoruConfigError(f"contract.{resource}: no such resource; there are {_listed(merged)}.")
+        if not isinstance(given, Mapping):
+            raise HyperoruConfigError(f"contract.{resource}: a JSON object is expected.")
+        merged[resource] = _merge(f"contract.{resource}", merged[resource], given)
+    try:
+        return Contract.model_validate(merged)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"contract.{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+        )
+        raise HyperoruConfigError(problems) from None
+
+
+def _merge(where: str, default: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    for name in given:
+        if name not in default:
+            raise HyperoruConfigError(f"{where}.{name}: no such key; there are {_listed(default)}.")
+    nested = {
+        name: {**default[name], **given[name]} for name in ("params", "fields") if isinstance(given.get(name), Mapping)
+    }
+    return {**default, **given, **nested}
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _wire(value: Any) -> str:
+    """Write a value as a query parameter."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

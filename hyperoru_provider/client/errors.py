@@ -1,0 +1,234 @@
+"""One exception class for each decision that a caller can take, and how an answer becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import msgspec
+
+_MESSAGE_LIMIT = 500
+
+
+class HyperoruError(Exception):
+    """Base of everything this provider raises on purpose."""
+
+
+class HyperoruConfigError(HyperoruError, ValueError):
+    """The connection, the contract or an argument is wrong: correct it, nothing was asked."""
+
+
+class HyperoruApiError(HyperoruError):
+    """A request that did not end in a usable answer.
+
+    :param message: what happened and, where known, what to do. Holds no secret.
+    :param method: HTTP method of the request.
+    :param path: path of the request, without its query.
+    :param status: HTTP status of the answer; ``None`` if there was no answer.
+    :param code: the server's machine code, e.g. ``ACCOUNT_NOT_FOUND``.
+    :param request_id: the server's id of the request, to quote to its support.
+    :param retry_after: seconds that the server asked to wait.
+    """
+
+    #: whether the same request may succeed if it is sent again a little later
+    transient = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        path: str = "",
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.method = method
+        self.path = path
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        facts = [
+            f"{self.method} {self.path}".strip(),
+            f"status {self.status}" if self.status is not None else "",
+            self.code or "",
+            f"request id {self.request_id}" if self.request_id else "",
+        ]
+        where = ", ".join(fact for fact in facts if fact)
+        return f"{self.message} [{where}]" if where else self.message
+
+    def about(self, **facts: Any) -> Self:
+        """Fill in facts of the request that are not known yet; gives the same error."""
+        for name, value in facts.items():
+            setattr(self, name, getattr(self, name) or value)
+        return self
+
+    def become(self, cls: type[HyperoruApiError], message: str) -> HyperoruApiError:
+        """Give an error of another class and text with the same facts."""
+        return cls(message, **{name: value for name, value in vars(self).items() if name != "message"})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), dict(vars(self))))
+
+
+def _rebuild(cls: type[HyperoruApiError], facts: dict[str, Any]) -> HyperoruApiError:
+    return cls(facts.pop("message"), **facts)
+
+
+class HyperoruBadRequestError(HyperoruApiError):
+    """400, or a 4xx that has no class of its own: the request is wrong."""
+
+
+class HyperoruAuthenticationError(HyperoruApiError):
+    """401 after a fresh login, or a login that was refused: check login, password or session token."""
+
+
+class HyperoruPermissionError(HyperoruApiError):
+    """403: the resource belongs to somebody else. Check the id."""
+
+
+class HyperoruNotFoundError(HyperoruApiError):
+    """404: a wrong id, or something deleted."""
+
+
+class HyperoruConflictError(HyperoruApiError):
+    """409: a duplicate, or changed meanwhile."""
+
+
+class HyperoruValidationError(HyperoruApiError):
+    """422: a rule of the service forbids it."""
+
+
+class HyperoruRateLimitError(HyperoruApiError):
+    """429: too many requests, still so after the retries."""
+
+    transient = True
+
+
+class HyperoruServerError(HyperoruApiError):
+    """5xx, still so after the retries."""
+
+    transient = True
+
+
+class HyperoruNetworkError(HyperoruApiError):
+    """No complete answer: refused, timed out, cut off."""
+
+    transient = True
+
+
+class HyperoruConnectError(HyperoruNetworkError):
+    """No connection came about: nothing was sent."""
+
+
+class HyperoruAmbiguousWriteError(HyperoruApiError):
+    """A write may or may not have reached the server. It was not sent twice: look before you repeat it."""
+
+
+class HyperoruContractError(HyperoruApiError):
+    """An answer that can't be what it claims to be, so its rows can't be trusted to be right and complete."""
+
+
+_BY_STATUS: Mapping[int, type[HyperoruApiError]] = {
+    401: HyperoruAuthenticationError,
+    403: HyperoruPermissionError,
+    404: HyperoruNotFoundError,
+    409: HyperoruConflictError,
+    422: HyperoruValidationError,
+    429: HyperoruRateLimitError,
+}
+
+_ADVICE: Mapping[type[HyperoruApiError], str] = {
+    HyperoruAuthenticationError: "Check the connection's login and password, or its session_token.",
+    HyperoruPermissionError: "The session is valid but does not own this resource: check the id.",
+    HyperoruNotFoundError: "Check the id or symbol; if the server has another path, set it in the "
+    "connection's contract.",
+}
+
+
+def from_status(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    method: str,
+    path: str,
+    retry_after: float | None = None,
+) -> HyperoruApiError:
+    """Turn an answer that is no success into its exception.
+
+    Understands ``{"error", "code", "request_id"}``, ``{"code", "details", "message"}``, ``{"detail": text}``,
+    ``{"detail": [{"loc", "msg", "type"}]}``, a proxy's HTML page, and an empty body.
+    """
+    facts = dict[str, Any](method=method, path=path, status=status, retry_after=retry_after)
+    told, code, request_id = _read_body(body)
+    facts.update(code=code, request_id=request_id or headers.get("x-request-id"))
+    if status < 400:
+        where = headers.get("location", "").split("?")[0]
+        target = f" (to {where})" if where else ""
+        return HyperoruContractError(
+            f"The server redirects{target} instead of answering; set the connection's host to the final address.",
+            **facts,
+        )
+    cls = _BY_STATUS.get(status, HyperoruServerError if status >= 500 else HyperoruBadRequestError)
+    message = f"The server answered {status}" + (f": {told}" if told else " without saying why")
+    advice = _ADVICE.get(cls)
+    return cls(f"{message}. {advice}" if advice else message, **facts)
+
+
+def _read_body(body: bytes) -> tuple[str, str | None, str | None]:
+    """Give the message, machine code and request id that an error's body holds."""
+    try:
+        data = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = body[:2000].decode("utf-8", "replace").strip()
+        return (
+            ("a page that is not JSON (from a proxy?)" if text.startswith("<") else _shorten(text)),
+            None,
+            None,
+        )
+    if not isinstance(data, dict):
+        return _shorten(str(data)), None, None
+    told = next((data[name] for name in ("error", "message", "detail", "msg") if data.get(name)), "")
+    if isinstance(told, dict):  # {"error": {"message", "code"}}
+        data = {**data, **told}
+        told = told.get("message") or told.get("error") or ""
+    if isinstance(told, list):
+        told = "; ".join(_problem(item) for item in told)
+    details = data.get("details")
+    if details:
+        told = f"{told} {msgspec.json.encode(details).decode()}"
+    return _shorten(str(told)), _text(data.get("code")), _text(data.get("request_id"))
+
+
+def _problem(item: Any) -> str:
+    """Render one entry of ``{"detail": [...]}``; its echoed input is left out, it may be a password."""
+    if not isinstance(item, dict):
+        return str(item)
+    return f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg', '')}"
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else _shorten(str(value))
+
+
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MESSAGE_LIMIT else text[:_MESSAGE_LIMIT] + "..."
+
+
+def redact(error: HyperoruApiError, secrets: Iterable[str]) -> HyperoruApiError:
+    """Blot out secrets that a server echoed in its answer; gives the same error."""
+    for secret in filter(None, secrets):
+        for name in ("message", "code", "request_id"):
+            value = getattr(error, name)
+            if value and secret in value:
+                setattr(error, name, value.replace(secret, "***"))
+    error.args = (error.message,)
+    return error

@@ -1,0 +1,314 @@
+"""What to ask next, and what a page proves. Pure: no I/O.
+
+A server that does not know a parameter answers 200 all the same, with other rows than those asked for. So a
+listing is believed only as far as its pages prove it, and what they don't prove is a
+:class:`~hyperoru_provider.client.errors.HyperoruContractError` that names the override which would help.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from hyperoru_provider.client.answers import Page, canonical
+from hyperoru_provider.client.contract import ListEndpoint, WindowedEndpoint
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.times import format_time, parse_time
+
+
+class Row(NamedTuple):
+    """A row of a window. Rows sort by time, then key, which is the order of an export.
+
+    :param time: its time, in UTC.
+    :param key: its key, as text.
+    :param raw: its JSON text, as the server sent it, in one line.
+    """
+
+    time: datetime
+    key: tuple[str, ...]
+    raw: bytes
+
+
+@dataclass
+class Reading:
+    """One pass over a list, from its first page to its proven end.
+
+    ``query`` gives the parameters of the next request, or ``None`` at the end; ``accept`` takes its page and
+    gives the rows that are new and inside the window.
+
+    :param endpoint: the list.
+    :param start: begin of the window, inclusive.
+    :param end: end of the window, exclusive.
+    :param filters: what else is asked for, by our names of the parameters.
+    """
+
+    endpoint: WindowedEndpoint
+    start: datetime
+    end: datetime
+    filters: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        self._number = self.endpoint.first_page
+        self._offset = 0
+        self._cursor: str | None = None
+        self._ended = False
+        self._pages: set[bytes] = set()
+        self._longest = 0
+        self._cursors: set[str] = set()
+        self._seen: dict[tuple[str, ...], bytes] = {}
+        self._first, self._last = _slack(self.endpoint, self.start, self.end)
+        self.total: int | None = None
+
+    @property
+    def seen(self) -> int:
+        """How many different rows were accepted or dropped so far."""
+        return len(self._seen)
+
+    def query(self) -> dict[str, str] | None:
+        """Give the parameters of the next request, named as the server names them; ``None`` at the end."""
+        if self._ended:
+            return None
+        position: dict[str, Any] = {}
+        match self.endpoint.paging:
+            case "page":
+                position = {"page": self._number, "per_page": self.endpoint.page_size}
+            case "offset":
+                position = {"offset": self._offset, "limit": self.endpoint.page_size}
+            case "cursor":
+                position = {"cursor": self._cursor, "limit": self.endpoint.page_size}
+            case "none":
+                position = {"limit": self.endpoint.page_size}
+        window = {"start": format_time(self.start), "end": format_time(self.end)}
+        return self.endpoint.query({**self.filters, **window, **position})
+
+    def accept(self, page: Page) -> list[Row]:
+        """Check a page, move on, and give its rows that are new and inside the window.
+
+        :raises HyperoruContractError: the page proves that rows would be lost, doubled or changed.
+        """
+        seen = self.seen
+        fresh = [row for raw in page.rows if (row := self._new(raw)) and self.start <= row.time < self.end]
+        if page.rows:
+            self._check_repeat(page, nothing_new=self.seen == seen)
+        self._advance(page)
+        return fresh
+
+    def _advance(self, page: Page) -> None:
+        """Move to the next page, or find that the list has ended."""
+        self.total = page.total
+        self._number += 1
+        self._offset += len(page.rows)
+        match self.endpoint.paging:
+            case "none":
+                self._ended = True
+                if len(page.rows) >= self.endpoint.cap:
+                    raise CappedError(
+                        f"The list came with {len(page.rows)} rows, and one of {self.endpoint.cap} or more may have "
+                        "been cut by the server. If its cap is higher, set the contract's cap."
+                    )
+            case "cursor":
+                self._ended = page.cursor is None
+                if page.cursor is not None and page.cursor in self._cursors:
+                    raise HyperoruContractError(
+                        "The server gave a cursor for the second time: reading would never end."
+                    )
+                if page.cursor is not None:
+                    self._cursors.add(page.cursor)
+                self._cursor = page.cursor
+            case _:
+                # A page that is merely short proves nothing: a server may cap pages below the size asked for.
+                self._ended = not page.rows or page.more is False
+                if page.more and not page.rows:
+                    raise HyperoruContractError("The server sent no rows and says that there are more.")
+        if self._ended and self.total is not None and self.total > self.seen:
+            raise HyperoruContractError(
+                f"The server counts {self.total} rows and listed {self.seen} different ones. If its total counts "
+                "other rows than those asked for, set the contract's total to []."
+            )
+
+    def _check_repeat(self, page: Page, *, nothing_new: bool) -> None:
+        """Rows that arrive while pages are read shift some of them onto the next page, but not a whole page."""
+        digest = hashlib.blake2b(b"\n".join(page.rows), digest_size=16).digest()
+        self._longest = max(self._longest, len(page.rows))
+        if digest in self._pages or (nothing_new and len(page.rows) == self._longest):
+            raise HyperoruContractError(
+                "The server sent the same page twice: it seems to ignore where to go on. Correct the contract's "
+                f"paging (now {self.endpoint.paging!r}) or the names in its params."
+            )
+        self._pages.add(digest)
+
+    def _new(self, raw: bytes) -> Row | None:
+        """Check a row against what was asked; ``None`` if it was seen before."""
+        data = canonical(raw, self.endpoint)
+        key = tuple(self._text(data, field, "key") for field in self.endpoint.key)
+        known = self._seen.get(key)
+        if known is not None:
+            if known != raw and canonical(known, self.endpoint) != data:
+                raise HyperoruContractError(
+                    f"The key {_named(self.endpoint, key)} came twice, with other content. If more fields are "
+                    "needed to tell such rows apart, name them in the contract's key."
+                )
+            return None
+        self._seen[key] = raw
+        named = _named(self.endpoint, key)
+        try:
+            moment = parse_time(data.get(self.endpoint.time))
+        except ValueError as error:
+            raise HyperoruContractError(
+                f"The row {named} has no usable {self.endpoint.time}: {error}. Correct the contract's time and fields."
+            ) from None
+        if not self._first <= moment <= self._last:
+            raise HyperoruContractError(
+                f"The row {named} is of {format_time(moment)}, but {format_time(self.start)} to "
+                f"{format_time(self.end)} was asked for: the server seems to ignore its time filter. Correct the "
+                "contract's params start and end; if it filters by whole days, set its time_filter to 'day'."
+            )
+        for field in self.endpoint.echoes:
+            asked, sent = self.filters.get(field), data.get(field)
+            if asked is not None and sent is not None and str(asked).casefold() != str(sent).casefold():
+                raise HyperoruContractError(
+                    f"The row {named} has {field} {sent}, but {asked} was asked for: the server seems to ignore "
+                    f"this filter. Correct the contract's params {field}."
+                )
+        return Row(moment, key, raw)
+
+    def _text(self, data: Mapping[str, Any], field: str, role: str) -> str:
+        value = data.get(field)
+        if value is None or value == "" or isinstance(value, (dict, list)):
+            raise HyperoruContractError(
+                f"A row has no {field}, which the contract names as its {role}: "
+                f"its fields are {', '.join(data)}. Correct the contract's {role} or fields."
+            )
+        return str(value)
+
+
+class CappedError(HyperoruContractError):
+    """A list of one answer that may have been cut: ask for less time at once."""
+
+
+def _named(endpoint: ListEndpoint, key: tuple[str, ...]) -> str:
+    return ", ".join(f"{field}={value}" for field, value in zip(endpoint.key, key, strict=True))
+
+
+def _slack(endpoint: ListEndpoint, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Give the earliest and latest time that a server which keeps to the filter may list.
+
+    It may take the end as inclusive, and compare whole seconds, or whole days where the contract says so.
+    """
+    if endpoint.time_filter == "day":
+        last_day = datetime.combine(end, time.min, UTC) + timedelta(days=1)
+        return datetime.combine(start, time.min, UTC), last_day - timedelta.resolution
+    return start.replace(microsecond=0), end.replace(microsecond=0) + timedelta(seconds=1)
+
+
+class Keys:
+    """All keys of a window, eight bytes each, to find one that came at two times."""
+
+    def __init__(self) -> None:
+        self._buckets = [array("Q") for _ in range(256)]
+
+    def add(self, rows: list[Row]) -> None:
+        """Note the keys of rows which are different among themselves."""
+        for row in rows:
+            digest = hashlib.blake2b("\0".join(row.key).encode(), digest_size=8).digest()
+            self._buckets[digest[0]].append(int.from_bytes(digest))
+
+    def check(self, endpoint: ListEndpoint) -> None:
+        """Find a repeat.
+
+        :raises HyperoruContractError: there is one.
+        """
+        for bucket in self._buckets:
+            if len(set(bucket)) != len(bucket):
+                raise HyperoruContractError(
+                    f"Two rows of different times have the same {', '.join(endpoint.key)}. If more fields are "
+                    "needed to tell such rows apart, name them in the contract's key."
+                )
+
+
+class Plan:
+    """Reads a window of any length in flat memory: in spans of a bounded number of rows, oldest first.
+
+    A span that turns out to hold too many rows, or that a capped list can't show whole, is split and read again.
+    ``query`` gives the parameters of the next request, or ``None`` at the end; ``accept`` takes its page, and
+    gives the rows of a span once that is complete, sorted, each once.
+
+    :param endpoint: the list.
+    :param start: begin of the window, inclusive.
+    :param end: end of the window, exclusive.
+    :param filters: what else is asked for, by our names of the parameters.
+    :param span_rows: rows to hold at most, but for those that share the shortest span.
+    """
+
+    def __init__(
+        self,
+        endpoint: WindowedEndpoint,
+        start: datetime,
+        end: datetime,
+        filters: Mapping[str, Any],
+        span_rows: int = 20_000,
+    ) -> None:
+        self.endpoint = endpoint
+        self._filters = filters
+        self._span_rows = span_rows
+        self._grain = timedelta(days=1) if endpoint.time_filter == "day" else timedelta(seconds=1)
+        self._keys = Keys()
+        self._later: list[tuple[datetime, datetime]] = [(start, end)]
+        self._reading: Reading | None = None
+        self._rows: list[Row] = []
+
+    def query(self) -> dict[str, str] | None:
+        """Give the parameters of the next request, named as the server names them; ``None`` at the end."""
+        if self._reading is None:
+            if not self._later:
+                return None
+            self._reading = Reading(self.endpoint, *self._later.pop(), self._filters)
+        return self._reading.query()
+
+    def accept(self, page: Page) -> list[Row]:
+        """Take the page of the last query; gives a span's rows if it is the last page of one, else none.
+
+        :raises HyperoruContractError: the page proves that rows would be lost, doubled or changed.
+        """
+        reading = self._reading
+        if reading is None:
+            raise RuntimeError("accept() follows query()")
+        try:
+            self._rows += reading.accept(page)
+        except CappedError:
+            if not self._split(reading, 2):
+                raise
+            return []
+        expected = max(reading.total or 0, reading.seen)
+        if expected > self._span_rows and self._split(reading, -(-expected * 5 // (self._span_rows * 4))):
+            return []
+        if reading.query() is not None:
+            return []
+        rows = sorted(self._rows)
+        self._reading, self._rows = None, []
+        self._keys.add(rows)
+        if not self._later:
+            self._keys.check(self.endpoint)
+        return rows
+
+    def _split(self, reading: Reading, pieces: int) -> bool:
+        """Read a span again in pieces; gives whether it could be split."""
+        start, end = reading.start, reading.end
+        step = (end - start) / max(pieces, 2)
+        cuts = {self._floor(start + step * number) for number in range(1, max(pieces, 2))}
+        bounds = [start, *sorted(cut for cut in cuts if start < cut < end), end]
+        if len(bounds) == 2:
+            return False
+        self._later += reversed(list(pairwise(bounds)))
+        self._reading, self._rows = None, []
+        return True
+
+    def _floor(self, moment: datetime) -> datetime:
+        """Cut where any server can filter: at a whole second or day."""
+        midnight = datetime.combine(moment, time.min, UTC)
+        return midnight + (moment - midnight) // self._grain * self._grain

@@ -1,0 +1,31 @@
+"""Times as the API writes them: ISO 8601, and UTC where the offset is missing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_SHORTEST, _LONGEST = len("20240920T083600"), len("2024-09-20T08:36:00.123456+00:00")
+
+
+def parse_time(value: object) -> datetime:
+    """Read a server's time.
+
+    :param value: ISO 8601 text with a time of day and at most microseconds.
+    :raises ValueError: it is something else. A number has no known unit, a bare date no known time of day,
+        and nanoseconds would be cut.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not an ISO 8601 time")
+    if not _SHORTEST <= len(value) <= _LONGEST:
+        raise ValueError(f"{value[:60]!r} is not an ISO 8601 time with whole seconds to microseconds")
+    return to_utc(datetime.fromisoformat(value))
+
+
+def to_utc(moment: datetime) -> datetime:
+    """Give the moment in UTC; a naive one already is."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """Write a moment as the API reads it: ``2024-09-20T08:36:00Z``, with a fraction only where there is one."""
+    return to_utc(moment).replace(tzinfo=None).isoformat() + "Z"
