@@ -76,7 +76,11 @@ def price(contract: Contract, symbol: str) -> Call[Price]:
 
 
 def trades(
-    contract: Contract, start: datetime, end: datetime, account_id: int | str | None, symbol: str | None
+    contract: Contract,
+    start: datetime,
+    end: datetime,
+    account_id: int | str | None = None,
+    symbol: str | None = None,
 ) -> Plan:
     """Plan to read the trades of a window."""
     return Plan(contract.trades, *window(start, end), {"account_id": account_id, "symbol": symbol})

@@ -143,6 +143,11 @@ class HyperoruClient(_Client):
             if rows:
                 yield rows
 
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._transport.closed
+
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()

@@ -70,9 +70,17 @@ class Price(Resource):
     market: str | None = None
 
 
+class Quote(Price):
+    """A price with the time at which it was asked for, as the server gives none."""
+
+    asked_at: UtcTime
+
+
 class Kline(Resource):
     """A candle; ``timestamp`` is its begin."""
 
+    symbol: str
+    interval: str
     timestamp: UtcTime
     open: Amount
     high: Amount

@@ -179,6 +179,11 @@ class Transport:
         """
         return self._retried(request, self._login)
 
+    @property
+    def closed(self) -> bool:
+        """Whether all connections are closed for good."""
+        return self._client.is_closed
+
     def close(self) -> None:
         """Close all connections."""
         self._client.close()

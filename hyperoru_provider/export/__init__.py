@@ -1,0 +1,1 @@
+"""Rows out of the client, onto a landing, exactly once. No Airflow here."""

@@ -1,0 +1,73 @@
+"""Half-open windows in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Self
+
+import pendulum
+
+from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.times import format_time, to_utc
+
+_WHY = (
+    "A cron schedule of Airflow 3 gives every run a data interval of no length, and a run that was triggered by "
+    "hand or by an asset may have none: use a CronDataIntervalTimetable, or give start and end."
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time ``start <= t < end``, both in UTC."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def parse(cls, start: object, end: object) -> Self:
+        """Read a window.
+
+        :param start: its begin: a datetime, a date, or ISO 8601 text. Without an offset it is in UTC.
+        :param end: its end, exclusive; likewise.
+        :raises HyperoruConfigError: one of them is no time, or the window is empty or inverted.
+        """
+        first, last = _moment("start", start), _moment("end", end)
+        if first >= last:
+            kind = "is empty" if first == last else "ends before it starts"
+            raise HyperoruConfigError(f"The window from {format_time(first)} to {format_time(last)} {kind}. {_WHY}")
+        return cls(first, last)
+
+    @property
+    def name(self) -> str:
+        """The window in a file name, for example ``20240920T000000Z_20250502T000000Z``."""
+        return f"{_compact(self.start)}_{_compact(self.end)}"
+
+    def as_dict(self) -> dict[str, str]:
+        """The window as JSON."""
+        return {"start": format_time(self.start), "end": format_time(self.end)}
+
+    def share(self, moment: datetime) -> float:
+        """The part of the window, 0 to 1, that lies before a moment in it."""
+        return (moment - self.start) / (self.end - self.start)
+
+
+def _moment(name: str, value: object) -> datetime:
+    if value is None or value in ("", "None"):
+        raise HyperoruConfigError(f"{name} is missing. {_WHY}")
+    if isinstance(value, str):
+        try:
+            # pendulum also knows "now", which would be another window at each try
+            value = None if value.strip().lower() == "now" else pendulum.parse(value.strip(), exact=True)
+        except (ValueError, TypeError):
+            value = None
+    if isinstance(value, datetime):
+        return to_utc(value)
+    if isinstance(value, date):
+        return to_utc(datetime.combine(value, time.min))
+    raise HyperoruConfigError(f"{name} is not an ISO 8601 date or time, such as 2024-09-20T00:00:00Z.")
+
+
+def _compact(moment: datetime) -> str:
+    fraction = f".{moment.microsecond:06d}" if moment.microsecond else ""
+    return f"{moment:%Y%m%dT%H%M%S}{fraction}Z"

@@ -1,0 +1,86 @@
+"""What Airflow reads about this package, while its own configuration is half built: nothing is imported here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe the provider: its connection type with the form of the UI, and where its classes are."""
+    return {
+        "package-name": "airflow-provider-hyperoru",
+        "name": "Hyperoru",
+        "description": "Health, traders, market data and exact trade exports of `Hyperoru <https://hyperoru.com/>`__.",
+        "integrations": [
+            {
+                "integration-name": "Hyperoru",
+                "external-doc-url": "https://hyperoru.com/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [_modules("hyperoru_provider.hooks.hyperoru")],
+        "operators": [
+            _modules(
+                "hyperoru_provider.operators.market",
+                "hyperoru_provider.operators.traders",
+                "hyperoru_provider.operators.trades",
+            )
+        ],
+        "sensors": [_modules("hyperoru_provider.sensors.health")],
+        "connection-types": [
+            {
+                "connection-type": "hyperoru",
+                "hook-name": "Hyperoru",
+                "hook-class-name": "hyperoru_provider.hooks.hyperoru.HyperoruHook",
+                "ui-field-behaviour": {
+                    # Airflow 3.3.1's test button sends port 0 for an empty port; the host takes one as well.
+                    "hidden-fields": ["port", "schema"],
+                    "relabeling": {"host": "Base URL", "login": "Email or user name"},
+                    "placeholders": {
+                        "host": "https://api.production.hyperoru.com",
+                        "login": "me@example.com",
+                    },
+                },
+                "conn-fields": {
+                    "session_token": _field(
+                        "Session token",
+                        "A token issued elsewhere; with it there is no login at all.",
+                        {"type": ["string", "null"], "format": "password"},
+                    ),
+                    "token_cache": _field(
+                        "Token cache",
+                        "Where a login's token is kept: an encrypted Variable serves all tasks, memory one process.",
+                        {"type": ["string", "null"], "enum": ["variable", "memory"], "default": "variable"},
+                    ),
+                    "timeout": _field(
+                        "Timeout",
+                        "Seconds to wait for each part of an answer.",
+                        {"type": ["number", "null"], "minimum": 0.1, "default": 30},
+                    ),
+                    "max_retries": _field(
+                        "Retries",
+                        "Repeats of a request after a transient failure.",
+                        {"type": ["integer", "null"], "minimum": 0, "default": 8},
+                    ),
+                    "requests_per_second": _field(
+                        "Requests per second",
+                        "Upper bound for each task; empty for none.",
+                        {"type": ["number", "null"], "minimum": 0},
+                    ),
+                    "contract": _field(
+                        "Contract",
+                        "JSON: where this server differs from the default profile, per resource.",
+                        {"type": ["string", "null"], "format": "json"},
+                    ),
+                },
+            }
+        ],
+    }
+
+
+def _modules(*names: str) -> dict[str, Any]:
+    return {"integration-name": "Hyperoru", "python-modules": list(names)}
+
+
+def _field(label: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": schema}

@@ -1,0 +1,245 @@
+"""HyperoruHook: from an Airflow connection to a client."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient
+    from hyperoru_provider.client.auth import Token
+
+log = logging.getLogger(__name__)
+
+_TEST_SECONDS = 12.0
+_TEST_TIMEOUT = 4.0
+
+
+class HyperoruHook(BaseHook):
+    """Gives clients of the Hyperoru API, which log in once for a whole fleet.
+
+    A session token is looked for in the connection's ``session_token``, then in this process, then in an
+    Airflow Variable (encrypted by Airflow; extra ``token_cache`` set to ``memory`` leaves it out), and only then
+    does the client log in.
+
+    :param hyperoru_conn_id: the connection: ``host`` (base URL), ``login`` (email or user name), ``password``,
+        and in its extra ``session_token``, ``token_cache``, ``timeout``, ``max_retries``,
+        ``requests_per_second`` and ``contract``.
+    """
+
+    conn_name_attr = "hyperoru_conn_id"
+    default_conn_name = "hyperoru_default"
+    conn_type = "hyperoru"
+    hook_name = "Hyperoru"
+
+    def __init__(self, hyperoru_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.hyperoru_conn_id = hyperoru_conn_id
+        self._client: HyperoruClient | None = None
+
+    def get_conn(self) -> HyperoruClient:
+        """Give the hook's client; it is a context manager, and after its end the next call gives another.
+
+        :raises HyperoruConfigError: the connection has a wrong value; the text names its field.
+        """
+        from hyperoru_provider.client import HyperoruClient
+
+        if self._client is None or self._client.closed:
+            self._client = HyperoruClient(**self._options(self.get_connection(self.hyperoru_conn_id)))
+        return self._client
+
+    def get_async_conn(self) -> AsyncHyperoruClient:
+        """Give a client for asyncio, an async context manager. Call it in a thread, as it reads the connection.
+
+        :raises HyperoruConfigError: the connection has a wrong value; the text names its field.
+        """
+        from hyperoru_provider.client import AsyncHyperoruClient
+
+        return AsyncHyperoruClient(**self._options(self.get_connection(self.hyperoru_conn_id)))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Check the service's health and that the login works, in less than 15 seconds.
+
+        Reads only, and keeps no token.
+
+        :return: whether it works, and what was seen.
+        """
+        from hyperoru_provider.client import HyperoruClient
+        from hyperoru_provider.client.retry import RetryPolicy
+
+        outcome = [(False, f"The server did not answer within {_TEST_SECONDS:.0f} seconds.")]
+
+        def test() -> None:
+            try:
+                with HyperoruClient(**options) as client:
+                    health = client.health()
+                    user = client.profile()
+            except Exception as error:  # noqa: BLE001 - the form shows whatever went wrong
+                outcome[0] = (False, str(error) or type(error).__name__)
+            else:
+                name = user.username or user.email or user.id or "?"
+                outcome[0] = (health.healthy, f"The service is {health.status}; logged in as {name}.")
+
+        try:
+            options = self._options(self.get_connection(self.hyperoru_conn_id))
+            options.update(
+                token_stores=(),
+                retry_policy=RetryPolicy(max_retries=0),
+                timeout=min(options["timeout"], _TEST_TIMEOUT),
+                requests_per_second=None,
+            )
+        except Exception as error:  # noqa: BLE001
+            return False, str(error) or type(error).__name__
+        thread = threading.Thread(target=test, daemon=True)
+        thread.start()
+        thread.join(_TEST_SECONDS)
+        return outcome[0]
+
+    def _options(self, connection: Connection) -> dict[str, Any]:
+        """Turn a connection into the arguments of a client."""
+        from hyperoru_provider.client.auth import MemoryTokenStore, TokenStore
+        from hyperoru_provider.client.retry import RetryPolicy
+
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request
+        extra = _Extra(connection)
+        session_token = extra.text("session_token")
+        if session_token:
+            mask_secret(session_token)
+        stores: list[TokenStore] = [MemoryTokenStore()]
+        if extra.choice("token_cache", ("variable", "memory")) == "variable":
+            stores.append(VariableTokenStore(self.hyperoru_conn_id))
+        return {
+            "base_url": _base_url(connection),
+            "email": connection.login or None,
+            "password": connection.password or None,
+            "session_token": session_token,
+            "contract": extra.json("contract"),
+            "timeout": extra.number("timeout", 30.0, lowest=0.1),
+            "retry_policy": RetryPolicy(max_retries=int(extra.number("max_retries", 8, lowest=0))),
+            "requests_per_second": extra.number("requests_per_second", 0.0, lowest=0.0) or None,
+            "token_stores": stores,
+            "on_token": mask_secret,
+        }
+
+
+class VariableTokenStore:
+    """Keeps a connection's session token in an Airflow Variable, which Airflow encrypts and hides by its name.
+
+    What fails here costs a warning, never the task.
+
+    :param hyperoru_conn_id: the connection.
+    """
+
+    def __init__(self, hyperoru_conn_id: str) -> None:
+        self._key = f"hyperoru_session_token__{hyperoru_conn_id}"
+
+    def read(self, binding: str) -> Token | None:
+        """Give the stored token if it was issued for this binding."""
+        from airflow.sdk import Variable
+
+        from hyperoru_provider.client.auth import Token
+        from hyperoru_provider.client.times import parse_time
+
+        try:
+            stored = Variable.get(self._key, default=None, deserialize_json=True)
+            if stored is None:
+                return None
+            mask_secret(stored["token"])
+            if stored["bound_to"] != binding:
+                return None
+            return Token(stored["token"], parse_time(stored["expires_at"]), binding)
+        except Exception as error:  # noqa: BLE001
+            self._warn("read", error)
+            return None
+
+    def write(self, token: Token) -> None:
+        """Keep a token for all tasks."""
+        from airflow.sdk import Variable
+
+        from hyperoru_provider.client.times import format_time
+
+        value = {"token": token.value, "expires_at": format_time(token.expires_at), "bound_to": token.binding}
+        try:
+            Variable.set(self._key, value, description="Session token of the Hyperoru provider", serialize_json=True)
+        except Exception as error:  # noqa: BLE001
+            self._warn("written", error)
+
+    def _warn(self, what: str, error: Exception) -> None:
+        # the error's text may hold the value
+        log.warning(
+            "The Variable %s can't be %s (%s); tasks may log in more often.", self._key, what, type(error).__name__
+        )
+
+
+class _Extra:
+    """The connection's extra, with errors that name the field."""
+
+    def __init__(self, connection: Connection) -> None:
+        from hyperoru_provider.client.errors import HyperoruConfigError
+
+        self._error = HyperoruConfigError
+        try:
+            self._values = json.loads(connection.extra) if connection.extra else {}
+        except ValueError:
+            self._values = None
+        if not isinstance(self._values, dict):
+            raise HyperoruConfigError("The connection's extra must be a JSON object.")
+
+    def text(self, name: str) -> str | None:
+        value = self._values.get(name)
+        if value is not None and not isinstance(value, str):
+            raise self._error(f"The connection's extra {name} must be text.")
+        return value or None
+
+    def choice(self, name: str, known: tuple[str, ...]) -> str:
+        value = self.text(name) or known[0]
+        if value not in known:
+            raise self._error(f"The connection's extra {name} must be one of {', '.join(known)}.")
+        return value
+
+    def number(self, name: str, default: float, *, lowest: float) -> float:
+        value = self._values.get(name)
+        if value is None or value == "":
+            return default
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if isinstance(value, bool) or not lowest <= number < float("inf"):
+            raise self._error(f"The connection's extra {name} must be a number of {lowest:g} or more.")
+        return number
+
+    def json(self, name: str) -> Mapping[str, Any] | None:
+        value = self._values.get(name)
+        if isinstance(value, str):
+            try:
+                value = json.loads(value) if value.strip() else None
+            except ValueError:
+                raise self._error(f"The connection's extra {name} must be JSON.") from None
+        if value is not None and not isinstance(value, Mapping):
+            raise self._error(f"The connection's extra {name} must be a JSON object.")
+        return value
+
+
+def _base_url(connection: Connection) -> str:
+    """Put the base URL together from the host, and scheme and port where they are not in it."""
+    from hyperoru_provider.client.client import DEFAULT_BASE_URL
+
+    host = (connection.host or "").strip()
+    if not host:
+        return DEFAULT_BASE_URL
+    if "://" not in host:
+        host = f"{connection.schema or 'https'}://{host}"
+    scheme, _, rest = host.partition("://")
+    place, slash, path = rest.partition("/")
+    if connection.port and ":" not in place.rpartition("]")[2]:
+        place = f"{place}:{connection.port}"
+    return f"{scheme}://{place}{slash}{path}"

@@ -1,0 +1,57 @@
+"""List the user's traders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from hyperoru_provider.hooks.hyperoru import HyperoruHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_SECRET_WORDS = ("api_key", "apikey", "password", "private_key", "secret", "token")
+
+
+class HyperoruListTradersOperator(BaseOperator):
+    """List the traders (the API's accounts), for example to map an export over them.
+
+    Returns a list of dicts, one for each trader, with at least ``id``, which the other operators take as
+    ``account_id``; amounts are text, and fields that the server sends beyond the known ones are kept, but for the
+    values of those whose name speaks of a key, password or token. No trader gives an empty list.
+
+    :param include_hidden: whether to list those that the dashboard hides, too. Default: ``False``. (templated)
+    :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
+    :raises HyperoruApiError: the server refused or could not be asked, or its answer can't be trusted.
+    """
+
+    template_fields: Sequence[str] = ("include_hidden", "hyperoru_conn_id")
+    ui_color = "#dfe9f5"
+
+    def __init__(
+        self,
+        *,
+        include_hidden: bool = False,
+        hyperoru_conn_id: str = HyperoruHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.include_hidden = include_hidden
+        self.hyperoru_conn_id = hyperoru_conn_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """List the traders."""
+        include_hidden = str(self.include_hidden).lower() == "true"
+        with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
+            traders = client.list_traders(include_hidden)
+        self.log.info("%d traders", len(traders))
+        return [_without_secrets(trader.model_dump(mode="json")) for trader in traders]
+
+
+def _without_secrets(trader: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: "***" if value and any(word in name.lower() for word in _SECRET_WORDS) else value
+        for name, value in trader.items()
+    }
