@@ -117,7 +117,8 @@ class StorageLanding:
     def _remove_others(self, parts: list[Part]) -> None:
         """Remove what this class wrote there earlier and the manifest does not name."""
         kept = {part.name for part in parts}
-        for path in list(self._directory.iterdir()):
+        found: list[Any] = list(self._directory.iterdir())
+        for path in found:
             if path.name not in kept and path.name.startswith(("part-", _STAGED, ".part-", "._")):
                 path.unlink()
 
