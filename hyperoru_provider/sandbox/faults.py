@@ -1,0 +1,143 @@
+"""The ways in which the sandbox misbehaves on request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+__all__ = ["FaultError", "Faults"]
+
+
+class FaultError(ValueError):
+    """A fault has an unknown name, or a value that it can't take; the message names it."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The faults of a sandbox; the defaults are the behaviour without any fault.
+
+    Rates are probabilities from 0 to 1, drawn from seeded generators, one for each rate.
+
+    :param latency: seconds that each answer is held back
+    :param error_rate: share of requests that are answered with ``error_status``
+    :param error_status: the status of ``error_rate`` and ``fail_next``
+    :param rate_limit_rate: share of requests that are answered with 429
+    :param retry_after: seconds in the ``Retry-After`` header of those answers; None leaves it out
+    :param retry_after_as_date: send ``Retry-After`` as an HTTP date
+    :param drop_rate: share of requests whose connection is closed without an answer
+    :param truncate_rate: share of answers that end before their ``Content-Length``
+    :param token_lifetime: seconds after which a token ends, in place of 180 days
+    :param fail_next: so many of the next data requests (authenticated, any path) fail; counts down
+    :param ignore_unknown: ignore unknown query parameters in place of refusing them
+    :param ignore_params: query parameters that are ignored although they are known
+    :param cap: a list of trades or candles holds at most so many rows, without a sign of it
+    :param max_per_page: the largest page size that may be asked for
+    :param oldest_first: list trades oldest first
+    :param unstable: so many new trades arrive at the newest end before each further page
+    :param day_granular: filter by whole UTC days, with the day of ``end`` included
+    :param colliding_ids: two tables in one list: the same id twice, told apart by ``source``
+    :param total: ``right``, ``none`` (left out), or ``before_filter`` (counts more than was asked for)
+    :param has_more: send ``has_more``
+    :param envelope: the name of the list in the answer; ``bare`` is an array and nothing else
+    :param paging: the query parameters of the trades list; ``none`` lists everything at once
+    :param error_body: the shape of error answers
+    :param false_success: lists answer 200 with ``{"success": false, "message": ...}``
+    :param naive_times: ``trade_time`` without its ``Z``
+    :param duplicate_rows: each page begins with the last row of the page before it
+    :param conflicting_rows: the first row of the list is there twice, the second time with another price
+    :param bad_rows: the first row of the list has no key (``no_key``) or no time (``no_time``)
+    """
+
+    latency: float = 0
+    error_rate: float = 0
+    error_status: int = 503
+    rate_limit_rate: float = 0
+    retry_after: float | None = None
+    retry_after_as_date: bool = False
+    drop_rate: float = 0
+    truncate_rate: float = 0
+    token_lifetime: float | None = None
+    fail_next: int = 0
+    ignore_unknown: bool = False
+    ignore_params: tuple[str, ...] = ()
+    cap: int | None = None
+    max_per_page: int = 500
+    oldest_first: bool = False
+    unstable: int = 0
+    day_granular: bool = False
+    colliding_ids: bool = False
+    total: Literal["right", "none", "before_filter"] = "right"
+    has_more: bool = True
+    envelope: Literal["items", "bare", "trades", "data", "results"] = "items"
+    paging: Literal["page", "offset", "cursor", "none"] = "page"
+    error_body: Literal["default", "details", "detail", "detail_list", "html", "empty"] = "default"
+    false_success: bool = False
+    naive_times: bool = False
+    duplicate_rows: bool = False
+    conflicting_rows: bool = False
+    bad_rows: Literal["none", "no_key", "no_time"] = "none"
+
+    def merged(self, changes: Mapping[str, object]) -> Faults:
+        """These faults with some of them changed.
+
+        :param changes: new values by fault name
+        :raises FaultError: for an unknown name or a value of the wrong type or size
+        """
+        known = [field.name for field in fields(self)]
+        clean: dict[str, Any] = {}
+        for name, value in changes.items():
+            if name not in known:
+                raise FaultError(f"unknown fault {name!r}; known are {', '.join(known)}")
+            if not _fits(value, _HINTS[name]):
+                raise FaultError(f"fault {name!r} can't be {value!r}; it takes {_describe(_HINTS[name])}")
+            low, high = _LIMITS.get(name, (0, math.inf))
+            if isinstance(value, int | float) and not low <= value <= high:
+                raise FaultError(f"fault {name!r} can't be {value!r}; it takes {low} to {high}")
+            clean[name] = tuple(value) if isinstance(value, list) else value
+        return replace(self, **clean)
+
+    def as_dict(self) -> dict[str, object]:
+        """The faults by name, as JSON has them."""
+        return asdict(self)
+
+
+_HINTS = get_type_hints(Faults)
+
+_LIMITS: dict[str, tuple[float, float]] = {
+    "error_rate": (0, 1),
+    "rate_limit_rate": (0, 1),
+    "drop_rate": (0, 1),
+    "truncate_rate": (0, 1),
+    "error_status": (400, 599),
+    "cap": (1, math.inf),
+    "max_per_page": (1, math.inf),
+}
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin is UnionType:
+        return any(_fits(value, member) for member in get_args(hint))
+    if origin is tuple:
+        return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _describe(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(get_args(hint))
+    if get_origin(hint) is UnionType:
+        return " or ".join(_describe(member) for member in get_args(hint))
+    if get_origin(hint) is tuple:
+        return "a list of names"
+    names = {float: "a number", int: "a whole number", bool: "true or false", type(None): "null"}
+    return names[hint]

@@ -1,0 +1,88 @@
+"""Query parameters: known ones only, each once and of its type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from hyperoru_provider.sandbox.errors import Refusal
+from hyperoru_provider.sandbox.faults import Faults
+from hyperoru_provider.sandbox.rows import DAY, Book, micros
+
+__all__ = ["boolean", "integer", "moment", "read_query", "read_window", "text"]
+
+
+def integer(value: str) -> int:
+    """A whole number."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", value):
+        raise ValueError("a whole number is needed")
+    return int(value)
+
+
+def text(value: str) -> str:
+    """Any text but the empty one."""
+    if not value:
+        raise ValueError("it is empty")
+    return value
+
+
+def boolean(value: str) -> bool:
+    """``true`` or ``false``."""
+    if value not in ("true", "false"):
+        raise ValueError("true or false is needed")
+    return value == "true"
+
+
+def moment(value: str) -> int:
+    """A time in ISO 8601, or a date; without an offset it is UTC."""
+    try:
+        return micros(value)
+    except ValueError:
+        raise ValueError("a time in ISO 8601 is needed") from None
+
+
+def read_query(given: QueryParams, known: Mapping[str, Callable[[str], Any]], faults: Faults) -> dict[str, Any]:
+    """The query parameters that were sent, by name.
+
+    :param given: the query of the request
+    :param known: a parser for each parameter that the endpoint has
+    :param faults: may say that some are ignored
+    :raises Refusal: for an unknown parameter, one that is sent twice, or a value of the wrong type
+    """
+    query: dict[str, Any] = {}
+    for name, value in given.multi_items():
+        if name == "session_token" or name in faults.ignore_params:
+            continue
+        if name not in known:
+            if faults.ignore_unknown:
+                continue
+            names = ", ".join(known) or "none"
+            raise Refusal(400, "UNKNOWN_PARAMETER", f"Unknown query parameter {name!r}; known here: {names}")
+        if name in query:
+            raise Refusal(400, "REPEATED_PARAMETER", f"Query parameter {name!r} is sent twice")
+        try:
+            query[name] = known[name](value)
+        except ValueError as error:
+            raise Refusal(400, "INVALID_PARAMETER", f"Query parameter {name!r} can't be {value!r}: {error}") from None
+    return query
+
+
+def read_window(query: Mapping[str, Any], book: Book, faults: Faults) -> tuple[int, int]:
+    """The half-open window of a query, in microseconds since 1970.
+
+    :param query: what :func:`read_query` gave
+    :param book: names the window where the query doesn't
+    :param faults: may widen it to whole days
+    :raises Refusal: if the window ends before it starts
+    """
+    default_start, default_end = book.window()
+    end = query.get("end", max(default_end, query.get("start", default_end)))
+    start = query.get("start", min(default_start, end))
+    if start > end:
+        raise Refusal(422, "INVALID_WINDOW", "The window ends before it starts")
+    if faults.day_granular:
+        return start // DAY * DAY, (end // DAY + 1) * DAY
+    return start, end

@@ -1,0 +1,286 @@
+"""Trade rows in time order: found by window and filter, served with the bytes that they came with."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from pathlib import Path
+from sys import intern
+from typing import Any, NamedTuple
+
+__all__ = [
+    "DAY",
+    "SECOND",
+    "Book",
+    "FileBook",
+    "Listing",
+    "Row",
+    "Rows",
+    "WindowTooLong",
+    "account",
+    "iso",
+    "micros",
+    "read_rows",
+]
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_TIME_FIELDS = ("trade_time", "executed_at", "timestamp", "created_at")
+_CACHED_DAYS = 4_096
+
+
+class WindowTooLong(ValueError):
+    """More days than a made-up book makes for one query."""
+
+
+class Row(NamedTuple):
+    """One trade: what it is found by, and its JSON text."""
+
+    time: int
+    account_id: int
+    symbol: str
+    body: bytes
+
+
+def micros(text: str) -> int:
+    """Microseconds since 1970 of an ISO 8601 text; a time without an offset is UTC.
+
+    :raises ValueError: if the text is no time
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def iso(time: int, timespec: str = "auto") -> str:
+    """The ISO 8601 text, with ``Z``, of microseconds since 1970."""
+    moment = _EPOCH + timedelta(microseconds=time)
+    return moment.replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
+
+
+def account(account_id: int, name: str, **fields: object) -> dict[str, object]:
+    """An Account object of the API, from its id, its name and whatever differs from the usual."""
+    return {
+        "id": account_id,
+        "name": name,
+        "account_type": "prompt",
+        "user_id": 1,
+        "is_active": True,
+        "show_on_dashboard": True,
+        "initial_capital": 10000.0,
+        "current_cash": 9876.5,
+        "frozen_cash": 0,
+        "hyperliquid_enabled": True,
+        "hyperliquid_environment": "mainnet",
+        "model": None,
+        "base_url": None,
+        "avatar_preset_id": None,
+        "default_leverage": None,
+        "max_leverage": None,
+        **fields,
+    }
+
+
+class Rows:
+    """Rows in columns: a million of them give the garbage collector nothing to look through."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self.times: list[int] = []
+        self.account_ids: list[int] = []
+        self.symbols: list[str] = []
+        self.bodies: list[bytes] = []
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Append a row."""
+        self.times.append(row.time)
+        self.account_ids.append(row.account_id)
+        self.symbols.append(row.symbol)
+        self.bodies.append(row.body)
+
+    def in_order(self) -> Rows:
+        """The rows by time; those of one time keep their order."""
+        if self.times == sorted(self.times):
+            return self
+        return Rows(sorted(self, key=attrgetter("time")))
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(Row, self.times, self.account_ids, self.symbols, self.bodies)
+
+
+class Listing:
+    """The rows of one query, oldest first, as stretches of sorted rows that are never copied whole."""
+
+    def __init__(self, stretches: Iterable[tuple[Rows, int, int]]) -> None:
+        self._stretches = [(rows, first, last) for rows, first, last in stretches if first < last]
+        self._length = sum(last - first for _, first, last in self._stretches)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def bodies(self, start: int, stop: int) -> list[bytes]:
+        """The JSON texts from position ``start`` up to ``stop``, counted from the oldest."""
+        found: list[bytes] = []
+        for rows, first, last in self._stretches:
+            size = last - first
+            if stop <= 0:
+                break
+            if start < size:
+                found += rows.bodies[first + max(start, 0) : first + min(stop, size)]
+            start -= size
+            stop -= size
+        return found
+
+    def newest(self) -> Row:
+        """The last row; the listing must have one."""
+        rows, _, last = self._stretches[-1]
+        at = last - 1
+        return Row(rows.times[at], rows.account_ids[at], rows.symbols[at], rows.bodies[at])
+
+
+class _Day:
+    """The rows of one UTC day, sorted, with those of each filter that was asked for."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._all = rows
+        self._views: dict[tuple[int | None, str | None], Rows] = {(None, None): rows}
+
+    def view(self, account_id: int | None, symbol: str | None) -> Rows:
+        view = self._views.get((account_id, symbol))
+        if view is None:
+            view = self._views[account_id, symbol] = Rows(
+                row for row in self._all if account_id in (None, row.account_id) and symbol in (None, row.symbol)
+            )
+        return view
+
+
+class Book(ABC):
+    """A source of trades, by UTC days (counted from 1970), and the traders who made them.
+
+    :param traders: the Account objects of the traders
+    :param symbols: what was traded
+    """
+
+    def __init__(self, traders: Sequence[dict[str, object]], symbols: Sequence[str]) -> None:
+        self.traders = traders
+        self.symbols = symbols
+        self._days: dict[int, _Day] = {}
+        self._arrived: dict[int, list[Row]] = {}
+
+    @abstractmethod
+    def base(self, day: int) -> Rows:
+        """The rows of a day by time, without those that arrived since the start."""
+
+    @abstractmethod
+    def days(self, first: int, last: int) -> Sequence[int]:
+        """The days from ``first`` to ``last`` (both included) that have rows."""
+
+    @abstractmethod
+    def window(self) -> tuple[int, int]:
+        """The start and the end of a query that names none."""
+
+    def select(self, account_id: int | None, symbol: str | None, start: int, end: int) -> Listing:
+        """The rows with ``start <= time < end`` of one trader and symbol, or of all.
+
+        :raises WindowTooLong: if the book would have to make too many days for it
+        """
+
+        def stretches() -> Iterator[tuple[Rows, int, int]]:
+            first_day, last_day = start // DAY, (end - 1) // DAY
+            for number in self.days(first_day, last_day):
+                rows = self._day(number).view(account_id, symbol)
+                first = bisect_left(rows.times, start) if number == first_day else 0
+                last = bisect_left(rows.times, end) if number == last_day else len(rows.times)
+                yield rows, first, last
+
+        return Listing(stretches() if start < end else ())
+
+    def arrive(self, row: Row) -> None:
+        """Add a row to the book, as its newest one of its time."""
+        number = row.time // DAY
+        self._arrived.setdefault(number, []).append(row)
+        self._days.pop(number, None)
+
+    def forget_arrivals(self) -> None:
+        """Take back every row that :meth:`arrive` added."""
+        arrived, self._arrived = self._arrived, {}
+        for number in arrived:
+            self._days.pop(number, None)
+
+    def _day(self, number: int) -> _Day:
+        day = self._days.get(number)
+        if day is None:
+            if len(self._days) >= _CACHED_DAYS:
+                del self._days[next(iter(self._days))]
+            rows = self.base(number)
+            if number in self._arrived:
+                rows = Rows([*rows, *self._arrived[number]]).in_order()
+            day = self._days[number] = _Day(rows)
+        return day
+
+
+class FileBook(Book):
+    """The rows of a file or a test, served with the bytes that they have.
+
+    :param rows: one JSON object each, as text or as a dict
+    :raises ValueError: if a row is no JSON object with a time, an ``account_id`` and a ``symbol``
+    """
+
+    def __init__(self, rows: Iterable[bytes] | Iterable[dict[str, Any]]) -> None:
+        by_day: dict[int, Rows] = {}
+        names: dict[int, str] = {}
+        symbols: dict[str, None] = {}
+        for number, given in enumerate(rows, start=1):
+            body = given if isinstance(given, bytes) else _dumps(given)
+            try:
+                fields = json.loads(body.decode())
+                text = next(fields[name] for name in _TIME_FIELDS if fields.get(name) is not None)
+                row = Row(micros(text), int(fields["account_id"]), intern(fields["symbol"]), body)
+            except (ValueError, TypeError, AttributeError, KeyError, StopIteration) as error:
+                raise ValueError(f"row {number} is no trade: {error!r}") from None
+            by_day.setdefault(row.time // DAY, Rows()).add(row)
+            names.setdefault(row.account_id, fields.get("account_name") or f"Trader {row.account_id}")
+            symbols[row.symbol] = None
+        self._base = {day: rows.in_order() for day, rows in by_day.items()}
+        self._order = sorted(by_day)
+        super().__init__([account(key, names[key]) for key in sorted(names)], sorted(symbols))
+
+    def base(self, day: int) -> Rows:
+        """The rows of a day, with the bytes that they were given with."""
+        return self._base[day]
+
+    def days(self, first: int, last: int) -> Sequence[int]:
+        """The days that have rows."""
+        return self._order[bisect_left(self._order, first) : bisect_right(self._order, last)]
+
+    def window(self) -> tuple[int, int]:
+        """All rows, from the begin of the first day to the end of the last."""
+        if not self._order:
+            return 0, 0
+        return self._order[0] * DAY, (self._order[-1] + 1) * DAY
+
+
+def read_rows(path: str | Path) -> Iterator[bytes]:
+    """The rows of a file with one JSON object on each line; empty lines are skipped.
+
+    :param path: the file; it is unpacked when its name ends in ``.gz``
+    :raises OSError: if it can't be read
+    """
+    opener = gzip.open if str(path).endswith(".gz") else open
+    with opener(path, "rb") as file:
+        for line in file:
+            if body := line.strip():
+                yield body
+
+
+def _dumps(row: object) -> bytes:
+    return json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,188 @@
+"""Runs the sandbox in a thread of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import uvicorn
+
+from hyperoru_provider.sandbox.app import SandboxApp
+from hyperoru_provider.sandbox.faults import Faults
+from hyperoru_provider.sandbox.market import Market
+from hyperoru_provider.sandbox.prices import SYMBOLS, Prices
+from hyperoru_provider.sandbox.rows import Book, FileBook, read_rows
+from hyperoru_provider.sandbox.state import State
+
+__all__ = ["Sandbox"]
+
+
+class Sandbox:
+    """A Hyperoru server on loopback, for demos and tests; it runs while the ``with`` block does.
+
+    .. code-block:: python
+
+        with Sandbox(error_rate=0.2, retry_after=1) as sandbox:
+            client = HyperoruClient(
+                base_url=sandbox.url, email=sandbox.email, password=sandbox.password
+            )
+
+    :param seed: of the market and of the random faults
+    :param data: a file with one trade on each line (``.ndjson`` or ``.ndjson.gz``), in place of the market
+    :param rows: the trades themselves, in place of a file
+    :param email: of the one user; the user name is the part before the ``@``
+    :param password: of the one user
+    :param host: the address to listen on
+    :param port: the port to listen on; 0 takes a free one
+    :param faults: fields of :class:`~hyperoru_provider.sandbox.faults.Faults`
+    :raises FaultError: for an unknown fault or a value that it can't take
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 7,
+        data: str | Path | None = None,
+        rows: Sequence[bytes] | Sequence[dict[str, Any]] | None = None,
+        email: str = "demo@hyperoru.example",
+        password: str = "demo-password",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        **faults: object,
+    ) -> None:
+        if data is not None and rows is not None:
+            raise ValueError("Give data or rows, not both")
+        self.email = email
+        self.password = password
+        self._state = State(email, password, Faults().merged(faults), seed)
+        self._book: Book
+        given = rows if data is None else read_rows(data)
+        if given is not None:
+            self._book = FileBook(given)
+            prices = Prices(seed, self._book.symbols)
+        else:
+            prices = Prices(seed, SYMBOLS)
+            self._book = Market(seed, prices)
+        self._app = SandboxApp(self._state, self._book, prices)
+        self._address = (host, port)
+        self._server: _Server | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL, while the sandbox runs."""
+        host, port = self._address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def start(self) -> None:
+        """Listen, and serve from a thread; returns when requests are taken."""
+        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+        listener = socket.create_server(self._address, family=family)
+        # Accepted connections inherit it; without it an answer in two writes waits for a delayed ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._address = listener.getsockname()[:2]
+        self._server = _Server(self._app, listener)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Close all connections and end the thread."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def __enter__(self) -> Sandbox:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stats(self) -> dict[str, Any]:
+        """What was asked and answered since the start or the last :meth:`reset`."""
+        with self._state.lock:
+            return self._state.stats.as_dict()
+
+    @property
+    def faults(self) -> Faults:
+        """The present faults."""
+        return self._state.faults
+
+    def set_faults(self, **faults: object) -> None:
+        """Change some faults, from the next request on.
+
+        :param faults: fields of :class:`~hyperoru_provider.sandbox.faults.Faults`
+        :raises FaultError: for an unknown fault or a value that it can't take
+        """
+        self._state.set_faults(faults)
+
+    def revoke_tokens(self) -> None:
+        """End all tokens."""
+        self._state.revoke_tokens()
+
+    def reset(self) -> None:
+        """Counters to zero, faults off, trades as at the start; tokens stay."""
+        self._state.reset()
+        self._book.forget_arrivals()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn in a thread, on a socket that listens already, and gone as soon as it is told."""
+
+    def __init__(self, app: SandboxApp, listener: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                date_header=False,
+            )
+        )
+        app.hang_up = self._hang_up
+        self._listener = listener
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hyperoru-sandbox", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+        if not self.started:
+            raise RuntimeError("The sandbox could not start")
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with self._listener:
+                asyncio.run(self.serve(sockets=[self._listener]))
+        finally:
+            self._ready.set()
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        self._ready.set()
+        await self._stopped.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    def _hang_up(self, client: Any) -> None:
+        for connection in list(self.server_state.connections):
+            if getattr(connection, "client", None) == client:
+                connection.transport.close()

@@ -1,0 +1,170 @@
+"""What a running sandbox knows: its tokens, its faults and what it was asked."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from threading import Lock
+
+from hyperoru_provider.sandbox.faults import Faults
+
+__all__ = ["Call", "State", "Stats"]
+
+_TOKEN_LIFETIME = 180 * 86_400.0
+
+#: What makes two requests the same: method, path, query without a token, body.
+Call = tuple[str, str, str, bytes]
+
+
+class Stats:
+    """Counts of what was asked and answered."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.logins = 0
+        self.login_attempts = 0
+        self.by_status: Counter[str] = Counter()
+        self.by_path: Counter[str] = Counter()
+        self.repeated_refusals = 0
+        self.in_flight = 0
+        self.max_in_flight = 0
+        self.rows_served = 0
+        self._refused: dict[Call, tuple[int, str | None, bool]] = {}
+
+    def begin(self, call: Call, token: str | None) -> None:
+        """Count a request that came in."""
+        self.requests += 1
+        self.by_path[call[1]] += 1
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        if call in self._refused:
+            status, refused_token, excused = self._refused[call]
+            if status == 401 and token != refused_token and not excused:
+                self._refused[call] = (status, refused_token, True)
+            else:
+                self.repeated_refusals += 1
+
+    def end(self, call: Call, token: str | None, status: int | None) -> None:
+        """Count the answer to a request; None when there was none."""
+        self.in_flight -= 1
+        self.by_status["dropped" if status is None else str(status)] += 1
+        if status is None:
+            return
+        if 400 <= status < 500 and status != 429:
+            excused = status == 401 and call in self._refused and self._refused[call][2]
+            self._refused[call] = (status, token, excused)
+        else:
+            self._refused.pop(call, None)
+
+    def as_dict(self) -> dict[str, object]:
+        """The counts by name, as JSON has them."""
+        return {
+            "requests": self.requests,
+            "logins": self.logins,
+            "login_attempts": self.login_attempts,
+            "by_status": dict(self.by_status),
+            "by_path": dict(self.by_path),
+            "repeated_refusals": self.repeated_refusals,
+            "max_in_flight": self.max_in_flight,
+            "rows_served": self.rows_served,
+        }
+
+
+class State:
+    """The changing part of a sandbox; safe to use from any thread.
+
+    :param email: of the one user
+    :param password: of the one user
+    :param faults: how the sandbox misbehaves
+    :param seed: of the random faults
+    :param clock: the present, in seconds since 1970
+    """
+
+    def __init__(
+        self, email: str, password: str, faults: Faults, seed: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.email = email
+        self.username = email.partition("@")[0]
+        self.clock = clock
+        self.faults = faults
+        self.stats = Stats()
+        self.lock = Lock()
+        self._password = password
+        self._seed = seed
+        self._tokens: dict[str, float] = {}
+        self._dice: dict[str, random.Random] = {}
+
+    @property
+    def user(self) -> dict[str, object]:
+        """The one user, as the API shows it."""
+        return {"id": 1, "username": self.username, "email": self.email, "is_active": True}
+
+    def set_faults(self, changes: Mapping[str, object]) -> None:
+        """Change some faults; see :meth:`Faults.merged`."""
+        with self.lock:
+            self.faults = self.faults.merged(changes)
+
+    def take_failure(self) -> bool:
+        """Whether this is one of the requests of ``fail_next``, which it then counts down."""
+        with self.lock:
+            left = self.faults.fail_next
+            if left:
+                self.faults = self.faults.merged({"fail_next": left - 1})
+            return left > 0
+
+    def strikes(self, name: str, rate: float) -> bool:
+        """Draw whether a random fault happens."""
+        if not rate:
+            return False
+        with self.lock:
+            dice = self._dice.setdefault(name, random.Random(f"{self._seed}:{name}"))
+            return dice.random() < rate
+
+    def log_in(self, name: str, value: object, password: object) -> tuple[str, float] | None:
+        """A new token and when it expires, or None for wrong credentials.
+
+        :param name: ``email`` or ``username``
+        :param value: what was sent for it
+        :param password: what was sent
+        """
+        known = self.email if name == "email" else self.username
+        right = value == known and password == self._password
+        with self.lock:
+            self.stats.login_attempts += 1
+            if not right:
+                return None
+            self.stats.logins += 1
+            token = secrets.token_urlsafe(48)
+            self._tokens[token] = self.clock()
+            return token, self._tokens[token] + self._lifetime()
+
+    def accepts(self, token: str | None) -> bool:
+        """Whether a token is known and has not expired."""
+        with self.lock:
+            issued = self._tokens.get(token or "")
+            return issued is not None and self.clock() < issued + self._lifetime()
+
+    def log_out(self, token: str) -> None:
+        """End a token."""
+        with self.lock:
+            self._tokens.pop(token, None)
+
+    def revoke_tokens(self) -> None:
+        """End all tokens."""
+        with self.lock:
+            self._tokens.clear()
+
+    def reset(self) -> None:
+        """Counters to zero, faults off, random faults from their begin; tokens stay."""
+        with self.lock:
+            in_flight = self.stats.in_flight
+            self.stats = Stats()
+            self.stats.in_flight = in_flight
+            self.faults = Faults()
+            self._dice.clear()
+
+    def _lifetime(self) -> float:
+        return _TOKEN_LIFETIME if self.faults.token_lifetime is None else self.faults.token_lifetime

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from hyperoru_provider.client import HyperoruClient
+from hyperoru_provider.client.auth import MemoryTokenStore
+from hyperoru_provider.client.retry import RetryPolicy
+from hyperoru_provider.sandbox import Sandbox
+
+# a machine under load is slow now and then, which says nothing about the code
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
+
+FAST = RetryPolicy(max_retries=8, base=0.001, longest=0.01)
+
+
+@pytest.fixture(autouse=True)
+def fresh_memory() -> Iterator[None]:
+    """Each test begins as a new process does: without tokens."""
+    MemoryTokenStore._tokens.clear()
+    yield
+    MemoryTokenStore._tokens.clear()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def client_of() -> Iterator[Callable[..., HyperoruClient]]:
+    """Make clients of a sandbox which wait milliseconds where others wait seconds."""
+    clients = []
+
+    def make(sandbox: Sandbox, **options: Any) -> HyperoruClient:
+        options = {"email": sandbox.email, "password": sandbox.password, "retry_policy": FAST} | options
+        clients.append(HyperoruClient(sandbox.url, **options))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make a sandbox the connection ``hyperoru_default``."""
+
+    def set_connection(sandbox: Sandbox, **extra: Any) -> None:
+        connection = {
+            "conn_type": "hyperoru",
+            "host": sandbox.url,
+            "login": sandbox.email,
+            "password": sandbox.password,
+            "extra": extra,
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_HYPERORU_DEFAULT", json.dumps(connection))
+
+    return set_connection

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from hyperoru_provider.client import errors
+from hyperoru_provider.client.errors import from_status, redact
+
+
+def read(status: int, body: bytes, **headers: str) -> errors.HyperoruApiError:
+    return from_status(status, headers, body, method="GET", path="/api/x")
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"),
+    [
+        (301, errors.HyperoruContractError),
+        (400, errors.HyperoruBadRequestError),
+        (401, errors.HyperoruAuthenticationError),
+        (403, errors.HyperoruPermissionError),
+        (404, errors.HyperoruNotFoundError),
+        (409, errors.HyperoruConflictError),
+        (418, errors.HyperoruBadRequestError),
+        (422, errors.HyperoruValidationError),
+        (429, errors.HyperoruRateLimitError),
+        (500, errors.HyperoruServerError),
+        (599, errors.HyperoruServerError),
+    ],
+)
+def test_a_status_has_its_class(status: int, cls: type[errors.HyperoruApiError]) -> None:
+    error = read(status, b"{}")
+    assert type(error) is cls
+    assert (error.method, error.path, error.status) == ("GET", "/api/x", status)
+    assert error.transient is (status == 429 or status >= 500)
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code", "request_id"),
+    [
+        (
+            b'{"error":"No such account","code":"ACCOUNT_NOT_FOUND","request_id":"req_1"}',
+            "No such",
+            "ACCOUNT_NOT_FOUND",
+            "req_1",
+        ),
+        (b'{"code":"BAD","details":{"leverage":50},"message":"too high"}', 'too high {"leverage":50}', "BAD", None),
+        (b'{"detail":"Not allowed"}', "Not allowed", None, None),
+        (
+            b'{"detail":[{"loc":["query","page"],"msg":"not a number","type":"int"}]}',
+            "query.page: not a number",
+            None,
+            None,
+        ),
+        (b'{"error":{"message":"inner","code":"INNER"}}', "inner", "INNER", None),
+        (b"<html><body>Bad gateway</body></html>", "not JSON (from a proxy?)", None, None),
+        (b"plain text", "plain text", None, None),
+        (b"", "without saying why", None, None),
+        (b"\xff\xfe", "answered 400", None, None),
+        (b'["a"]', "a", None, None),
+        (b"null", "None", None, None),
+    ],
+)
+def test_every_shape_of_body_is_understood(body: bytes, message: str, code: str | None, request_id: str | None) -> None:
+    error = read(400, body)
+    assert message in str(error)
+    assert (error.code, error.request_id) == (code, request_id)
+
+
+def test_the_request_id_may_come_in_a_header() -> None:
+    error = read(500, b"", **{"x-request-id": "req_7"})
+    assert error.request_id == "req_7"
+    assert "req_7" in str(error)
+
+
+def test_a_long_page_is_cut() -> None:
+    assert len(str(read(400, b"x" * 100_000))) < 700
+
+
+def test_an_echoed_input_is_left_out() -> None:
+    body = b'{"detail":[{"loc":["body","password"],"msg":"too short","type":"x","input":"hunter2"}]}'
+    assert "hunter2" not in str(read(422, body))
+
+
+def test_secrets_are_blotted_out() -> None:
+    error = redact(read(400, b'{"error":"bad token tok-123","code":"tok-123"}'), ["tok-123", "", "pw"])
+    assert "tok-123" not in f"{error} {error!r} {error.args} {vars(error)}"
+    assert "***" in str(error)
+
+
+@pytest.mark.parametrize("again", [lambda e: pickle.loads(pickle.dumps(e)), copy.copy])
+def test_errors_survive_a_pickle(again) -> None:
+    error = from_status(429, {}, b'{"error":"slow down","code":"LIMIT"}', method="GET", path="/api/x", retry_after=3.0)
+    twin = again(error)
+    assert type(twin) is type(error)
+    assert vars(twin) == vars(error)
+    assert str(twin) == str(error)

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import event, example, given, settings
+from hypothesis import strategies as st
+
+from hyperoru_provider.client.answers import parse_page
+from hyperoru_provider.client.contract import load_contract
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.paging import Plan
+from hyperoru_provider.client.times import format_time, parse_time
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return DAY + timedelta(seconds=seconds)
+
+
+def trade(number: int, seconds: float, **more: Any) -> dict[str, Any]:
+    return {"trade_id": number, "account_id": 1, "trade_time": format_time(at(seconds)), **more}
+
+
+@dataclass
+class Server:
+    """A list as a server may have it, honest or not."""
+
+    rows: list[dict[str, Any]]
+    paging: str = "page"
+    order: str = "newest"
+    page_size: int = 500
+    cap: int | None = None
+    ignored: frozenset[str] = frozenset()
+    total: str = "right"
+    has_more: bool = True
+    inclusive: bool = False
+    by_day: bool = False
+    arrivals: list[dict[str, Any]] = field(default_factory=list)
+    asked: int = 0
+
+    def answer(self, query: dict[str, str]) -> bytes:
+        query = {name: value for name, value in query.items() if name not in self.ignored}
+        if self.asked and self.arrivals:
+            self.rows.append(self.arrivals.pop())
+        self.asked += 1
+        listed = [row for row in self.rows if self._matches(row, query)]
+        listed.sort(key=lambda row: (row["trade_time"], row["trade_id"]), reverse=self.order == "newest")
+        if self.order == "any":
+            listed.sort(key=lambda row: hash(str(row["trade_id"])) % 97)
+        size = min(int(query.get("per_page", query.get("limit", self.page_size))), self.cap or 10**9)
+        first = 0
+        if self.paging == "page":
+            first = (int(query.get("page", 1)) - 1) * size
+        elif self.paging in ("offset", "cursor"):
+            first = int(query.get("offset", query.get("cursor", 0)))
+        else:
+            size = self.cap or 10**9
+        page = listed[first : first + size]
+        more = first + size < len(listed)
+        body: dict[str, Any] = {"items": page}
+        if self.total != "none":
+            body["total"] = len(listed) if self.total == "right" else len(self.rows) + 3
+        if self.paging == "cursor":
+            body["next_cursor"] = str(first + size) if more else None
+        elif self.has_more and self.paging != "none":
+            body["has_more"] = more
+        return json.dumps(body).encode()
+
+    def _matches(self, row: dict[str, Any], query: dict[str, str]) -> bool:
+        moment = parse_time(row["trade_time"])
+        if "start" in query and moment < self._bound(query["start"]):
+            return False
+        if "end" in query:
+            end = self._bound(query["end"])
+            end = end + timedelta(days=1) if self.by_day else end
+            if not (moment < end or (self.inclusive and moment == end)):
+                return False
+        return query.get("account_id", str(row["account_id"])) == str(row["account_id"])
+
+    def _bound(self, text: str) -> datetime:
+        moment = parse_time(text)
+        return moment.replace(hour=0, minute=0, second=0, microsecond=0) if self.by_day else moment
+
+
+def read(server: Server, start: float = 0, end: float = 1000, span_rows: int = 20_000, account_id=None, **trades):
+    endpoint = load_contract({"trades": {"page_size": 500, "paging": server.paging, **trades}}).trades
+    plan = Plan(endpoint, at(start), at(end), {"account_id": account_id}, span_rows)
+    rows = []
+    while (query := plan.query()) is not None:
+        rows += plan.accept(parse_page(server.answer(query), endpoint))
+        assert server.asked < 5000, "reading does not end"
+    return [json.loads(row.raw) for row in rows]
+
+
+def in_order(rows, start: float = 0, end: float = 1000):
+    inside = [row for row in rows if at(start) <= parse_time(row["trade_time"]) < at(end)]
+    return sorted(inside, key=lambda row: (row["trade_time"], len(str(row["trade_id"])), str(row["trade_id"])))
+
+
+ROWS = [trade(number, number // 3 * 10) for number in range(60)]
+
+
+@pytest.mark.parametrize("paging", ["page", "offset", "cursor", "none"])
+@pytest.mark.parametrize("order", ["newest", "oldest", "any"])
+@pytest.mark.parametrize("page_size", [1, 7, 60, 61, 500])
+def test_an_honest_server_is_read_whole(paging: str, order: str, page_size: int) -> None:
+    server = Server(ROWS, paging=paging, order=order)
+    assert read(server, page_size=page_size) == in_order(ROWS)
+
+
+def test_bounds_are_half_open() -> None:
+    rows = [trade(1, 9.999999), trade(2, 10), trade(3, 19.999999), trade(4, 20)]
+    assert [row["trade_id"] for row in read(Server(rows), 10, 20)] == [2, 3]
+    assert [row["trade_id"] for row in read(Server(rows, inclusive=True), 10, 20)] == [2, 3]
+
+
+def test_nothing_is_an_answer() -> None:
+    assert read(Server([])) == []
+    assert read(Server([], total="none", has_more=False)) == []
+
+
+def refusal(server: Server, **options: Any) -> str:
+    with pytest.raises(HyperoruContractError) as caught:
+        read(server, **options)
+    return str(caught.value)
+
+
+def test_hazard_1_an_ignored_time_filter() -> None:
+    rows = [trade(number, number * 10_000) for number in range(30)]
+    assert "time filter" in refusal(Server(rows, ignored=frozenset({"start", "end"})), start=0, end=100_000)
+    assert "time filter" in refusal(Server(rows, ignored=frozenset({"end"})), start=0, end=100_000)
+
+
+def test_hazard_1_an_ignored_page() -> None:
+    for page_size in (10, 60, 500):
+        server = Server(ROWS, ignored=frozenset({"page"}), has_more=False, total="none")
+        assert "paging" in refusal(server, page_size=page_size)
+
+
+def test_hazard_1_an_ignored_page_while_rows_arrive() -> None:
+    arrivals = [trade(100 + number, 500 + number) for number in range(50)]
+    server = Server(list(ROWS), ignored=frozenset({"page"}), has_more=False, total="none", arrivals=arrivals)
+    assert "paging" in refusal(server, page_size=10)
+
+
+def test_hazard_1_an_ignored_account() -> None:
+    rows = [trade(1, 5), trade(2, 6, account_id=2)]
+    assert "account_id 2" in refusal(Server(rows, ignored=frozenset({"account_id"})), account_id=1)
+
+
+@pytest.mark.parametrize("has_more", [True, False])
+def test_hazard_2_pages_capped_below_their_size(has_more: bool) -> None:
+    assert read(Server(ROWS, cap=20, has_more=has_more, total="none")) == in_order(ROWS)
+
+
+def test_hazard_2_a_capped_list_is_split() -> None:
+    rows = [trade(number, number * 2) for number in range(450)]
+    server = Server(rows, paging="none", cap=100, total="none")
+    assert read(server) == in_order(rows)
+    assert server.asked > 5
+
+
+def test_hazard_2_a_capped_list_that_can_t_be_split() -> None:
+    rows = [trade(number, 5) for number in range(150)]
+    assert "contract's cap" in refusal(Server(rows, paging="none", cap=100, total="none"))
+    assert len(read(Server(rows, paging="none", cap=200, total="none"), cap=200)) == 150
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_hazard_3_rows_arrive_while_pages_are_read(order: str) -> None:
+    arrivals = [trade(100 + number, 900 + number) for number in range(3)]
+    server = Server(list(ROWS), order=order, has_more=False, total="none", arrivals=arrivals)
+    ids = [row["trade_id"] for row in read(server, page_size=7)]
+    assert len(ids) == len(set(ids))
+    assert set(range(60)) <= set(ids)
+
+
+def test_hazard_4_whole_days_end_inclusive() -> None:
+    rows = [trade(number, number * 3600) for number in range(-30, 60)]
+    server = Server(rows, by_day=True)
+    hours = {"start": 3600 * 5, "end": 3600 * 20}
+    assert "'day'" in refusal(server, **hours)
+    assert read(server, **hours, time_filter="day") == in_order(rows, **hours)
+
+
+def test_hazard_5_an_id_alone_is_no_key() -> None:
+    rows = [trade(1, 5, source="fills"), trade(1, 6, source="liquidations")]
+    assert "contract's key" in refusal(Server(rows))
+    assert len(read(Server(rows), key=["source", "trade_id"])) == 2
+    far = [trade(1, 5), *(trade(number, number * 10) for number in range(2, 90)), trade(1, 950)]
+    assert "contract's key" in refusal(Server(far), span_rows=10)
+
+
+def test_hazard_6_a_total_that_is_not_met() -> None:
+    assert "contract's total" in refusal(Server(ROWS, total="before_filter"))
+    assert read(Server(ROWS, total="before_filter"), total=[]) == in_order(ROWS)
+
+
+def test_a_total_that_counts_a_page_does_not_end_the_list() -> None:
+    class CountsThePage(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            body = json.loads(super().answer(query))
+            return json.dumps({"items": body["items"], "total": len(body["items"])}).encode()
+
+    assert read(CountsThePage(ROWS, cap=20)) == in_order(ROWS)
+
+
+def test_the_same_row_twice_is_one_row() -> None:
+    assert read(Server([*ROWS, *ROWS[:5]], total="none")) == in_order(ROWS)
+
+
+def test_the_same_key_with_other_content_is_an_error() -> None:
+    text = refusal(Server([*ROWS, {**ROWS[0], "price": 7}], total="none"))
+    assert "trade_id=0" in text
+    assert "contract's key" in text
+
+
+def test_a_number_written_otherwise_is_the_same_content() -> None:
+    class Twice(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            one, two = (b'{"trade_id":1,"p":%s,"trade_time":"2026-03-01T00:00:05Z"}' % n for n in (b"1.0", b"1.00"))
+            return b'{"items":[%s,%s],"has_more":false}' % (one, two)
+
+    assert len(read(Twice([]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ({"trade_time": "2026-03-01T00:00:05Z"}, "contract's key"),
+        ({"trade_id": None, "trade_time": "2026-03-01T00:00:05Z"}, "contract's key"),
+        ({"trade_id": 1}, "contract's time"),
+        ({"trade_id": 1, "trade_time": None}, "contract's time"),
+        ({"trade_id": 1, "trade_time": "yesterday"}, "contract's time"),
+        ({"trade_id": 1, "trade_time": 1772323205}, "contract's time"),
+    ],
+)
+def test_a_row_without_key_or_time_is_an_error(row: dict[str, Any], named: str) -> None:
+    class One(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            return json.dumps([row]).encode()
+
+    assert named in refusal(One([]))
+
+
+def test_a_cursor_that_comes_back_is_an_error() -> None:
+    class Circle(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            self.asked += 1
+            return json.dumps({"items": [trade(self.asked, 5)], "next_cursor": "again"}).encode()
+
+    assert "second time" in refusal(Circle([], paging="cursor"))
+
+
+def test_more_without_rows_is_an_error() -> None:
+    class Empty(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            return b'{"items":[],"has_more":true}'
+
+    assert "no rows" in refusal(Empty([]))
+
+
+def test_memory_is_bounded_by_splitting() -> None:
+    rows = [trade(number, number) for number in range(900)]
+    endpoint = load_contract({"trades": {"page_size": 10}}).trades
+    for total in ("right", "none"):
+        server, plan, longest = Server(list(rows), total=total), Plan(endpoint, at(0), at(1000), {}, 50), 0
+        seen = []
+        while (query := plan.query()) is not None:
+            span = plan.accept(parse_page(server.answer(query), endpoint))
+            longest = max(longest, len(span))
+            seen += [json.loads(row.raw) for row in span]
+        assert seen == in_order(rows)
+        assert longest <= 50
+
+
+servers = st.builds(
+    Server,
+    rows=st.lists(
+        st.tuples(st.integers(0, 40), st.sampled_from([0, 1, 1, 1, 2, 5, 59.5, 60, 86_400]), st.integers(1, 2)),
+        max_size=40,
+    ).map(
+        lambda drawn: [
+            trade(number, position * step, account_id=account) for number, (position, step, account) in enumerate(drawn)
+        ]
+    ),
+    paging=st.sampled_from(["page", "offset", "cursor", "none"]),
+    order=st.sampled_from(["newest", "oldest", "any"]),
+    cap=st.none() | st.sampled_from([3, 10]),
+    ignored=st.frozensets(
+        st.sampled_from(["start", "end", "page", "per_page", "offset", "limit", "cursor", "account_id"]), max_size=3
+    )
+    | st.just(frozenset()),
+    total=st.sampled_from(["right", "none", "before_filter"]),
+    has_more=st.booleans(),
+    inclusive=st.booleans(),
+    by_day=st.booleans(),
+    arrivals=st.lists(st.integers(0, 2500), max_size=3).map(
+        lambda times: [trade(1000 + number, seconds) for number, seconds in enumerate(times)]
+    ),
+)
+
+
+@settings(max_examples=2000)
+@given(
+    server=servers,
+    contracted=st.sampled_from(["page", "offset", "cursor", "none"]) | st.none(),
+    window=st.tuples(st.integers(-5, 2500), st.integers(1, 90_000)),
+    page_size=st.sampled_from([1, 2, 5, 500]),
+    span_rows=st.sampled_from([2, 10, 20_000]),
+    account_id=st.none() | st.just(1),
+    time_filter=st.sampled_from(["instant", "day"]),
+)
+@example(
+    server=Server(ROWS, paging="none", cap=3, total="none"), contracted=None, window=(0, 1000), page_size=500,
+    span_rows=10, account_id=None, time_filter="instant",
+)  # fmt: skip
+def test_exact_rows_or_an_error(server, contracted, window, page_size, span_rows, account_id, time_filter) -> None:
+    """Whatever the server does that can be told at all: every row of the window once, or an error."""
+    start, end = window[0], window[0] + window[1]
+    wanted = {
+        row["trade_id"]
+        for row in in_order(server.rows, start, end)
+        if account_id is None or row["account_id"] == account_id
+    }
+    late = {row["trade_id"] for row in server.arrivals}
+    lies = server.has_more and server.paging == "page" and contracted not in (None, "page")
+    try:
+        rows = read(
+            server, start, end, span_rows, account_id,
+            page_size=page_size, time_filter=time_filter, cap=3, paging=contracted or server.paging,
+        )  # fmt: skip
+    except HyperoruContractError:
+        event("error")
+        return
+    event("rows" if rows else "nothing")
+    ids = [row["trade_id"] for row in rows]
+    assert len(ids) == len(set(ids))
+    assert wanted - late <= set(ids) <= wanted | late or lies
+    assert rows == in_order(rows, start, end)
+
+
+@settings(max_examples=300)
+@given(
+    numbers=st.lists(st.integers(0, 5000), max_size=60),
+    cuts=st.lists(st.integers(1, 4999), max_size=5),
+    page_size=st.integers(1, 20),
+)
+def test_windows_add_up(numbers: list[int], cuts: list[int], page_size: int) -> None:
+    """Any way to cut a period gives the same rows, each once, also through ties."""
+    rows = [trade(number, seconds // 60 * 60) for number, seconds in enumerate(numbers)]
+    bounds = sorted({0, *(cut // 60 * 60 + (cut % 2) for cut in cuts), 5001})
+    pieces = [
+        row
+        for start, end in zip(bounds, bounds[1:], strict=False)
+        for row in read(Server(rows), start, end, page_size=page_size)
+    ]
+    assert pieces == in_order(rows, 0, 5001)

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperoru_provider.client.errors import (
+    HyperoruAmbiguousWriteError,
+    HyperoruBadRequestError,
+    HyperoruConnectError,
+    HyperoruContractError,
+    HyperoruNetworkError,
+    HyperoruRateLimitError,
+    HyperoruServerError,
+)
+from hyperoru_provider.client.retry import Pacer, RetryPolicy, as_final, parse_retry_after
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = RetryPolicy(max_retries=8, base=1.0, longest=60.0, deadline=600.0)
+
+
+def wait(error, *, tries=1, elapsed=0.0, safe=True, jitter=0.0, policy=POLICY):
+    return policy.wait(error, tries=tries, elapsed=elapsed, safe=safe, jitter=jitter)
+
+
+def test_waits_double_up_to_the_longest() -> None:
+    assert [wait(HyperoruServerError(""), tries=n) for n in range(1, 10)] == [1, 2, 4, 8, 16, 32, 60, 60, None]
+
+
+@given(st.floats(0, 1), st.integers(1, 8))
+def test_jitter_adds_a_quarter_at_most(jitter: float, tries: int) -> None:
+    plain = wait(HyperoruServerError(""), tries=tries)
+    assert plain <= wait(HyperoruServerError(""), tries=tries, jitter=jitter) <= plain * 1.25
+
+
+@pytest.mark.parametrize("cls", [HyperoruBadRequestError, HyperoruContractError])
+def test_what_is_not_transient_is_final(cls) -> None:
+    assert wait(cls("")) is None
+
+
+def test_retry_after_is_honoured_and_capped() -> None:
+    assert wait(HyperoruRateLimitError("", retry_after=7)) == 7
+    assert wait(HyperoruServerError("", retry_after=7)) == 7
+    assert wait(HyperoruRateLimitError("", retry_after=0)) == 1
+    assert wait(HyperoruRateLimitError("", retry_after=3600)) == 60
+    assert wait(HyperoruRateLimitError("", retry_after=float("inf"))) == 60
+
+
+def test_no_try_begins_after_the_deadline() -> None:
+    assert wait(HyperoruServerError(""), elapsed=598.9) == 1
+    assert wait(HyperoruServerError(""), elapsed=599.1) is None
+
+
+def test_a_write_is_repeated_only_if_nothing_acted_on_it() -> None:
+    assert wait(HyperoruServerError(""), safe=False) is None
+    assert wait(HyperoruNetworkError(""), safe=False) is None
+    assert wait(HyperoruRateLimitError("", status=429), safe=False) == 1
+    assert wait(HyperoruConnectError(""), safe=False) == 1
+
+
+def test_a_write_of_unknown_fate_says_so() -> None:
+    lost = HyperoruNetworkError("cut off", method="POST", path="/api/x", request_id="r")
+    error = as_final(lost, safe=False)
+    assert type(error) is HyperoruAmbiguousWriteError
+    assert (error.method, error.path, error.request_id) == ("POST", "/api/x", "r")
+    assert not error.transient
+    assert as_final(lost, safe=True) is lost
+    for known in (HyperoruBadRequestError(""), HyperoruConnectError(""), HyperoruRateLimitError("", status=429)):
+        assert as_final(known, safe=False) is known
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("5", 5.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("nan", None),
+        ("soon", None),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
+        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
+        ("Thu, 01 Jan 2026 00:00:10", 10.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(value, NOW) == seconds
+
+
+@given(st.text())
+def test_no_header_breaks_the_parser(value: str) -> None:
+    seconds = parse_retry_after(value, NOW)
+    assert seconds is None or seconds >= 0
+
+
+@given(st.floats(0.1, 100), st.lists(st.floats(0, 5), max_size=50))
+def test_the_pacer_keeps_its_distance(rate: float, pauses: list[float]) -> None:
+    pacer = Pacer(rate)
+    now, begins = 100.0, []
+    for pause in pauses:
+        now += pause
+        begins.append(now + pacer.reserve(now))
+    assert all(later - earlier >= 1 / rate - 1e-9 for earlier, later in pairwise(begins))
+
+
+def test_a_hold_stops_everyone() -> None:
+    pacer = Pacer()
+    assert pacer.reserve(10.0) == 0
+    pacer.hold(15.0)
+    pacer.hold(12.0)
+    assert [pacer.reserve(11.0), pacer.reserve(14.0), pacer.reserve(16.0)] == [4, 1, 0]
