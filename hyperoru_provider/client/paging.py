@@ -22,7 +22,7 @@ from hyperoru_provider.client.times import format_time, parse_time
 
 
 class Row(NamedTuple):
-    """A row of a window. Rows sort by time, then key, which is the order of an export.
+    """A row of a window.
 
     :param time: its time, in UTC.
     :param key: its key, as text.
@@ -191,6 +191,11 @@ class CappedError(HyperoruContractError):
     """A list of one answer that may have been cut: ask for less time at once."""
 
 
+def _rank(row: Row) -> tuple[datetime, list[tuple[int, str]]]:
+    """Order rows by time, then by key, 9 before 10."""
+    return row.time, [(len(part), part) for part in row.key]
+
+
 def _named(endpoint: ListEndpoint, key: tuple[str, ...]) -> str:
     return ", ".join(f"{field}={value}" for field, value in zip(endpoint.key, key, strict=True))
 
@@ -289,7 +294,7 @@ class Plan:
             return []
         if reading.query() is not None:
             return []
-        rows = sorted(self._rows)
+        rows = sorted(self._rows, key=_rank)
         self._reading, self._rows = None, []
         self._keys.add(rows)
         if not self._later:

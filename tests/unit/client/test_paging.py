@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -310,7 +311,7 @@ servers = st.builds(
 @given(
     server=servers,
     contracted=st.sampled_from(["page", "offset", "cursor", "none"]) | st.none(),
-    window=st.tuples(st.integers(-5, 2500), st.integers(1, 90_000)),
+    window=st.tuples(st.integers(-5, 300), st.sampled_from([1, 60, 600, 3000, 90_000])),
     page_size=st.sampled_from([1, 2, 5, 500]),
     span_rows=st.sampled_from([2, 10, 20_000]),
     account_id=st.none() | st.just(1),
@@ -329,7 +330,6 @@ def test_exact_rows_or_an_error(server, contracted, window, page_size, span_rows
         if account_id is None or row["account_id"] == account_id
     }
     late = {row["trade_id"] for row in server.arrivals}
-    lies = server.has_more and server.paging == "page" and contracted not in (None, "page")
     try:
         rows = read(
             server, start, end, span_rows, account_id,
@@ -341,7 +341,7 @@ def test_exact_rows_or_an_error(server, contracted, window, page_size, span_rows
     event("rows" if rows else "nothing")
     ids = [row["trade_id"] for row in rows]
     assert len(ids) == len(set(ids))
-    assert wanted - late <= set(ids) <= wanted | late or lies
+    assert wanted - late <= set(ids) <= wanted | late
     assert rows == in_order(rows, start, end)
 
 
@@ -355,9 +355,5 @@ def test_windows_add_up(numbers: list[int], cuts: list[int], page_size: int) -> 
     """Any way to cut a period gives the same rows, each once, also through ties."""
     rows = [trade(number, seconds // 60 * 60) for number, seconds in enumerate(numbers)]
     bounds = sorted({0, *(cut // 60 * 60 + (cut % 2) for cut in cuts), 5001})
-    pieces = [
-        row
-        for start, end in zip(bounds, bounds[1:], strict=False)
-        for row in read(Server(rows), start, end, page_size=page_size)
-    ]
+    pieces = [row for start, end in pairwise(bounds) for row in read(Server(rows), start, end, page_size=page_size)]
     assert pieces == in_order(rows, 0, 5001)
