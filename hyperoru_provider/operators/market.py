@@ -26,7 +26,7 @@ class HyperoruFetchMarketOperator(BaseOperator):
     ``klines/``, and the summary of that export is returned. A price bears the time of asking as ``asked_at``, and is
     filed under the window of the run.
 
-    .. seealso:: :doc:`/operators/fetch_market`
+    .. seealso:: ``docs/market.md``
 
     :param symbols: such as ``["BTC", "ETH"]``; a text is split at commas. (templated)
     :param data: ``price`` (the default) or ``klines``. (templated)

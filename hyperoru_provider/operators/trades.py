@@ -24,7 +24,7 @@ class HyperoruExportTradesOperator(BaseOperator):
     Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest`` and ``files``.
     Without a destination it returns the rows themselves, amounts as text.
 
-    .. seealso:: :doc:`/operators/export_trades`
+    .. seealso:: ``docs/export-trades.md``
 
     :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
         Default: ``{{ data_interval_start }}``. (templated)

@@ -1,0 +1,191 @@
+"""Operators and sensor without a task runner; in real Airflow they run in tests/dag."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
+from hyperoru_provider.operators.traders import HyperoruListTradersOperator
+from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
+from hyperoru_provider.sandbox import Sandbox
+from hyperoru_provider.sensors.health import HyperoruHealthSensor
+
+DAY = {"start": "2026-01-15", "end": "2026-01-16"}
+
+
+@pytest.fixture(autouse=True)
+def connection(connect: Callable[..., None], sandbox: Sandbox) -> None:
+    connect(sandbox, token_cache="memory", max_retries=0)
+
+
+def run(cls: type, **arguments: Any) -> Any:
+    return cls(task_id="t", **arguments).execute({})
+
+
+def test_traders_are_ready_for_mapping(sandbox: Sandbox) -> None:
+    shown, everyone = (run(HyperoruListTradersOperator, include_hidden=flag) for flag in (False, "True"))
+    assert {trader["id"] for trader in shown} < {trader["id"] for trader in everyone}
+    assert json.loads(json.dumps(shown)) == shown
+    assert isinstance(shown[0]["initial_capital"], str)
+
+
+def test_no_trader_is_an_empty_list() -> None:
+    with Sandbox(rows=[]) as empty, pytest.MonkeyPatch.context() as patch:
+        connection = {"conn_type": "hyperoru", "host": empty.url, "login": empty.email, "password": empty.password}
+        patch.setenv("AIRFLOW_CONN_EMPTY", json.dumps(connection))
+        assert run(HyperoruListTradersOperator, hyperoru_conn_id="empty") == []
+
+
+def test_a_key_that_a_server_lists_beside_a_trader_is_blotted_out() -> None:
+    from hyperoru_provider.operators.traders import _without_secrets
+
+    trader = {"id": 1, "name": "a", "llm_api_key": "sk-1", "session_token": "", "Secret": "x", "api_key": None}
+    assert _without_secrets(trader) == trader | {"llm_api_key": "***", "Secret": "***"}
+
+
+def test_trades_to_xcom() -> None:
+    rows = run(HyperoruExportTradesOperator, **DAY)
+    assert rows
+    assert json.loads(json.dumps(rows)) == rows
+    assert isinstance(rows[0]["price"], str)
+    mine = run(HyperoruExportTradesOperator, **DAY, account_id=2)
+    assert mine == [row for row in rows if row["account_id"] == 2]
+
+
+def test_too_many_rows_for_xcom(sandbox: Sandbox) -> None:
+    with pytest.raises(HyperoruConfigError, match="destination"):
+        run(HyperoruExportTradesOperator, **DAY, max_xcom_bytes=10_000)
+
+
+def test_trades_to_storage_are_those_of_xcom(tmp_path: Path) -> None:
+    rows = run(HyperoruExportTradesOperator, **DAY)
+    summary = run(HyperoruExportTradesOperator, **DAY, destination=str(tmp_path), compression="none")
+    (file,) = summary["files"]
+    lines = [json.loads(line, parse_float=Decimal) for line in Path(file).read_text().splitlines()]
+    assert [(str(line["trade_id"]), Decimal(line["price"])) for line in lines] == [
+        (str(row["trade_id"]), Decimal(row["price"])) for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"start": "", "end": ""}, "start is missing"),
+        ({"start": "2026-01-15", "end": "2026-01-15"}, "CronDataIntervalTimetable"),
+        ({"start": "soon", "end": "2026-01-15"}, "start"),
+        (DAY | {"file_format": "xml"}, "file_format"),
+        (DAY | {"compression": "lzma"}, "compression"),
+        (DAY | {"destination": "nosuch://bucket"}, "nosuch"),
+    ],
+)
+def test_bad_arguments_are_named_before_anything_is_asked(
+    tmp_path: Path, sandbox: Sandbox, arguments: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ValueError, match=named):
+        run(HyperoruExportTradesOperator, **({"destination": str(tmp_path)} | arguments))
+    assert not list(tmp_path.iterdir())
+    assert sandbox.stats()["requests"] == 0
+
+
+def test_a_failing_server_commits_nothing(tmp_path: Path, sandbox: Sandbox) -> None:
+    sandbox.set_faults(ignore_params=["start", "end"])
+    with pytest.raises(HyperoruContractError, match="time filter"):
+        run(HyperoruExportTradesOperator, **DAY, destination=str(tmp_path))
+    assert not list(tmp_path.rglob("_manifest.json"))
+
+
+def test_an_unknown_trader_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(HyperoruApiError, match="ACCOUNT_NOT_FOUND"):
+        run(HyperoruExportTradesOperator, **DAY, account_id=999, destination=str(tmp_path))
+
+
+def test_a_trader_without_trades_exports_a_manifest(tmp_path: Path) -> None:
+    summary = run(HyperoruExportTradesOperator, **DAY, account_id=5, destination=str(tmp_path))
+    assert summary["rows"] == 0
+    assert json.loads(Path(summary["manifest"]).read_text())["files"] == []
+
+
+@pytest.mark.parametrize("symbols", [["ETH", "BTC", "BTC"], "BTC, ETH", ("BTC", "ETH")])
+def test_prices(symbols: Any) -> None:
+    prices = run(HyperoruFetchMarketOperator, symbols=symbols)
+    assert [price["symbol"] for price in prices] == ["BTC", "ETH"]
+    assert all(Decimal(price["price"]) > 0 and price["asked_at"].endswith("Z") for price in prices)
+
+
+def test_candles() -> None:
+    rows = run(HyperoruFetchMarketOperator, symbols="BTC,ETH", data="klines", interval="4h", **DAY)
+    assert [row["symbol"] for row in rows] == ["BTC"] * 6 + ["ETH"] * 6
+    assert rows[1]["timestamp"] == "2026-01-15T04:00:00Z"
+
+
+@pytest.mark.parametrize("data", ["price", "klines"])
+@pytest.mark.parametrize("file_format", ["jsonl", "csv", "parquet"])
+def test_market_data_to_storage(tmp_path: Path, data: str, file_format: str) -> None:
+    summary = run(
+        HyperoruFetchMarketOperator,
+        symbols="BTC,ETH",
+        data=data,
+        **DAY,
+        destination=str(tmp_path),
+        file_format=file_format,
+    )
+    assert summary["rows"] == (2 if data == "price" else 48)
+    names = {path.parent.name for path in tmp_path.rglob("_manifest.json")}
+    interval = "" if data == "price" else ",interval=1h"
+    assert names == {f"20260115T000000Z_20260116T000000Z{interval},symbols=BTC+ETH"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"symbols": []}, "symbols"),
+        ({"symbols": " , "}, "symbols"),
+        ({"symbols": "BTC", "data": "book"}, "data"),
+        ({"symbols": "BTC", "data": "klines", "interval": "x", **DAY}, "interval"),
+        ({"symbols": "BTC", "data": "klines", "start": "", "end": ""}, "start"),
+    ],
+)
+def test_bad_market_arguments_are_named(sandbox: Sandbox, arguments: dict[str, Any], named: str) -> None:
+    with pytest.raises(HyperoruConfigError, match=named):
+        run(HyperoruFetchMarketOperator, **arguments)
+    assert sandbox.stats()["requests"] == 0
+
+
+def test_the_health_sensor(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    sensor = HyperoruHealthSensor(task_id="t")
+    assert sensor.poke({})
+    for fault in ({"error_rate": 1.0}, {"rate_limit_rate": 1.0}, {"drop_rate": 1.0}):
+        sandbox.reset()
+        sandbox.set_faults(**fault)
+        assert not sensor.poke({})
+        assert sandbox.stats()["requests"] == 1
+    sandbox.stop()
+    assert not sensor.poke({})
+
+
+def test_the_health_sensor_fails_where_asking_again_does_not_help(sandbox: Sandbox) -> None:
+    sandbox.set_faults(error_rate=1.0, error_status=404)
+    with pytest.raises(HyperoruApiError):
+        HyperoruHealthSensor(task_id="t").poke({})
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [HyperoruExportTradesOperator, HyperoruFetchMarketOperator, HyperoruListTradersOperator, HyperoruHealthSensor],
+)
+def test_templated_fields_are_arguments(cls: type) -> None:
+    required = {"symbols": "BTC"} if cls is HyperoruFetchMarketOperator else {}
+    operator = cls(task_id="t", hyperoru_conn_id="other", **required)
+    assert "hyperoru_conn_id" in cls.template_fields
+    for field in cls.template_fields:
+        assert hasattr(operator, field)
+        assert f":param {field}:" in cls.__doc__
