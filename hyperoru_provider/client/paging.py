@@ -106,9 +106,10 @@ class Reading:
         match self.endpoint.paging:
             case "none":
                 self._ended = True
-                if len(page.rows) >= self.endpoint.cap:
+                cap = min(self.endpoint.cap, self.endpoint.page_size or self.endpoint.cap)
+                if len(page.rows) >= cap:
                     raise CappedError(
-                        f"The list came with {len(page.rows)} rows, and one of {self.endpoint.cap} or more may have "
+                        f"The list came with {len(page.rows)} rows, and one of {cap} or more may have "
                         "been cut by the server. If its cap is higher, set the contract's cap."
                     )
             case "cursor":
@@ -289,8 +290,7 @@ class Plan:
             if not self._split(reading, 2):
                 raise
             return []
-        expected = max(reading.total or 0, reading.seen)
-        if expected > self._span_rows and self._split(reading, -(-expected * 5 // (self._span_rows * 4))):
+        if max(reading.total or 0, reading.seen) > self._span_rows and self._split(reading, self._pieces(reading)):
             return []
         if reading.query() is not None:
             return []
@@ -301,11 +301,20 @@ class Plan:
             self._keys.check(self.endpoint)
         return rows
 
+    def _pieces(self, reading: Reading) -> int:
+        """Guess into how many spans of a bounded number of rows a span falls, a quarter more to be safe."""
+        if reading.total:
+            return -(-reading.total * 5 // (self._span_rows * 4))
+        times = [row.time for row in self._rows] or [reading.start]
+        covered = (max(times) - min(times)) / (reading.end - reading.start)  # rows mostly come in the order of time
+        return min(int(1.25 / max(covered, 0.001)), 1000)
+
     def _split(self, reading: Reading, pieces: int) -> bool:
-        """Read a span again in pieces; gives whether it could be split."""
+        """Read a span again in at least two pieces; gives whether it could be split."""
         start, end = reading.start, reading.end
-        step = (end - start) / max(pieces, 2)
-        cuts = {self._floor(start + step * number) for number in range(1, max(pieces, 2))}
+        pieces = max(pieces, 2)
+        step = (end - start) / pieces
+        cuts = {self._floor(start + step * number) for number in range(1, pieces)}
         bounds = [start, *sorted(cut for cut in cuts if start < cut < end), end]
         if len(bounds) == 2:
             return False

@@ -111,7 +111,14 @@ ROWS = [trade(number, number // 3 * 10) for number in range(60)]
 @pytest.mark.parametrize("page_size", [1, 7, 60, 61, 500])
 def test_an_honest_server_is_read_whole(paging: str, order: str, page_size: int) -> None:
     server = Server(ROWS, paging=paging, order=order)
-    assert read(server, page_size=page_size) == in_order(ROWS)
+    assert read(server, page_size=None if paging == "none" else page_size) == in_order(ROWS)
+
+
+def test_a_limit_of_our_own_is_a_cap() -> None:
+    """A list of one answer that is no longer than we asked may go on."""
+    rows = [trade(number, number) for number in range(30)]
+    server = Server(rows, ignored=frozenset({"page"}), has_more=False, total="none")
+    assert read(server, paging="none", page_size=5) == in_order(rows)
 
 
 def test_bounds_are_half_open() -> None:
