@@ -94,7 +94,7 @@ def export(
             "rows": progress.rows,
             "file_format": form.file_format,
             "compression": form.compression,
-            "columns": [column._asdict() for column in form.columns],
+            "columns": [column._asdict() for column in form.table.columns],
         }
         parts = landing.commit(manifest, parts, scratch)
     progress.finish()

@@ -119,14 +119,15 @@ class HyperoruFetchMarketOperator(BaseOperator):
         from airflow.sdk import ObjectStoragePath
 
         from hyperoru_provider.client.models import Kline, Quote
-        from hyperoru_provider.export.formats import Format, as_row, from_row
+        from hyperoru_provider.export.columns import Table, as_row, from_row
+        from hyperoru_provider.export.formats import Format
         from hyperoru_provider.export.job import Subject, export
         from hyperoru_provider.export.landing import StorageLanding
 
         model: type[Quote | Kline] = Kline if resource == "klines" else Quote
         interval = self.interval if resource == "klines" else None
         subject = Subject(resource, window, {"interval": interval, "symbols": "+".join(symbols)})
-        form = Format.choose(self.file_format, self.compression, model, partial(from_row, model))
+        form = Format.choose(self.file_format, self.compression, Table(model, partial(from_row, model)))
         path = ObjectStoragePath(destination, conn_id=self.storage_conn_id)
         landing = StorageLanding(path / subject.directory)
         spans = ([as_row(item, item.timestamp if isinstance(item, Kline) else item.asked_at)] for item in items)

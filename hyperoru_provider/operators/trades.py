@@ -93,6 +93,7 @@ class HyperoruExportTradesOperator(BaseOperator):
 
         from hyperoru_provider.client import calls
         from hyperoru_provider.client.models import Trade
+        from hyperoru_provider.export.columns import Table
         from hyperoru_provider.export.formats import Format
         from hyperoru_provider.export.job import Subject, export
         from hyperoru_provider.export.landing import StorageLanding
@@ -105,7 +106,9 @@ class HyperoruExportTradesOperator(BaseOperator):
             if not self.destination:
                 return collect(client.iter_trades(window.start, window.end, **filters), self.max_xcom_bytes)
             subject = Subject("trades", window, filters)
-            form = Format.choose(self.file_format, self.compression, Trade, partial(calls.trade, client.contract))
+            form = Format.choose(
+                self.file_format, self.compression, Table(Trade, partial(calls.trade, client.contract))
+            )
             path = ObjectStoragePath(self.destination, conn_id=self.storage_conn_id)
             landing = StorageLanding(path / subject.directory)
             spans = client.iter_spans(calls.trades(client.contract, window.start, window.end, **filters))

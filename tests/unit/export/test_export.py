@@ -26,7 +26,8 @@ from hyperoru_provider.client.models import Kline, Quote, Trade, Trader
 from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.export import landing as landing_module
-from hyperoru_provider.export.formats import COMPRESSIONS, Column, Format
+from hyperoru_provider.export.columns import Column, Table
+from hyperoru_provider.export.formats import COMPRESSIONS, Format
 from hyperoru_provider.export.job import Subject, export
 from hyperoru_provider.export.landing import StorageLanding
 from hyperoru_provider.export.window import Window
@@ -47,7 +48,7 @@ def trade(number: int, price: str = "1.5", **more: str) -> Row:
 
 
 def form(file_format: str, compression: str | None = None, model: type = Trade) -> Format:
-    return Format.choose(file_format, compression, model, lambda row: calls.trade(DEFAULT_CONTRACT, row))
+    return Format.choose(file_format, compression, Table(model, lambda row: calls.trade(DEFAULT_CONTRACT, row)))
 
 
 def land(
@@ -297,15 +298,15 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", [Trade, Kline, Quote])
 def test_columns_come_from_the_model(model: type) -> None:
-    columns = form("parquet", model=model).columns
+    columns = form("parquet", model=model).table.columns
     assert [column.name for column in columns] == [*model.model_fields, "extra"]
 
 
 def test_the_columns_of_a_trade() -> None:
-    kinds = dict(form("csv").columns)
+    kinds = dict(form("csv").table.columns)
     assert (kinds["trade_id"], kinds["price"], kinds["trade_time"]) == ("string", "decimal", "timestamp")
     assert (kinds["related_orders"], kinds["extra"]) == ("json", "json")
-    assert Column("is_active", "boolean") in form("csv", model=Trader).columns
+    assert Column("is_active", "boolean") in form("csv", model=Trader).table.columns
 
 
 def test_a_local_file_is_replaced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
