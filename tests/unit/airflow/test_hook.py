@@ -160,10 +160,13 @@ def test_the_variable_serves_other_processes(
     assert sandbox.password not in value
 
 
-def test_memory_alone_leaves_no_variable(connect: Connect, sandbox: Sandbox, variables: Variables) -> None:
+def test_memory_alone_leaves_no_variable(
+    connect: Connect, sandbox: Sandbox, variables: Variables, masked: list[str]
+) -> None:
     connect(sandbox, token_cache="memory")
     HyperoruHook().get_conn().profile()
     assert not variables.values
+    assert [token.value for token in MemoryTokenStore._tokens.values()] == masked
 
 
 def test_another_password_means_another_login(

@@ -127,6 +127,11 @@ def test_a_json_line_is_the_row_as_it_was_sent(tmp_path: Path) -> None:
     assert (tmp_path / SUBJECT.directory / "part-00000.jsonl").read_bytes() == row.raw + b"\n"
 
 
+def test_no_clock_is_in_a_packed_file(tmp_path: Path) -> None:
+    (file,) = land(tmp_path, [trade(1)])["files"]
+    assert Path(file.removeprefix("file://")).read_bytes()[4:8] == bytes(4)
+
+
 def test_the_layout_and_the_summary(tmp_path: Path) -> None:
     summary = land(tmp_path, [trade(n) for n in range(5)], rows_per_part=2)
     directory = tmp_path / "trades/20260115T000000Z_20260116T000000Z,account_id=1"
@@ -245,6 +250,7 @@ def test_other_rows_never_share_a_directory() -> None:
         {"symbol": "1"},
         {"symbol": "PURR/USDC"},
         {"symbol": "PURR%2FUSDC"},
+        {"symbol": "PURR_USDC"},
         {"symbol": "a,symbol=b"},
         {"account_id": 1, "symbol": "@107"},
         {"symbols": "A" * 300},
