@@ -241,6 +241,15 @@ def test_test_connection_tells_what_is_wrong(connect: Connect, sandbox: Sandbox,
     assert sandbox.stats()["requests"] == 1
 
 
+def test_test_connection_repeats_nothing(connect: Connect, sandbox: Sandbox) -> None:
+    connect(sandbox, max_retries=5)
+    sandbox.set_faults(fail_next=1)
+    works, told = HyperoruHook().test_connection()
+    assert not works
+    assert "/api/users/profile" in told
+    assert sandbox.stats()["by_path"] == {"/api/health": 1, "/api/users/login": 1, "/api/users/profile": 1}
+
+
 def test_test_connection_with_a_wrong_password(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = {"conn_type": "hyperoru", "host": sandbox.url, "login": sandbox.email, "password": "hunter-2"}
     set_uri(monkeypatch, connection)

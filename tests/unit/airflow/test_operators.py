@@ -44,11 +44,13 @@ def test_no_trader_is_an_empty_list() -> None:
         assert run(HyperoruListTradersOperator, hyperoru_conn_id="empty") == []
 
 
-def test_a_key_that_a_server_lists_beside_a_trader_is_blotted_out() -> None:
-    from hyperoru_provider.operators.traders import _without_secrets
-
-    trader = {"id": 1, "name": "a", "llm_api_key": "sk-1", "session_token": "", "Secret": "x", "api_key": None}
-    assert _without_secrets(trader) == trader | {"llm_api_key": "***", "Secret": "***"}
+def test_a_key_that_a_server_lists_beside_a_trader_is_blotted_out(
+    connect: Callable[..., None], sandbox: Sandbox
+) -> None:
+    connect(sandbox, token_cache="memory", contract={"traders": {"fields": {"llm_api_key": "name"}}})
+    traders = run(HyperoruListTradersOperator)
+    assert {trader["llm_api_key"] for trader in traders} == {"***"}
+    assert traders[0]["account_type"] == "prompt"
 
 
 def test_trades_to_xcom() -> None:
