@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,12 +22,14 @@ _any = msgspec.json.Decoder(float_hook=Decimal)
 class Page(NamedTuple):
     """One answer of a list.
 
+    :param text: the JSON text of the list.
     :param rows: the JSON text of each row, as the server sent it.
     :param total: how many rows there are in all, if the server says so.
     :param more: whether there are further pages, if the server says so.
     :param cursor: the cursor of the next page; ``None`` on the last.
     """
 
+    text: bytes
     rows: list[bytes]
     total: int | None = None
     more: bool | None = None
@@ -57,7 +61,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     if isinstance(data, list):
         if endpoint.paging == "cursor":
             raise HyperoruContractError("A bare list has no cursor for its next page. Correct the contract's paging.")
-        return Page([_one_line(raw) for raw in data])
+        return Page(body, [_one_line(raw) for raw in data])
     texts = {name: bytes(raw) for name, raw in data.items()}
     beside = {name: _any.decode(text) for name, text in texts.items() if text[:1] not in b"[{"}
     _check_success(beside)
@@ -67,8 +71,10 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
         raise HyperoruContractError(
             f"The answer's list of rows can't be told: it has {found}. Name its key in the contract's rows."
         )
+    text = texts[lists[0]]
     return Page(
-        rows=[_one_line(raw) for raw in _list.decode(texts[lists[0]])],
+        text=text,
+        rows=[_one_line(raw) for raw in _list.decode(text)],
         total=_total(beside, endpoint),
         more=_more(beside, endpoint),
         cursor=_cursor(beside, endpoint),
@@ -85,6 +91,47 @@ def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
     except msgspec.DecodeError as error:
         raise HyperoruContractError(f"A row is no JSON object: {error}") from None
     return rename(data, endpoint)
+
+
+class Picker:
+    """Reads a few fields of all rows of a page at once, by our names, much faster than :func:`canonical` does.
+
+    :param endpoint: the list.
+    :param fields: our names of the fields.
+    """
+
+    def __init__(self, endpoint: Endpoint, fields: Sequence[str]) -> None:
+        names = [endpoint.names_of(field) for field in fields]
+        attribute_of = {name: f"f{number}" for number, name in enumerate(dict.fromkeys(chain(*names)))}
+        self._attributes = [[attribute_of[name] for name in aliases] for aliases in names]
+        struct = msgspec.defstruct(
+            "Fields",
+            [(attribute, Any, msgspec.UNSET) for attribute in attribute_of.values()],
+            rename={attribute: name for name, attribute in attribute_of.items()},
+            gc=False,
+        )
+        self._decoder = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
+
+    def columns(self, page: Page) -> list[list[Any]] | None:
+        """Give the values of each field, row by row, ``UNSET`` where no row has it.
+
+        :return: ``None`` if the rows differ in how they name a field, or one is no object.
+        """
+        try:
+            rows = self._decoder.decode(page.text)
+        except msgspec.DecodeError:
+            return None
+        columns = []
+        for attributes in self._attributes:
+            for attribute in attributes:
+                values = list(map(attrgetter(attribute), rows))
+                missing = values.count(msgspec.UNSET)
+                if missing == 0:
+                    break
+                if missing < len(rows):
+                    return None
+            columns.append(values)
+        return columns
 
 
 def rename(data: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:

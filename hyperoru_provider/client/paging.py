@@ -15,7 +15,9 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from hyperoru_provider.client.answers import Page, canonical
+from msgspec import UNSET
+
+from hyperoru_provider.client.answers import Page, Picker, canonical
 from hyperoru_provider.client.contract import ListEndpoint, WindowedEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.times import format_time, parse_time
@@ -25,12 +27,12 @@ class Row(NamedTuple):
     """A row of a window.
 
     :param time: its time, in UTC.
-    :param key: its key, as text.
+    :param key: its key, of numbers and texts.
     :param raw: its JSON text, as the server sent it, in one line.
     """
 
     time: datetime
-    key: tuple[str, ...]
+    key: tuple[int | str, ...]
     raw: bytes
 
 
@@ -45,12 +47,14 @@ class Reading:
     :param start: begin of the window, inclusive.
     :param end: end of the window, exclusive.
     :param filters: what else is asked for, by our names of the parameters.
+    :param picker: reads the rows' key, time and echoes.
     """
 
     endpoint: WindowedEndpoint
     start: datetime
     end: datetime
     filters: Mapping[str, Any]
+    picker: Picker
 
     def __post_init__(self) -> None:
         self._number = self.endpoint.first_page
@@ -60,7 +64,7 @@ class Reading:
         self._pages: set[bytes] = set()
         self._longest = 0
         self._cursors: set[str] = set()
-        self._seen: dict[tuple[str, ...], bytes] = {}
+        self._seen: dict[tuple[int | str, ...], bytes] = {}
         self._first, self._last = _slack(self.endpoint, self.start, self.end)
         self.total: int | None = None
 
@@ -92,7 +96,10 @@ class Reading:
         :raises HyperoruContractError: the page proves that rows would be lost, doubled or changed.
         """
         seen = self.seen
-        fresh = [row for raw in page.rows if (row := self._new(raw)) and self.start <= row.time < self.end]
+        rows = self._new_rows(page)
+        if rows is None:  # something is odd: find out what, row by row
+            rows = [row for raw in page.rows if (row := self._new(raw))]
+        fresh = [row for row in rows if self.start <= row.time < self.end]
         if page.rows:
             self._check_repeat(page, nothing_new=self.seen == seen)
         self._advance(page)
@@ -143,10 +150,43 @@ class Reading:
             )
         self._pages.add(digest)
 
+    def _new_rows(self, page: Page) -> list[Row] | None:
+        """Check all rows of a page at once against what was asked; ``None`` if not all of them are new and right."""
+        columns = self.picker.columns(page)
+        if not columns or not page.rows:
+            return None
+        parts = len(self.endpoint.key)
+        keys = list(zip(*columns[:parts], strict=True))
+        try:
+            times = list(map(parse_time, columns[parts]))
+            right = (
+                all(set(map(type, part)) <= {int, str} and "" not in part for part in columns[:parts])
+                and len(set(keys)) == len(keys)
+                and self._seen.keys().isdisjoint(keys)
+                and self._first <= min(times)
+                and max(times) <= self._last
+                and all(
+                    self._echoes(field, sent)
+                    for field, column in zip(self.endpoint.echoes, columns[parts + 1 :], strict=True)
+                    for sent in set(column)
+                )
+            )
+        except (ValueError, TypeError):
+            return None
+        if not right:
+            return None
+        self._seen.update(zip(keys, page.rows, strict=True))
+        return list(map(Row, times, keys, page.rows))
+
+    def _echoes(self, field: str, sent: Any) -> bool:
+        """Tell whether a row's field is what was asked for, if it was and the row has it."""
+        asked = self.filters.get(field)
+        return asked is None or sent in (None, UNSET) or str(asked).casefold() == str(sent).casefold()
+
     def _new(self, raw: bytes) -> Row | None:
         """Check a row against what was asked; ``None`` if it was seen before."""
         data = canonical(raw, self.endpoint)
-        key = tuple(self._text(data, field, "key") for field in self.endpoint.key)
+        key = tuple(self._part(data, field) for field in self.endpoint.key)
         known = self._seen.get(key)
         if known is not None:
             if known != raw and canonical(known, self.endpoint) != data:
@@ -170,34 +210,33 @@ class Reading:
                 "contract's params start and end; if it filters by whole days, set its time_filter to 'day'."
             )
         for field in self.endpoint.echoes:
-            asked, sent = self.filters.get(field), data.get(field)
-            if asked is not None and sent is not None and str(asked).casefold() != str(sent).casefold():
+            if not self._echoes(field, data.get(field)):
                 raise HyperoruContractError(
-                    f"The row {named} has {field} {sent}, but {asked} was asked for: the server seems to ignore "
-                    f"this filter. Correct the contract's params {field}."
+                    f"The row {named} has {field} {data[field]}, but {self.filters[field]} was asked for: the server "
+                    f"seems to ignore this filter. Correct the contract's params {field}."
                 )
         return Row(moment, key, raw)
 
-    def _text(self, data: Mapping[str, Any], field: str, role: str) -> str:
+    def _part(self, data: Mapping[str, Any], field: str) -> int | str:
         value = data.get(field)
         if value is None or value == "" or isinstance(value, (dict, list)):
             raise HyperoruContractError(
-                f"A row has no {field}, which the contract names as its {role}: "
-                f"its fields are {', '.join(data)}. Correct the contract's {role} or fields."
+                f"A row has no {field}, which the contract names as its key: "
+                f"its fields are {', '.join(data)}. Correct the contract's key or fields."
             )
-        return str(value)
+        return value if type(value) is int else str(value)
 
 
 class CappedError(HyperoruContractError):
     """A list of one answer that may have been cut: ask for less time at once."""
 
 
-def _rank(row: Row) -> tuple[datetime, list[tuple[int, str]]]:
-    """Order rows by time, then by key, 9 before 10."""
-    return row.time, [(len(part), part) for part in row.key]
+def _rank(row: Row) -> tuple[datetime, list[tuple[int, int, str]]]:
+    """Order rows by time, then by key: numbers first, and 9 before 10 also in texts."""
+    return row.time, [(0, part, "") if isinstance(part, int) else (1, len(part), part) for part in row.key]
 
 
-def _named(endpoint: ListEndpoint, key: tuple[str, ...]) -> str:
+def _named(endpoint: ListEndpoint, key: tuple[int | str, ...]) -> str:
     return ", ".join(f"{field}={value}" for field, value in zip(endpoint.key, key, strict=True))
 
 
@@ -213,24 +252,24 @@ def _slack(endpoint: ListEndpoint, start: datetime, end: datetime) -> tuple[date
 
 
 class Keys:
-    """All keys of a window, eight bytes each, to find one that came at two times."""
+    """The keys of a window, eight bytes each, to find one that came at two times."""
 
     def __init__(self) -> None:
-        self._buckets = [array("Q") for _ in range(256)]
+        self._hashes = array("q")
 
     def add(self, rows: list[Row]) -> None:
         """Note the keys of rows which are different among themselves."""
-        for row in rows:
-            digest = hashlib.blake2b("\0".join(row.key).encode(), digest_size=8).digest()
-            self._buckets[digest[0]].append(int.from_bytes(digest))
+        self._hashes.extend(hash(row.key) for row in rows)
 
     def check(self, endpoint: ListEndpoint) -> None:
-        """Find a repeat.
+        """Find a repeat, in slices that need little memory.
 
         :raises HyperoruContractError: there is one.
         """
-        for bucket in self._buckets:
-            if len(set(bucket)) != len(bucket):
+        slices = len(self._hashes) // 250_000 + 1
+        for number in range(slices):
+            share = [value for value in self._hashes if value % slices == number] if slices > 1 else self._hashes
+            if len(set(share)) != len(share):
                 raise HyperoruContractError(
                     f"Two rows of different times have the same {', '.join(endpoint.key)}. If more fields are "
                     "needed to tell such rows apart, name them in the contract's key."
@@ -264,6 +303,7 @@ class Plan:
         self._span_rows = span_rows
         self._grain = timedelta(days=1) if endpoint.time_filter == "day" else timedelta(seconds=1)
         self._keys = Keys()
+        self._picker = Picker(endpoint, [*endpoint.key, endpoint.time, *endpoint.echoes])
         self._later: list[tuple[datetime, datetime]] = [(start, end)]
         self._reading: Reading | None = None
         self._rows: list[Row] = []
@@ -273,7 +313,7 @@ class Plan:
         if self._reading is None:
             if not self._later:
                 return None
-            self._reading = Reading(self.endpoint, *self._later.pop(), self._filters)
+            self._reading = Reading(self.endpoint, *self._later.pop(), self._filters, self._picker)
         return self._reading.query()
 
     def accept(self, page: Page) -> list[Row]:

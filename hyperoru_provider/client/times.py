@@ -23,6 +23,8 @@ def parse_time(value: object) -> datetime:
 
 def to_utc(moment: datetime) -> datetime:
     """Give the moment in UTC; a naive one already is."""
+    if moment.tzinfo is UTC:
+        return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

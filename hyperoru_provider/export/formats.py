@@ -154,7 +154,7 @@ def _array(pa: Any, values: Sequence[Any], field: Any, rows: list[Row]) -> Any:
                 pa.array([value], field.type)
             except pa.ArrowInvalid as error:
                 raise HyperoruContractError(
-                    f"{field.name} of the row {'/'.join(row.key)} does not fit {field.type}: {error}. "
+                    f"{field.name} of the row {'/'.join(map(str, row.key))} does not fit {field.type}: {error}. "
                     "Nothing was rounded; export as jsonl to keep it."
                 ) from None
         raise
