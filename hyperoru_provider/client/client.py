@@ -139,9 +139,13 @@ class HyperoruClient(_Client):
     def iter_spans(self, plan: Plan) -> Iterator[list[Row]]:
         """Carry out a plan: gives the rows of the window as the server sent them, in order, span by span."""
         while (query := plan.query()) is not None:
-            rows = self._run(calls.page(plan, query))
+            rows = self.read_page(plan, query)
             if rows:
                 yield rows
+
+    def read_page(self, plan: Plan, query: Mapping[str, str]) -> list[Row]:
+        """Carry out one step of a plan; gives a span's rows if the page completes one."""
+        return self._run(calls.page(plan, query))
 
     @property
     def closed(self) -> bool:
@@ -210,9 +214,13 @@ class AsyncHyperoruClient(_Client):
     async def iter_spans(self, plan: Plan) -> AsyncIterator[list[Row]]:
         """See :meth:`HyperoruClient.iter_spans`."""
         while (query := plan.query()) is not None:
-            rows = await self._run(calls.page(plan, query))
+            rows = await self.read_page(plan, query)
             if rows:
                 yield rows
+
+    async def read_page(self, plan: Plan, query: Mapping[str, str]) -> list[Row]:
+        """See :meth:`HyperoruClient.read_page`."""
+        return await self._run(calls.page(plan, query))
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -288,6 +288,7 @@ class Plan:
     :param end: end of the window, exclusive.
     :param filters: what else is asked for, by our names of the parameters.
     :param span_rows: rows to hold at most, but for those that share the shortest span.
+    :param keys: those of a larger window of which this is a part, and whose reader checks them.
     """
 
     def __init__(
@@ -296,13 +297,17 @@ class Plan:
         start: datetime,
         end: datetime,
         filters: Mapping[str, Any],
-        span_rows: int = 20_000,
+        span_rows: int = 5_000,
+        *,
+        keys: Keys | None = None,
     ) -> None:
         self.endpoint = endpoint
         self._filters = filters
         self._span_rows = span_rows
+        self._window = (start, end)
         self._grain = timedelta(days=1) if endpoint.time_filter == "day" else timedelta(seconds=1)
-        self._keys = Keys()
+        self._keys = Keys() if keys is None else keys
+        self._part = keys is not None
         self._picker = Picker(endpoint, [*endpoint.key, endpoint.time, *endpoint.echoes])
         self._later: list[tuple[datetime, datetime]] = [(start, end)]
         self._reading: Reading | None = None
@@ -337,9 +342,30 @@ class Plan:
         rows = sorted(self._rows, key=_rank)
         self._reading, self._rows = None, []
         self._keys.add(rows)
-        if not self._later:
-            self._keys.check(self.endpoint)
+        if not self._later and not self._part:
+            self.check()
         return rows
+
+    def parts(self) -> list[Plan]:
+        """Hand over the spans that are not begun, oldest first, as plans which may be carried out at once.
+
+        Whoever takes them calls :meth:`check` when all are read.
+        """
+        spans = [*reversed(self._later)]
+        self._later = []
+        return [Plan(self.endpoint, *span, self._filters, self._span_rows, keys=self._keys) for span in spans]
+
+    def check(self) -> None:
+        """Find a key that came at two times, in all that was read.
+
+        :raises HyperoruContractError: there is one.
+        """
+        self._keys.check(self.endpoint)
+
+    @property
+    def divided(self) -> bool:
+        """Whether the window turned out to be too large for one span."""
+        return bool(self._later) and self._reading is None and self._later != [self._window]
 
     def _pieces(self, reading: Reading) -> int:
         """Guess into how many spans of a bounded number of rows a span falls, a quarter more to be safe."""

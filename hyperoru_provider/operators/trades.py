@@ -36,6 +36,7 @@ class HyperoruExportTradesOperator(BaseOperator):
     :param file_format: ``jsonl`` (each row as the server sent it; the default), ``csv`` or ``parquet``. (templated)
     :param compression: ``gzip`` or ``none`` for jsonl (default ``gzip``) and csv (default ``none``);
         ``zstd`` (default), ``snappy``, ``gzip`` or ``none`` for parquet. (templated)
+    :param concurrency: how many requests to have under way at once, at least 1. Default: 4.
     :param rows_per_part: rows of each file but the last. Default: 250,000.
     :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
@@ -69,6 +70,7 @@ class HyperoruExportTradesOperator(BaseOperator):
         storage_conn_id: str | None = None,
         file_format: str = "jsonl",
         compression: str | None = None,
+        concurrency: int = 4,
         rows_per_part: int = 250_000,
         max_xcom_bytes: int = 1_000_000,
         hyperoru_conn_id: str = HyperoruHook.default_conn_name,
@@ -83,6 +85,7 @@ class HyperoruExportTradesOperator(BaseOperator):
         self.storage_conn_id = storage_conn_id
         self.file_format = file_format
         self.compression = compression
+        self.concurrency = concurrency
         self.rows_per_part = rows_per_part
         self.max_xcom_bytes = max_xcom_bytes
         self.hyperoru_conn_id = hyperoru_conn_id
@@ -94,6 +97,7 @@ class HyperoruExportTradesOperator(BaseOperator):
         from hyperoru_provider.client import calls
         from hyperoru_provider.client.models import Trade
         from hyperoru_provider.export.columns import Table
+        from hyperoru_provider.export.fetch import fetch
         from hyperoru_provider.export.formats import Format
         from hyperoru_provider.export.job import Subject, export
         from hyperoru_provider.export.landing import StorageLanding
@@ -111,5 +115,5 @@ class HyperoruExportTradesOperator(BaseOperator):
             )
             path = ObjectStoragePath(self.destination, conn_id=self.storage_conn_id)
             landing = StorageLanding(path / subject.directory)
-            spans = client.iter_spans(calls.trades(client.contract, window.start, window.end, **filters))
+            spans = fetch(client, calls.trades(client.contract, window.start, window.end, **filters), self.concurrency)
             return export(spans, subject, form, landing, self.rows_per_part)
