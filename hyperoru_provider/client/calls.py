@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from hyperoru_provider.client.answers import canonical, parse_object, parse_page, rename
 from hyperoru_provider.client.contract import Contract, Endpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.models import Health, Kline, Price, Profile, Resource, Trade, Trader
+from hyperoru_provider.client.models import Health, Kline, Price, Profile, Resource, Trader
 from hyperoru_provider.client.paging import Plan, Row
 from hyperoru_provider.client.times import format_time, to_utc
 from hyperoru_provider.client.transport import Request
@@ -34,7 +34,7 @@ class Call(Generic[T]):
 def health(contract: Contract) -> Call[Health]:
     """Ask for the state of the service, without a session."""
     request = Request("GET", contract.health.path, auth=False, retries=False)
-    return Call(request, lambda body: _model(Health, parse_object(body), contract.health))
+    return Call(request, lambda body: validated(Health, parse_object(body), contract.health))
 
 
 def login(contract: Contract) -> Request:
@@ -45,7 +45,7 @@ def login(contract: Contract) -> Request:
 def profile(contract: Contract) -> Call[Profile]:
     """Ask for the user behind the session."""
     return Call(
-        Request("GET", contract.profile.path), lambda body: _model(Profile, parse_object(body), contract.profile)
+        Request("GET", contract.profile.path), lambda body: validated(Profile, parse_object(body), contract.profile)
     )
 
 
@@ -55,7 +55,7 @@ def list_traders(contract: Contract, include_hidden: bool) -> Call[list[Trader]]
     request = Request("GET", endpoint.path, endpoint.query({"include_hidden": include_hidden}))
     return Call(
         request,
-        lambda body: [_model(Trader, canonical(raw, endpoint)) for raw in parse_page(body, endpoint).rows],
+        lambda body: [validated(Trader, canonical(raw, endpoint)) for raw in parse_page(body, endpoint).rows],
     )
 
 
@@ -70,7 +70,7 @@ def price(contract: Contract, symbol: str) -> Call[Price]:
                 f"The price is of {sent}, but {symbol} was asked for: the server seems to ignore the symbol. "
                 "Correct the contract's price.params."
             )
-        return _model(Price, data)
+        return validated(Price, data)
 
     return Call(Request("GET", contract.price.path, contract.price.query({"symbol": symbol})), read)
 
@@ -90,11 +90,6 @@ def page(plan: Plan, query: Mapping[str, str]) -> Call[list[Row]]:
     """Ask for the next page of a plan; gives the rows of a span if the page completes one."""
     endpoint = plan.endpoint
     return Call(Request("GET", endpoint.path, query), lambda body: plan.accept(parse_page(body, endpoint)))
-
-
-def trade(contract: Contract, row: Row) -> Trade:
-    """Make a row a trade."""
-    return _model(Trade, canonical(row.raw, contract.trades))
 
 
 def klines(contract: Contract, symbol: str, interval: str, start: datetime, end: datetime) -> Iterator[Plan]:
@@ -124,7 +119,7 @@ def candles(contract: Contract, symbol: str, interval: str, rows: list[Row]) -> 
             "ignore the interval. Correct the contract's klines.params."
         )
     known = {"symbol": symbol, "interval": interval}
-    return [_model(Kline, {**canonical(row.raw, contract.klines), **known}) for row in rows]
+    return [validated(Kline, {**canonical(row.raw, contract.klines), **known}) for row in rows]
 
 
 def interval_length(interval: str) -> timedelta:
@@ -153,7 +148,12 @@ def window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _model(cls: type[R], data: dict[str, Any], endpoint: Endpoint | None = None) -> R:
+def validated(cls: type[R], data: dict[str, Any], endpoint: Endpoint | None = None) -> R:
+    """Make decoded JSON a model.
+
+    :param endpoint: whose names its fields have; ``None`` if they have ours.
+    :raises HyperoruContractError: it is not as the model says; the text names the item and its fields.
+    """
     try:
         return cls.model_validate(rename(data, endpoint) if endpoint else data)
     except ValidationError as error:

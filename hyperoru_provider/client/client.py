@@ -10,6 +10,7 @@ import httpx
 
 from hyperoru_provider import __version__
 from hyperoru_provider.client import calls
+from hyperoru_provider.client.answers import canonical
 from hyperoru_provider.client.auth import Credentials, MemoryTokenStore, SessionAuth, TokenStore
 from hyperoru_provider.client.contract import Contract, load_contract
 from hyperoru_provider.client.errors import HyperoruConfigError
@@ -134,7 +135,7 @@ class HyperoruClient(_Client):
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
         for span in self.iter_spans(calls.trades(self.contract, start, end, account_id, symbol)):
-            yield from (calls.trade(self.contract, row) for row in span)
+            yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in span)
 
     def iter_spans(self, plan: Plan) -> Iterator[list[Row]]:
         """Carry out a plan: gives the rows of the window as the server sent them, in order, span by span."""
@@ -209,7 +210,7 @@ class AsyncHyperoruClient(_Client):
         """See :meth:`HyperoruClient.iter_trades`."""
         async for span in self.iter_spans(calls.trades(self.contract, start, end, account_id, symbol)):
             for row in span:
-                yield calls.trade(self.contract, row)
+                yield calls.validated(Trade, canonical(row.raw, self.contract.trades))
 
     async def iter_spans(self, plan: Plan) -> AsyncIterator[list[Row]]:
         """See :meth:`HyperoruClient.iter_spans`."""

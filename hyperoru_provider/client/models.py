@@ -25,7 +25,9 @@ Id = int | str
 class Resource(BaseModel):
     """Base of all models: immutable, and keeps fields that it does not know."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="allow", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True, protected_namespaces=()
+    )
 
 
 class Health(Resource):
@@ -114,4 +116,4 @@ class Trade(Resource):
     prompt_template_id: Id | None = None
     prompt_template_name: str | None = None
     signal_trigger_id: Id | None = None
-    related_orders: list[dict[str, Any]] | None = None
+    related_orders: list[Any] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,11 +11,14 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
+from hyperoru_provider.client.answers import canonical, rename
+from hyperoru_provider.client.calls import validated
+from hyperoru_provider.client.contract import Endpoint
 from hyperoru_provider.client.models import Resource
 from hyperoru_provider.client.paging import Row
 
 _json = msgspec.json.Encoder(decimal_format="number", order="sorted")
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Column(NamedTuple):
@@ -30,11 +33,11 @@ class Table:
     """The rows of a resource as columns.
 
     :param model: the model whose fields are the columns.
-    :param read: makes a row one of the model.
+    :param endpoint: how the server names them.
     """
 
     model: type[Resource]
-    read: Callable[[Row], Resource]
+    endpoint: Endpoint
 
     @property
     def columns(self) -> list[Column]:
@@ -43,13 +46,38 @@ class Table:
         return [*(Column(name, _kind(field.annotation)) for name, field in fields), Column("extra", "json")]
 
     def values(self, rows: list[Row]) -> Iterator[tuple[Any, ...]]:
-        """Give each row's values in the order of the columns: text, bool, Decimal, datetime, or ``None``."""
-        kinds = [column.type for column in self.columns]
-        names = list(self.model.model_fields)
+        """Give each row's values in the order of the columns: text, bool, Decimal, datetime, or ``None``.
+
+        Of JSON, the text is that of the server.
+
+        :raises HyperoruContractError: a row is not as the model says; the text names it.
+        """
+        columns = self.columns[:-1]
         for row in rows:
-            item = self.read(row)
-            values = (*(getattr(item, name) for name in names), item.model_extra or None)
-            yield tuple(_CONVERT.get(kind, _same)(value) for kind, value in zip(kinds, values, strict=True))
+            item = validated(self.model, canonical(row.raw, self.endpoint))
+            sent = rename(_decode_raw(row.raw), self.endpoint)
+            extra = {name: value for name, value in sent.items() if name not in self.model.model_fields}
+            yield (
+                *(_value(kind, getattr(item, name), sent.get(name)) for name, kind in columns),
+                extra_text(extra),
+            )
+
+
+def extra_text(fields: dict[str, msgspec.Raw]) -> str | None:
+    """Give unknown fields as a JSON object, each value as the server wrote it."""
+    return _json.encode(fields).decode() if fields else None
+
+
+def raw_text(value: msgspec.Raw | None) -> str | None:
+    """Give a value as the server wrote it; JSON's null is ``None``."""
+    text = b"" if value is None else bytes(value)
+    return None if text in (b"", b"null") else text.decode()
+
+
+def _value(kind: str, value: Any, sent: msgspec.Raw | None) -> Any:
+    if kind == "json":
+        return raw_text(sent)
+    return str(value) if kind == "string" and value is not None else value
 
 
 def _kind(annotation: Any) -> str:
@@ -79,23 +107,3 @@ _KINDS: dict[Any, str] = {
 def as_row(item: Resource, moment: datetime) -> Row:
     """Make an item a row of its own."""
     return Row(moment, (), _json.encode(item.model_dump()))
-
-
-def from_row(model: type[Resource], row: Row) -> Resource:
-    """Make a row of its own the item again."""
-    return model.model_validate(_decode(row.raw))
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def _json_text(value: Any) -> str | None:
-    return None if value is None else _json.encode(value).decode()
-
-
-_CONVERT: dict[str, Callable[[Any], Any]] = {"string": _text, "json": _json_text}

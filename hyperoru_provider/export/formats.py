@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, cast
 
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.export.columns import Table
@@ -25,7 +25,6 @@ COMPRESSIONS: dict[str, tuple[str, ...]] = {
     "parquet": ("zstd", "snappy", "gzip", "none"),
 }
 
-_PRECISION, _SCALE = 38, 18
 
 Encode: TypeAlias = Callable[[list[Row]], None]
 
@@ -111,26 +110,13 @@ class Format:
 
     @contextmanager
     def _parquet(self, path: Path) -> Iterator[Encode]:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        arrow = {
-            "string": pa.string(),
-            "boolean": pa.bool_(),
-            "decimal": pa.decimal128(_PRECISION, _SCALE),
-            "timestamp": pa.timestamp("us", tz="UTC"),
-            "json": pa.string(),
-        }
-        columns = self.table.columns
-        schema = pa.schema([(column.name, arrow[column.type]) for column in columns])
+        from hyperoru_provider.export.arrow import ArrowTable
 
-        def encode(rows: list[Row]) -> None:
-            values = zip(*self.table.values(rows), strict=True)
-            arrays = [_array(pa, column, field, rows) for column, field in zip(values, schema, strict=True)]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-
-        with pq.ParquetWriter(path, schema, compression=self.compression) as writer:
-            yield encode
+        table = ArrowTable(self.table)
+        with pq.ParquetWriter(path, table.schema, compression=self.compression) as writer:
+            yield lambda rows: writer.write_table(table.of(rows))
 
 
 def _write_lines(stream: IO[bytes], rows: list[Row]) -> None:
@@ -142,19 +128,3 @@ _CSV: dict[str, Callable[[Any], str | None]] = {
     "decimal": lambda value: None if value is None else format(value, "f"),
     "timestamp": lambda value: None if value is None else format_time(value),
 }
-
-
-def _array(pa: Any, values: Sequence[Any], field: Any, rows: list[Row]) -> Any:
-    """Make an Arrow array; an amount that does not fit is an error that names its row."""
-    try:
-        return pa.array(values, field.type)
-    except pa.ArrowInvalid:
-        for row, value in zip(rows, values, strict=True):
-            try:
-                pa.array([value], field.type)
-            except pa.ArrowInvalid as error:
-                raise HyperoruContractError(
-                    f"{field.name} of the row {'/'.join(map(str, row.key))} does not fit {field.type}: {error}. "
-                    "Nothing was rounded; export as jsonl to keep it."
-                ) from None
-        raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -118,8 +117,9 @@ class HyperoruFetchMarketOperator(BaseOperator):
     ) -> dict[str, Any]:
         from airflow.sdk import ObjectStoragePath
 
+        from hyperoru_provider.client.contract import Endpoint
         from hyperoru_provider.client.models import Kline, Quote
-        from hyperoru_provider.export.columns import Table, as_row, from_row
+        from hyperoru_provider.export.columns import Table, as_row
         from hyperoru_provider.export.formats import Format
         from hyperoru_provider.export.job import Subject, export
         from hyperoru_provider.export.landing import StorageLanding
@@ -127,7 +127,7 @@ class HyperoruFetchMarketOperator(BaseOperator):
         model: type[Quote | Kline] = Kline if resource == "klines" else Quote
         interval = self.interval if resource == "klines" else None
         subject = Subject(resource, window, {"interval": interval, "symbols": "+".join(symbols)})
-        form = Format.choose(self.file_format, self.compression, Table(model, partial(from_row, model)))
+        form = Format.choose(self.file_format, self.compression, Table(model, Endpoint(path="/")))
         path = ObjectStoragePath(destination, conn_id=self.storage_conn_id)
         landing = StorageLanding(path / subject.directory)
         spans = ([as_row(item, item.timestamp if isinstance(item, Kline) else item.asked_at)] for item in items)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -110,9 +109,7 @@ class HyperoruExportTradesOperator(BaseOperator):
             if not self.destination:
                 return collect(client.iter_trades(window.start, window.end, **filters), self.max_xcom_bytes)
             subject = Subject("trades", window, filters)
-            form = Format.choose(
-                self.file_format, self.compression, Table(Trade, partial(calls.trade, client.contract))
-            )
+            form = Format.choose(self.file_format, self.compression, Table(Trade, client.contract.trades))
             path = ObjectStoragePath(self.destination, conn_id=self.storage_conn_id)
             landing = StorageLanding(path / subject.directory)
             spans = fetch(client, calls.trades(client.contract, window.start, window.end, **filters), self.concurrency)

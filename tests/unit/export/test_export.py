@@ -19,7 +19,6 @@ from airflow.sdk import ObjectStoragePath
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hyperoru_provider.client import calls
 from hyperoru_provider.client.contract import DEFAULT_CONTRACT
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.models import Kline, Quote, Trade, Trader
@@ -48,7 +47,7 @@ def trade(number: int, price: str = "1.5", **more: str) -> Row:
 
 
 def form(file_format: str, compression: str | None = None, model: type = Trade) -> Format:
-    return Format.choose(file_format, compression, Table(model, lambda row: calls.trade(DEFAULT_CONTRACT, row)))
+    return Format.choose(file_format, compression, Table(model, DEFAULT_CONTRACT.trades))
 
 
 def land(
