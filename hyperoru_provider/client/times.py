@@ -22,10 +22,13 @@ def parse_time(value: object) -> datetime:
 
 
 def to_utc(moment: datetime) -> datetime:
-    """Give the moment in UTC; a naive one already is."""
-    if moment.tzinfo is UTC:
-        return moment
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    """Give the moment as a plain datetime in UTC; a naive one already is.
+
+    Subclasses such as pendulum's have an arithmetic of their own, so they are not passed on.
+    """
+    if moment.tzinfo is not UTC:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment if type(moment) is datetime else datetime.combine(moment.date(), moment.time(), UTC)
 
 
 def format_time(moment: datetime) -> str:

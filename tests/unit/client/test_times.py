@@ -57,3 +57,13 @@ def test_any_offset_is_the_same_moment(naive: datetime, minutes: int) -> None:
     moment = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     assert to_utc(moment) == moment
     assert parse_time(format_time(moment)) == moment
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", None])
+def test_a_subclass_becomes_a_plain_datetime(zone: str | None) -> None:
+    import pendulum
+
+    moment = pendulum.datetime(2026, 3, 29, 3, 30, tz=zone) if zone else pendulum.naive(2026, 3, 29, 3, 30)
+    plain = to_utc(moment)
+    assert (type(plain), plain.tzinfo) == (datetime, UTC)
+    assert plain == (moment if zone else moment.replace(tzinfo=UTC))
