@@ -33,7 +33,6 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Hyperoru",
                 "hook-class-name": "hyperoru_provider.hooks.hyperoru.HyperoruHook",
                 "ui-field-behaviour": {
-                    # Airflow 3.3.1's test button sends port 0 for an empty port; the host takes one as well.
                     "hidden-fields": ["port", "schema"],
                     "relabeling": {"host": "Base URL", "login": "Email or user name"},
                     "placeholders": {
@@ -49,8 +48,9 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "token_cache": _field(
                         "Token cache",
-                        "Where a login's token is kept: an encrypted Variable serves all tasks, memory one process.",
-                        {"type": ["string", "null"], "enum": ["variable", "memory"], "default": "variable"},
+                        "Where a login's token is kept: variable (default, encrypted) serves all tasks, memory one.",
+                        # no default: Airflow would mask it for the field's name, and save the mask
+                        {"type": ["string", "null"], "enum": ["variable", "memory"]},
                     ),
                     "timeout": _field(
                         "Timeout",

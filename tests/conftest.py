@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,14 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.load_profile("default")
 
 FAST = RetryPolicy(max_retries=8, base=0.001, longest=0.01)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_temp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests leave in the temp directory, such as lock files, together."""
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("temp"))
+    yield
+    tempfile.tempdir = before
 
 
 @pytest.fixture(autouse=True)

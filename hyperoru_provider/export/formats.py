@@ -8,7 +8,6 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, cast
 
 from hyperoru_provider.client.errors import HyperoruConfigError
@@ -73,16 +72,16 @@ class Format:
         )
 
     @contextmanager
-    def open(self, path: Path) -> Iterator[Encode]:
+    def open(self, file: IO[bytes]) -> Iterator[Encode]:
         """Begin a file; gives a function that appends rows to it.
 
         The same rows in the same calls give the same bytes.
         """
         if self.file_format == "parquet":
-            with self._parquet(path) as encode:
+            with self._parquet(file) as encode:
                 yield encode
             return
-        with path.open("wb") as file, self._compressed(file) as stream:
+        with self._compressed(file) as stream:
             yield self._csv(stream) if self.file_format == "csv" else lambda rows: _write_lines(stream, rows)
 
     def _compressed(self, file: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
@@ -109,13 +108,13 @@ class Format:
         return encode
 
     @contextmanager
-    def _parquet(self, path: Path) -> Iterator[Encode]:
+    def _parquet(self, file: IO[bytes]) -> Iterator[Encode]:
         import pyarrow.parquet as pq
 
         from hyperoru_provider.export.arrow import ArrowTable
 
         table = ArrowTable(self.table)
-        with pq.ParquetWriter(path, table.schema, compression=self.compression) as writer:
+        with pq.ParquetWriter(file, table.schema, compression=self.compression) as writer:
             yield lambda rows: writer.write_table(table.of(rows))
 
 

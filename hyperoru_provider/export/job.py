@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -78,25 +77,24 @@ def export(
     progress = Progress(subject.window)
     rows = progress.watch(spans)
     parts: list[Part] = []
-    with tempfile.TemporaryDirectory(prefix="hyperoru-") as directory:
-        scratch = Path(directory)
-        while batch := list(islice(rows, min(_BATCH_ROWS, rows_per_part))):
-            count = 0
-            with form.open(scratch / "part") as encode:
+    while batch := list(islice(rows, min(_BATCH_ROWS, rows_per_part))):
+        count = 0
+        with tempfile.TemporaryFile(prefix="hyperoru-") as file:  # has no name, so a kill leaves nothing behind
+            with form.open(file) as encode:
                 while batch:
                     encode(batch)
                     count += len(batch)
                     batch = list(islice(rows, min(_BATCH_ROWS, rows_per_part - count)))
-            parts.append(landing.add(scratch / "part", f"part-{len(parts):05d}.{form.extension}", count))
-        manifest = {
-            "format_version": FORMAT_VERSION,
-            **subject.as_dict(),
-            "rows": progress.rows,
-            "file_format": form.file_format,
-            "compression": form.compression,
-            "columns": [column._asdict() for column in form.table.columns],
-        }
-        parts = landing.commit(manifest, parts, scratch)
+            parts.append(landing.add(file, f"part-{len(parts):05d}.{form.extension}", count))
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        **subject.as_dict(),
+        "rows": progress.rows,
+        "file_format": form.file_format,
+        "compression": form.compression,
+        "columns": [column._asdict() for column in form.table.columns],
+    }
+    parts = landing.commit(manifest, parts)
     progress.finish()
     return {
         "rows": progress.rows,

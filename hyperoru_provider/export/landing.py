@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 
@@ -56,30 +57,32 @@ class StorageLanding:
         """Address of a part."""
         return str(self._directory / part.name)
 
-    def add(self, file: Path, name: str, rows: int) -> Part:
+    def add(self, file: IO[bytes], name: str, rows: int) -> Part:
         """Copy a finished file to the directory."""
-        digest = _sha256(file)
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         if self._committed.get(name, digest) != digest:
             name = _STAGED + name
+        file.seek(0)
         self._put(file, name)
-        return Part(name, rows, file.stat().st_size, digest)
+        return Part(name, rows, size, digest)
 
-    def commit(self, manifest: dict[str, Any], parts: list[Part], scratch: Path) -> list[Part]:
+    def commit(self, manifest: dict[str, Any], parts: list[Part]) -> list[Part]:
         """Make the parts the content of the directory, and remove what is left of earlier ones.
 
         :param manifest: all that the manifest says but the files.
         :param parts: the files, in order.
-        :param scratch: a local directory.
         :return: the files, under the names that they have now.
         """
-        self._write_manifest(manifest, parts, scratch)
-        final = [Part(part.name.removeprefix(_STAGED), part.rows, part.bytes, part.sha256) for part in parts]
+        self._write_manifest(manifest, parts)
+        final = [replace(part, name=part.name.removeprefix(_STAGED)) for part in parts]
+        for staged, part in zip(parts, final, strict=True):
+            if staged != part:
+                with (self._directory / staged.name).open("rb") as file:
+                    self._put(file, part.name)
         if final != parts:
-            for staged, part in zip(parts, final, strict=True):
-                if staged != part:
-                    self._fetch(staged.name, scratch / "part")
-                    self._put(scratch / "part", part.name)
-            self._write_manifest(manifest, final, scratch)
+            self._write_manifest(manifest, final)
         self._remove_others(final)
         return final
 
@@ -97,22 +100,17 @@ class StorageLanding:
             )
         return manifest
 
-    def _write_manifest(self, manifest: dict[str, Any], parts: list[Part], scratch: Path) -> None:
-        file = scratch / MANIFEST
-        file.write_text(json.dumps({**manifest, "files": [asdict(part) for part in parts]}, indent=2) + "\n")
-        self._put(file, MANIFEST)
+    def _write_manifest(self, manifest: dict[str, Any], parts: list[Part]) -> None:
+        text = json.dumps({**manifest, "files": [asdict(part) for part in parts]}, indent=2) + "\n"
+        self._put(io.BytesIO(text.encode()), MANIFEST)
 
-    def _put(self, file: Path, name: str) -> None:
+    def _put(self, file: IO[bytes], name: str) -> None:
         """Write a file so that readers see all of it or what was there before."""
         target = self._directory / (f".{name}.tmp" if self._local else name)
-        with file.open("rb") as source, target.open("wb") as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
+        with target.open("wb") as sink:
+            shutil.copyfileobj(file, sink, 1 << 20)
         if self._local:
             Path(target.path).replace((self._directory / name).path)
-
-    def _fetch(self, name: str, file: Path) -> None:
-        with (self._directory / name).open("rb") as source, file.open("wb") as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
 
     def _remove_others(self, parts: list[Part]) -> None:
         """Remove what this class wrote there earlier and the manifest does not name."""
@@ -121,8 +119,3 @@ class StorageLanding:
         for path in found:
             if path.name not in kept and path.name.startswith(("part-", _STAGED, ".part-", "._")):
                 path.unlink()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -221,7 +221,7 @@ def test_a_reader_sees_a_whole_export_at_every_step(
         pass
 
     class Watched(StorageLanding):
-        def _put(self, file: Path, name: str) -> None:
+        def _put(self, file: Any, name: str) -> None:
             check()
             if crashing and steps == crash_at:
                 raise Crash

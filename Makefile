@@ -1,0 +1,55 @@
+# What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo ui test lint fmt clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+# A stamp for each PYTHON that was asked for, so that asking for another one makes the environment anew.
+STAMP := $(VENV)/.installed$(if $(PYTHON),-$(subst /,_,$(PYTHON)))
+PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
+FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq --constraint constraints.txt
+
+help:  ## Say what there is to make
+	@echo "make TARGET [PYTHON=a Python of 3.11 or newer]"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile
+
+demo: $(STAMP)  ## Let Airflow export a day of trades from a local sandbox, and show the result [DAY=2026-01-15]
+	@$(BIN)/python scripts/demo.py
+
+ui: $(STAMP)  ## Run Airflow's UI with the sandbox, its connection and the example DAGs [PORT=8080]
+	@$(BIN)/python scripts/ui.py
+
+test: lint  ## Check format, style and types, then run all tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## Check format, style and types
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m mypy scripts
+
+fmt: $(STAMP)  ## Format the code, and mend what can be mended by itself
+	$(BIN)/python -m ruff check --fix-only .
+	$(BIN)/python -m ruff format .
+
+clean:  ## Remove all that was made here: the environment, the demo's files, caches
+	rm -rf $(VENV) .demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -n "$(PYTHON)" ] || ! $(BIN)/python -c '$(FITS)' 2>/dev/null; then \
+	    for python in $(PYTHONS) none; do "$$python" -c '$(FITS)' >/dev/null 2>&1 && break; done; \
+	    if [ "$$python" = none ]; then \
+	        echo "No Python of 3.11 or newer with its venv module among: $(PYTHONS)." \
+	            "Give one with: make PYTHON=/path/to/python" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "Making $(VENV) with $$python, $$("$$python" --version)"; \
+	    "$$python" -m venv --clear $(VENV); \
+	fi
+	@echo "Installing Airflow, the provider and the tools into $(VENV); the first time takes some minutes"
+	@$(PIP) --upgrade pip
+	@$(PIP) --build-constraint constraints.txt --editable '.[parquet]' --group dev
+	@touch $@

@@ -1,0 +1,193 @@
+"""Airflow as its users run it: scheduler, dag-processor and api-server as processes of their own."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+from airflow_home import environment
+
+T = TypeVar("T")
+
+_COMPONENTS = {
+    "api-server": ["api-server", "--workers", "1", "--host", "127.0.0.1", "--port", "{port}"],
+    "dag-processor": ["dag-processor"],
+    "scheduler": ["scheduler", "--skip-serve-logs"],
+}
+_FAST = {
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "true",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
+}
+
+
+class AirflowProcesses:
+    """A whole Airflow on a home of its own."""
+
+    def __init__(self, home: Path, dags: Path, **variables: str) -> None:
+        self.home = home
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self._url = f"http://127.0.0.1:{self._port}"
+        self._environment = environment(
+            home,
+            dags,
+            **_FAST,
+            AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{self._url}/execution/",
+            AIRFLOW__API__PORT=str(self._port),
+            **variables,
+        )
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._client = httpx.Client(base_url=self._url, timeout=20)
+
+    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Read the metadata database."""
+        with closing(sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True, timeout=30)) as database:
+            return database.execute(sql, values).fetchall()
+
+    def start(self) -> None:
+        logs = self.home / "process-logs"
+        logs.mkdir(exist_ok=True)
+        for name, arguments in _COMPONENTS.items():
+            with (logs / f"{name}.log").open("ab") as log:
+                self._processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", "airflow", *(a.format(port=self._port) for a in arguments)],
+                    env=self._environment,
+                    cwd=self.home,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        self.wait_for(self._is_up, "Airflow to be up", every=0.3)
+
+    def _is_up(self) -> bool:
+        try:
+            health = self._client.get("/api/v2/monitor/health").json()
+            if any(health[name]["status"] != "healthy" for name in ("scheduler", "dag_processor")):
+                return False
+            token = self._client.get("/auth/token").raise_for_status().json()["access_token"]
+        except (httpx.TransportError, ValueError):
+            return False
+        self._client.headers["Authorization"] = f"Bearer {token}"
+        return True
+
+    def stop(self) -> None:
+        """End every process as an operator would, and leave none of their children behind."""
+        family = self.family()
+        self._processes["scheduler"].terminate()
+        self._processes["dag-processor"].terminate()
+        deadline = time.monotonic() + 15
+        for name in ("scheduler", "dag-processor"):
+            with suppress(subprocess.TimeoutExpired):
+                self._processes[name].wait(max(0.0, deadline - time.monotonic()))
+        self._end(family)  # the api-server keeps nothing that this could harm, and takes seconds to end by itself
+
+    def kill_all(self) -> None:
+        """End every process at once."""
+        self._end(self.family())
+
+    def _end(self, family: list[psutil.Process]) -> None:
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        for process in self._processes.values():
+            process.wait()
+        self._processes.clear()
+        self.wait_for(lambda: not any(map(_lives, family)), "the processes of Airflow to end", seconds=10)
+
+    def family(self) -> list[psutil.Process]:
+        """All processes of this Airflow."""
+        found = []
+        for process in self._processes.values():
+            try:
+                parent = psutil.Process(process.pid)
+                found += [parent, *parent.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+    def run(self, dag_id: str, **conf: object) -> list[dict[str, Any]]:
+        """Run a DAG, which must succeed; gives its task instances."""
+        return self.finished(dag_id, self.trigger(dag_id, **conf))
+
+    def trigger(self, dag_id: str, **conf: object) -> str:
+        """Start a run; gives its id."""
+
+        def created() -> httpx.Response | None:
+            answer = self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
+            return None if answer.status_code == 404 else answer
+
+        answer = self.wait_for(created, f"the DAG {dag_id}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()["dag_run_id"]
+
+    def finished(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Wait until a run has succeeded; gives its task instances."""
+
+        def state() -> str | None:
+            sql = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?"  # cheaper than asking the api-server
+            ((state,),) = self.query(sql, dag_id, run_id)
+            return state if state in ("success", "failed") else None
+
+        assert self.wait_for(state, f"the run of {dag_id}") == "success", self.tail()
+        answer = self._client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
+        return answer.json()["task_instances"]
+
+    def pid(self, dag_id: str, run_id: str, map_index: int) -> int:
+        """The process of a running task."""
+        sql = "SELECT pid FROM task_instance WHERE dag_id = ? AND run_id = ? AND map_index = ? AND state = 'running'"
+        ((pid,),) = self.query(sql, dag_id, run_id, map_index)
+        return int(pid)
+
+    def wait_for(self, probe: Callable[[], T | None], what: str, seconds: float = 120, every: float = 0.1) -> T:
+        """Ask until there is an answer; gives up with the tail of the logs, and at once if a process has died."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if found := probe():
+                return found
+            dead = [name for name, process in self._processes.items() if process.poll() is not None]
+            assert not dead, f"{', '.join(dead)} ended while waiting for {what}\n{self.tail()}"
+            assert time.monotonic() < deadline, f"waited {seconds} s for {what}\n{self.tail()}"
+            time.sleep(every)
+
+    def kill(self, pid: int) -> None:
+        """kill -9 a process, if it is one of this Airflow's, and see it end."""
+        (process,) = (process for process in self.family() if process.pid == pid)
+        process.kill()
+        self.wait_for(lambda: not _lives(process), "a killed process to end", seconds=10, every=0.01)
+
+    def tail(self, lines: int = 20) -> str:
+        """The end of each process's log, and of the logs of tasks that failed."""
+        files = {path: path.read_text(errors="replace") for path in self.home.glob("process-logs/*.log")}
+        tasks = {path: path.read_text(errors="replace") for path in self.home.glob("logs/dag_id=*/**/*.log")}
+        failed = {path: text for path, text in tasks.items() if '"level":"error"' in text}
+        for path in sorted(failed, key=lambda path: path.stat().st_mtime)[-3:]:
+            files[path] = failed[path]
+        return "\n".join(
+            "\n".join([f"--- {path.relative_to(self.home)}", *(line[:2000] for line in text.splitlines()[-lines:])])
+            for path, text in files.items()
+        )
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether a process runs; one that is dead but still listed does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

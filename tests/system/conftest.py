@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dag"))
+
+from airflow_home import connection, copied, migrated
+from airflow_processes import AirflowProcesses
+from sample_trades import trades
+
+from hyperoru_provider.sandbox import Sandbox
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """Rows for the fleet on the first day, and so many on the second that they are read in more than one span."""
+    rows = trades(6_000, datetime(2025, 4, 1, tzinfo=UTC), timedelta(hours=10))
+    rows += trades(25_000, datetime(2025, 4, 2, tzinfo=UTC), timedelta(days=1), first_id=10_000)
+    with Sandbox(password="fleet-pass-Q7w9x3", rows=rows) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowProcesses]:
+    """A running Airflow."""
+    template = migrated(tmp_path_factory.getbasetemp() / "airflow-template")
+    home = copied(template, tmp_path_factory.mktemp("system") / "home")
+    airflow = AirflowProcesses(home, HERE / "dags", AIRFLOW_CONN_HYPERORU_DEFAULT=connection(sandbox))
+    try:
+        airflow.start()
+        yield airflow
+    finally:
+        airflow.kill_all()

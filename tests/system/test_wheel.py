@@ -1,0 +1,210 @@
+"""The wheel, installed where nothing of this source tree can be seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import Parser
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from hyperoru_provider.get_provider_info import get_provider_info
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "airflow-provider-hyperoru"
+CONNECTION_KEYS = {"connection-type", "hook-name", "hook-class-name", "ui-field-behaviour", "conn-fields"}
+BEHAVIOUR_KEYS = {"hidden-fields", "relabeling", "placeholders"}
+FIELD_KEYS = {"label", "description", "schema"}
+STANDARD_FIELDS = {"description", "host", "schema", "login", "password", "port", "extra"}
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A Python that has the wheel and what it needs, and no other trace of this project."""
+
+    python: Path
+    home: Path
+
+    def run(self, *arguments: str) -> str:
+        """Run Python; give what it prints, having checked that it succeeds and complains of nothing."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
+        environment |= {"AIRFLOW_HOME": str(self.home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        ended = subprocess.run(
+            [self.python, *arguments], cwd=self.home, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert ended.stderr == ""
+        return ended.stdout
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("wheel")
+    # with the build backend at hand, no network is needed
+    isolation = ["--no-build-isolation"] if find_spec("hatchling") else []
+    _pip(sys.executable, "wheel", "--no-deps", *isolation, "--wheel-dir", directory, ROOT)
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Make an environment of links to all that is installed here but this project, and install the wheel there."""
+    root = tmp_path_factory.mktemp("installed")
+    venv.create(root / "env", symlinks=True)
+    python = root / "env/bin/python"
+    libraries = _libraries(python)
+    own = _own_entries()
+    for source in {Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib"))}:
+        for entry in source.iterdir():
+            if entry.name not in own:
+                (libraries / entry.name).symlink_to(entry)
+    assert list(libraries.glob("*hyperoru*")) == []
+    # without an index, this proves that what the wheel requires is what is there
+    _pip(python, "install", "--no-index", wheel)
+    home = root / "home"
+    home.mkdir()
+    return Installed(python, home)
+
+
+@pytest.fixture(scope="session")
+def metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return Parser().parsestr(archive.read(name).decode())
+
+
+@pytest.fixture
+def connections() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = get_provider_info()["connection-types"]
+    assert found
+    return found
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    info = next(name.partition("/")[0] for name in names if ".dist-info/" in name)
+    assert {name.partition("/")[0] for name in names} == {"hyperoru_provider", info}
+    assert {"hyperoru_provider/py.typed", f"{info}/licenses/LICENSE"} <= set(names)
+    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "hyperoru_provider").rglob("*.py")}
+    assert {name for name in names if name.endswith(".py")} == sources
+    assert [name for name in names if "test" in name or "example" in name] == []
+
+
+def test_airflow_finds_the_provider(installed: Installed, metadata: Message) -> None:
+    (found,) = json.loads(installed.run("-m", "airflow", "providers", "get", NAME, "-o", "json"))
+    assert found == {"Provider": NAME, "Version": metadata["Version"]}
+
+
+def test_airflow_loads_the_hook(installed: Installed) -> None:
+    hooks = json.loads(installed.run("-m", "airflow", "providers", "hooks", "-o", "json"))
+    assert [hook for hook in hooks if hook["connection_type"] == "hyperoru"] == [
+        {
+            "connection_type": "hyperoru",
+            "class": "hyperoru_provider.hooks.hyperoru.HyperoruHook",
+            "conn_id_attribute_name": "hyperoru_conn_id",
+            "package_name": NAME,
+            "hook_name": "Hyperoru",
+        }
+    ]
+
+
+@pytest.mark.parametrize("statement", ["import airflow", "import airflow.sdk", "import hyperoru_provider, airflow.sdk"])
+def test_airflow_imports_unharmed(installed: Installed, statement: str) -> None:
+    assert installed.run("-c", statement) == ""
+
+
+def test_the_entry_point_imports_nothing(installed: Installed) -> None:
+    code = (
+        "import sys, typing, __future__; from importlib.metadata import entry_points;"
+        "points = entry_points(group='apache_airflow_provider');"
+        "(point,) = (point for point in points if point.dist.name == NAME);"
+        "before = set(sys.modules); point.load()(); print(*sorted(set(sys.modules) - before))"
+    ).replace("NAME", repr(NAME))
+    assert installed.run("-c", code).split() == ["hyperoru_provider", "hyperoru_provider.get_provider_info"]
+
+
+def test_all_that_is_named_can_be_imported(installed: Installed) -> None:
+    info = get_provider_info()
+    modules = [
+        module
+        for kind in ("hooks", "operators", "sensors", "triggers")
+        for group in info.get(kind, [])
+        for module in group["python-modules"]
+    ]
+    classes = [connection["hook-class-name"].rpartition(".")[::2] for connection in info["connection-types"]]
+    assert modules
+    code = (
+        f"import importlib; [importlib.import_module(module) for module in {modules}];"
+        f"print(*(getattr(importlib.import_module(module), name).conn_type for module, name in {classes}))"
+    )
+    assert installed.run("-c", code).split() == [item["connection-type"] for item in info["connection-types"]]
+
+
+def test_all_modules_with_operators_are_named() -> None:
+    info = get_provider_info()
+    for kind in ("hooks", "operators", "sensors", "triggers"):
+        named = {module for group in info.get(kind, []) for module in group["python-modules"]}
+        files = (ROOT / "hyperoru_provider" / kind).glob("[!_]*.py")
+        assert named == {f"hyperoru_provider.{kind}.{file.stem}" for file in files}
+
+
+def test_the_provider_info_fits_airflows_schema() -> None:
+    spec = find_spec("airflow")
+    assert spec is not None
+    assert spec.origin is not None
+    schema = json.loads(Path(spec.origin).with_name("provider_info.schema.json").read_text())
+    jsonschema.validate(get_provider_info(), schema)
+
+
+def test_the_form_has_only_keys_that_airflow_knows(connections: list[dict[str, Any]]) -> None:
+    """A key that Airflow doesn't know is passed over in silence."""
+    for connection in connections:
+        behaviour = connection["ui-field-behaviour"]
+        assert set(connection) <= CONNECTION_KEYS
+        assert set(behaviour) <= BEHAVIOUR_KEYS
+        assert {*behaviour["hidden-fields"], *behaviour["relabeling"]} <= STANDARD_FIELDS
+        assert set(behaviour["placeholders"]) <= STANDARD_FIELDS | set(connection["conn-fields"])
+        for field in connection["conn-fields"].values():
+            assert set(field) <= FIELD_KEYS
+            jsonschema.Draft202012Validator.check_schema(field["schema"])
+
+
+def test_the_package_name_is_that_of_the_distribution(metadata: Message) -> None:
+    assert get_provider_info()["package-name"] == metadata["Name"] == NAME
+
+
+def _pip(python: str | Path, *arguments: str | Path) -> None:
+    command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def _libraries(python: Path) -> Path:
+    """Say where a Python has its packages."""
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return Path(subprocess.check_output([python, "-c", code], text=True).strip())
+
+
+def _own_entries() -> set[str]:
+    """Name what the installation of this project, editable or not, put beside other packages."""
+    try:
+        files = distribution(NAME).files or []
+    except PackageNotFoundError:
+        return set()
+    return {file.parts[0] for file in files}
