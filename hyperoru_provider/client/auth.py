@@ -114,12 +114,13 @@ class LoginLock:
 
     Best effort: where no lock can be had, two may log in, which the service allows.
 
-    :param binding: logins with the same binding exclude each other.
+    :param credentials: whose login; the password has no part in the file's name.
     """
 
-    def __init__(self, binding: str) -> None:
+    def __init__(self, credentials: Credentials) -> None:
         user = os.getuid() if hasattr(os, "getuid") else 0
-        self._path = Path(tempfile.gettempdir()) / f"hyperoru-login-{user}-{binding[:16]}.lock"
+        name = hashlib.sha256(f"{credentials.base_url}\n{credentials.login}".encode()).hexdigest()[:16]
+        self._path = Path(tempfile.gettempdir()) / f"hyperoru-login-{user}-{name}.lock"
         self._file: int | None = None
 
     def acquire(self) -> bool:
@@ -217,7 +218,7 @@ class SessionAuth(httpx.Auth):
         binding = yield lambda: self._credentials.binding
         token = yield from self._search(binding, refused)
         if token is None:
-            lock = LoginLock(binding)
+            lock = LoginLock(self._credentials)
             until = time.monotonic() + _LONGEST_LOGIN
             try:
                 while self._stores and not lock.acquire() and time.monotonic() < until:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import multiprocessing
 import pickle
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -179,21 +180,31 @@ def test_a_cancelled_login_leaves_no_lock(sandbox: Sandbox) -> None:
     asyncio.run(run())
 
 
-def _hold(binding: str, ready: Any) -> None:
-    lock = LoginLock(binding)
+ANYONE = Credentials("https://x", "someone", "pw")
+
+
+def _hold(temp: str, ready: Any) -> None:
+    tempfile.tempdir = temp
+    lock = LoginLock(ANYONE)
     assert lock.acquire()
     ready.set()
     time.sleep(60)
 
 
+def test_the_password_has_no_part_in_the_lock() -> None:
+    paths = {LoginLock(Credentials("https://x", "someone", password))._path for password in ("one", "two")}
+    assert len(paths) == 1
+    assert LoginLock(Credentials("https://y", "someone"))._path not in paths
+
+
 def test_processes_exclude_each_other() -> None:
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    other = context.Process(target=_hold, args=("binding-of-a-test", ready))
+    other = context.Process(target=_hold, args=(tempfile.gettempdir(), ready))
     other.start()
     try:
         assert ready.wait(10)
-        lock = LoginLock("binding-of-a-test")
+        lock = LoginLock(ANYONE)
         assert not lock.acquire()
         other.kill()  # a lock ends with its process, however it ends
         other.join()
