@@ -192,31 +192,32 @@ class SessionAuth(httpx.Auth):
 
     def _session(self) -> _Steps[None]:
         if not self._credentials.session_token:
-            yield from self._obtain(refused=None)
+            yield from self._obtain(set())
 
     def _flow(self, request: httpx.Request) -> _Steps[None]:
         if self._credentials.session_token:
             request.headers["Authorization"] = f"Bearer {self._credentials.session_token}"
             yield request
             return
-        token = yield from self._obtain(refused=None)
-        request.headers["Authorization"] = f"Bearer {token.value}"
-        response = yield request
-        if response.status_code == 401:
-            token = yield from self._obtain(refused=token)
+        refused: set[str] = set()
+        while True:
+            token, fresh = yield from self._obtain(refused)
             request.headers["Authorization"] = f"Bearer {token.value}"
-            yield request
+            response = yield request
+            if response.status_code != 401 or (fresh and refused):
+                return
+            refused.add(token.value)
 
-    def _obtain(self, refused: Token | None) -> _Steps[Token]:
-        """Find a token other than the refused one, and log in only if there is none."""
+    def _obtain(self, refused: set[str]) -> _Steps[tuple[Token, bool]]:
+        """Find a token that was not refused, and log in only if there is none; gives whether it is a new one."""
         if _usable(self._token, refused):
-            return self._token
+            return self._token, False
         if not (self._credentials.login and self._credentials.password):
             raise HyperoruAuthenticationError(
                 "There is nothing to log in with. Give the connection a login and a password, or a session_token."
             )
         binding = yield lambda: self._credentials.binding
-        token = yield from self._search(binding, refused)
+        token, fresh = (yield from self._search(binding, refused)), False
         if token is None:
             lock = LoginLock(self._credentials)
             until = time.monotonic() + _LONGEST_LOGIN
@@ -226,16 +227,16 @@ class SessionAuth(httpx.Auth):
                 # Somebody else may have logged in meanwhile.
                 token = yield from self._search(binding, refused)
                 if token is None:
-                    token = self._read_login((yield self._login_request()), binding)
+                    token, fresh = self._read_login((yield self._login_request()), binding), True
                     yield from self._tell(token)
                     for store in self._stores:
                         yield partial(store.write, token)
             finally:
                 lock.release()
         self._token = token
-        return token
+        return token, fresh
 
-    def _search(self, binding: str, refused: Token | None) -> _Steps[Token | None]:
+    def _search(self, binding: str, refused: set[str]) -> _Steps[Token | None]:
         for position, store in enumerate(self._stores):
             token = yield partial(store.read, binding)
             if _usable(token, refused):
@@ -282,14 +283,14 @@ class SessionAuth(httpx.Auth):
         try:
             expires_at = parse_time(answer.get("expires_at"))
         except ValueError:
+            expires_at = now
+        if expires_at <= now:  # none given, or one that can't be: the server will tell
             expires_at = now + _LIFETIME
         return Token(value, expires_at, binding)
 
 
-def _usable(token: Token | None, refused: Token | None) -> TypeGuard[Token]:
-    if token is None or (refused is not None and token.value == refused.value):
-        return False
-    return token.expires_at > datetime.now(UTC)
+def _usable(token: Token | None, refused: set[str]) -> TypeGuard[Token]:
+    return token is not None and token.value not in refused and token.expires_at > datetime.now(UTC)
 
 
 def _drive(steps: _Steps[None]) -> Generator[httpx.Request, httpx.Response, None]:

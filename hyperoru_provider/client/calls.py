@@ -53,10 +53,18 @@ def list_traders(contract: Contract, include_hidden: bool) -> Call[list[Trader]]
     """Ask for the user's traders."""
     endpoint = contract.traders
     request = Request("GET", endpoint.path, endpoint.query({"include_hidden": include_hidden}))
-    return Call(
-        request,
-        lambda body: [validated(Trader, canonical(raw, endpoint)) for raw in parse_page(body, endpoint).rows],
-    )
+
+    def read(body: bytes) -> list[Trader]:
+        page = parse_page(body, endpoint)
+        traders = [validated(Trader, canonical(raw, endpoint)) for raw in page.rows]
+        if page.more or (page.total or 0) > len(traders) or len({trader.id for trader in traders}) < len(traders):
+            raise HyperoruContractError(
+                f"The list has {len(traders)} traders, but the server says that there are more, or one is there twice. "
+                "Correct the contract's traders."
+            )
+        return traders
+
+    return Call(request, read)
 
 
 def price(contract: Contract, symbol: str) -> Call[Price]:

@@ -42,6 +42,8 @@ class _Client:
         self.base_url = _checked_url(base_url)
         self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
+        if session_token is not None and not (session_token.isascii() and session_token.isprintable()):
+            raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
         credentials = Credentials(self.base_url, email, password, session_token)
         self._settings = Settings(
             base_url=self.base_url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -232,3 +233,11 @@ def redact(error: HyperoruApiError, secrets: Iterable[str]) -> HyperoruApiError:
                 setattr(error, name, value.replace(secret, "***"))
     error.args = (error.message,)
     return error
+
+
+def scrub(body: bytes, secrets: Iterable[str]) -> bytes:
+    """Blot out secrets in an answer before its text is cut or put in another form."""
+    for secret in filter(None, secrets):
+        for form in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+            body = body.replace(form.encode(), b"***")
+    return body

@@ -22,6 +22,9 @@ from hyperoru_provider.client.contract import ListEndpoint, WindowedEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.times import format_time, parse_time
 
+_PASSES = 3
+_EMPTY_PAGES = 3
+
 
 class Row(NamedTuple):
     """A row of a window.
@@ -64,6 +67,9 @@ class Reading:
         self._pages: set[bytes] = set()
         self._longest = 0
         self._cursors: set[str] = set()
+        self._empty = 0
+        self._page_size: int | None = None
+        self.overlapped = False
         self._seen: dict[tuple[int | str, ...], bytes] = {}
         self._first, self._last = _slack(self.endpoint, self.start, self.end)
         self.total: int | None = None
@@ -87,7 +93,8 @@ class Reading:
                 position = {"cursor": self._cursor, "limit": self.endpoint.page_size}
             case "none":
                 position = {"limit": self.endpoint.page_size}
-        window = {"start": format_time(self.start), "end": format_time(self.end)}
+        start, end = _asked(self.endpoint, self.start, self.end)
+        window = {"start": format_time(start), "end": format_time(end)}
         return self.endpoint.query({**self.filters, **window, **position})
 
     def accept(self, page: Page) -> list[Row]:
@@ -95,6 +102,10 @@ class Reading:
 
         :raises HyperoruContractError: the page proves that rows would be lost, doubled or changed.
         """
+        if self.endpoint.paging == "page" and self.endpoint.page_size and page.rows:
+            if self._page_size is not None and self._page_size < self.endpoint.page_size:
+                raise ShortPagesError(self._page_size)
+            self._page_size = len(page.rows)
         seen = self.seen
         rows = self._new_rows(page)
         if rows is None:  # something is odd: find out what, row by row
@@ -102,22 +113,25 @@ class Reading:
         fresh = [row for row in rows if self.start <= row.time < self.end]
         if page.rows:
             self._check_repeat(page, nothing_new=self.seen == seen)
+            self.overlapped |= self._number != self.endpoint.first_page and self.seen - seen < len(page.rows)
         self._advance(page)
         return fresh
 
     def _advance(self, page: Page) -> None:
         """Move to the next page, or find that the list has ended."""
-        self.total = page.total
+        if page.total is not None and (page.rows or self.total is None):
+            self.total = page.total  # what a page past the end says does not count
         self._number += 1
         self._offset += len(page.rows)
         match self.endpoint.paging:
             case "none":
                 self._ended = True
                 cap = min(self.endpoint.cap, self.endpoint.page_size or self.endpoint.cap)
-                if len(page.rows) >= cap:
+                if len(page.rows) >= cap or page.more:
                     raise CappedError(
-                        f"The list came with {len(page.rows)} rows, and one of {cap} or more may have "
-                        "been cut by the server. If its cap is higher, set the contract's cap."
+                        f"The list came with {len(page.rows)} rows, and one of {cap} or more, or one that says that "
+                        "there are more, may have been cut by the server. If its cap is higher, set the contract's "
+                        "cap; if it has pages, its paging."
                     )
             case "cursor":
                 self._ended = page.cursor is None
@@ -128,13 +142,16 @@ class Reading:
                 if page.cursor is not None:
                     self._cursors.add(page.cursor)
                 self._cursor = page.cursor
+                self._empty = 0 if page.rows else self._empty + 1
+                if self._empty > _EMPTY_PAGES and not self._ended:
+                    raise HyperoruContractError("The server gives one cursor after another, and no rows.")
             case _:
                 # A page that is merely short proves nothing: a server may cap pages below the size asked for.
                 self._ended = not page.rows or page.more is False
                 if page.more and not page.rows:
                     raise HyperoruContractError("The server sent no rows and says that there are more.")
         if self._ended and self.total is not None and self.total > self.seen:
-            raise HyperoruContractError(
+            raise UnsteadyError(
                 f"The server counts {self.total} rows and listed {self.seen} different ones. If its total counts "
                 "other rows than those asked for, set the contract's total to []."
             )
@@ -227,6 +244,21 @@ class Reading:
         return value if type(value) is int else str(value)
 
 
+class UnsteadyError(HyperoruContractError):
+    """The list may have changed while it was read: read it again."""
+
+
+class ShortPagesError(HyperoruContractError):
+    """Pages are shorter than asked for, and not the last: ask for pages of their size, lest the server skips rows.
+
+    :param page_size: rows of the first page.
+    """
+
+    def __init__(self, page_size: int) -> None:
+        super().__init__(f"The server cuts its pages to {page_size} rows.")
+        self.page_size = page_size
+
+
 class CappedError(HyperoruContractError):
     """A list of one answer that may have been cut: ask for less time at once."""
 
@@ -240,15 +272,27 @@ def _named(endpoint: ListEndpoint, key: tuple[int | str, ...]) -> str:
     return ", ".join(f"{field}={value}" for field, value in zip(endpoint.key, key, strict=True))
 
 
-def _slack(endpoint: ListEndpoint, start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """Give the earliest and latest time that a server which keeps to the filter may list.
+def _grain(endpoint: ListEndpoint) -> timedelta:
+    """The finest step of time that every server with this kind of filter compares."""
+    return timedelta(days=1) if endpoint.time_filter == "day" else timedelta(seconds=1)
 
-    It may take the end as inclusive, and compare whole seconds, or whole days where the contract says so.
-    """
-    if endpoint.time_filter == "day":
-        last_day = datetime.combine(end, time.min, UTC) + timedelta(days=1)
-        return datetime.combine(start, time.min, UTC), last_day - timedelta.resolution
-    return start.replace(microsecond=0), end.replace(microsecond=0) + timedelta(seconds=1)
+
+def _floor(endpoint: ListEndpoint, moment: datetime) -> datetime:
+    midnight = datetime.combine(moment, time.min, UTC)
+    grain = _grain(endpoint)
+    return midnight + (moment - midnight) // grain * grain
+
+
+def _asked(endpoint: ListEndpoint, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Widen a window to bounds that the server can't cut: what is outside is dropped here."""
+    last = _floor(endpoint, end)
+    return _floor(endpoint, start), last if last == end else last + _grain(endpoint)
+
+
+def _slack(endpoint: ListEndpoint, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Give the earliest and latest time that a server which keeps to the filter may list: it may include the end."""
+    first, last = _asked(endpoint, start, end)
+    return first, last + _grain(endpoint) - timedelta.resolution
 
 
 class Keys:
@@ -305,7 +349,8 @@ class Plan:
         self._filters = filters
         self._span_rows = span_rows
         self._window = (start, end)
-        self._grain = timedelta(days=1) if endpoint.time_filter == "day" else timedelta(seconds=1)
+        self._passes = 0
+        self._previous: frozenset[tuple[int | str, ...]] | None = None
         self._keys = Keys() if keys is None else keys
         self._part = keys is not None
         self._picker = Picker(endpoint, [*endpoint.key, endpoint.time, *endpoint.echoes])
@@ -331,20 +376,60 @@ class Plan:
             raise RuntimeError("accept() follows query()")
         try:
             self._rows += reading.accept(page)
-        except CappedError:
-            if not self._split(reading, 2):
+        except (CappedError, ShortPagesError, UnsteadyError) as error:
+            if not self._mend(reading, error):
                 raise
             return []
         if max(reading.total or 0, reading.seen) > self._span_rows and self._split(reading, self._pieces(reading)):
             return []
         if reading.query() is not None:
             return []
+        if reading.overlapped and reading.total is None and not self._settled(reading):
+            return []
+        self._passes, self._previous = 0, None
         rows = sorted(self._rows, key=_rank)
         self._reading, self._rows = None, []
         self._keys.add(rows)
         if not self._later and not self._part:
             self.check()
         return rows
+
+    def _mend(self, reading: Reading, error: HyperoruContractError) -> bool:
+        """Read a span in another way; gives whether there is one."""
+        if isinstance(error, CappedError):
+            return self._split(reading, 2)
+        if isinstance(error, ShortPagesError):
+            self.endpoint = self.endpoint.model_copy(update={"page_size": error.page_size})
+        else:
+            self._passes += 1
+            if self._passes >= _PASSES:
+                return False
+        self._again(reading)
+        return True
+
+    def _settled(self, reading: Reading) -> bool:
+        """Tell whether a span whose pages overlapped was listed twice with the same rows; else it is read again.
+
+        Rows that arrive shift others onto the next page, which is harmless; an order that changes hides some.
+
+        :raises HyperoruContractError: it was another list each time.
+        """
+        keys = frozenset(row.key for row in self._rows)
+        if keys == self._previous:
+            return True
+        self._passes += 1
+        if self._passes > _PASSES:
+            raise HyperoruContractError(
+                f"The list changed each of the {self._passes} times that it was read, so it can't be told whether it "
+                "was complete. Export the window once it has settled."
+            )
+        self._previous = keys
+        self._again(reading)
+        return False
+
+    def _again(self, reading: Reading) -> None:
+        self._later.append((reading.start, reading.end))
+        self._reading, self._rows = None, []
 
     def parts(self) -> list[Plan]:
         """Hand over the spans that are not begun, oldest first, as plans which may be carried out at once.
@@ -380,15 +465,10 @@ class Plan:
         start, end = reading.start, reading.end
         pieces = max(pieces, 2)
         step = (end - start) / pieces
-        cuts = {self._floor(start + step * number) for number in range(1, pieces)}
+        cuts = {_floor(self.endpoint, start + step * number) for number in range(1, pieces)}
         bounds = [start, *sorted(cut for cut in cuts if start < cut < end), end]
         if len(bounds) == 2:
             return False
         self._later += reversed(list(pairwise(bounds)))
         self._reading, self._rows = None, []
         return True
-
-    def _floor(self, moment: datetime) -> datetime:
-        """Cut where any server can filter: at a whole second or day."""
-        midnight = datetime.combine(moment, time.min, UTC)
-        return midnight + (moment - midnight) // self._grain * self._grain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+_DIGITS = 6
 _SHORTEST, _LONGEST = len("20240920T083600"), len("2024-09-20T08:36:00.123456+00:00")
 
 
@@ -18,6 +19,9 @@ def parse_time(value: object) -> datetime:
         raise ValueError(f"{value!r} is not an ISO 8601 time")
     if not _SHORTEST <= len(value) <= _LONGEST:
         raise ValueError(f"{value[:60]!r} is not an ISO 8601 time with whole seconds to microseconds")
+    fraction = value.partition(".")[2]
+    if fraction[_DIGITS : _DIGITS + 1].isdigit():
+        raise ValueError(f"{value!r} has more digits than microseconds")
     return to_utc(datetime.fromisoformat(value))
 
 

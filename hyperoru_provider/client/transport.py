@@ -17,10 +17,12 @@ import msgspec
 from hyperoru_provider.client.auth import SessionAuth
 from hyperoru_provider.client.errors import (
     HyperoruApiError,
+    HyperoruBadRequestError,
     HyperoruConnectError,
     HyperoruNetworkError,
     from_status,
     redact,
+    scrub,
 )
 from hyperoru_provider.client.retry import Pacer, RetryPolicy, as_final, parse_retry_after
 
@@ -104,7 +106,16 @@ class Settings:
             facts.update(status=answer.status, request_id=answer.request_id)
         try:
             yield
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
+            # its text may hold the header that is not allowed
+            raise HyperoruBadRequestError("The request can't be put in HTTP: check the connection.", **facts) from None
         except httpx.RequestError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise HyperoruBadRequestError(
+                    f"The server's certificate can't be verified: {error}. Check the host, or name the authority that "
+                    "issued it in the environment variable SSL_CERT_FILE.",
+                    **facts,
+                ) from None
             kind = type(error).__name__
             unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
             cls = HyperoruConnectError if unsent else HyperoruNetworkError
@@ -122,7 +133,7 @@ class Settings:
         raise from_status(
             response.status_code,
             response.headers,
-            response.content,
+            scrub(response.content, self.auth.secrets),
             method=request.method,
             path=request.path,
             retry_after=pause,

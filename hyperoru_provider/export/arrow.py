@@ -91,7 +91,10 @@ class ArrowTable:
 
     def _sent_as(self, field: str, sent: dict[str, Any]) -> str:
         names = self._table.endpoint.names_of(field)
-        return next((name for name in names if name in sent), names[0])
+        found = [name for name in names if name in sent]
+        if len(found) > 1:  # another row may have only the second
+            raise _OddError
+        return found[0] if found else names[0]
 
     def _times(self, column: Column, rows: list[Row]) -> pa.Array:
         """Take the rows' own time, which is parsed already."""

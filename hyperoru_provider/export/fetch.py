@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.paging import Plan, Row
@@ -19,19 +20,33 @@ def fetch(client: HyperoruClient, plan: Plan, concurrency: int) -> Iterator[list
     :param client: shared by all threads, and so is its pace.
     :param plan: what to read.
     :param concurrency: how many requests to have under way, at least 1.
-    :raises HyperoruApiError: see the client; no further request is begun.
+    :raises HyperoruApiError: see the client; no further page is begun.
     """
-    while not plan.divided and (query := plan.query()) is not None:
-        if rows := client.read_page(plan, query):
-            yield rows
-    waiting = deque(plan.parts())
-    under_way: deque[Future[list[list[Row]]]] = deque()
+    stop = Event()
+    spans, parts = _read(client, plan, stop)
+    yield from spans
+    line: deque[Plan | Future[tuple[list[list[Row]], list[Plan]]]] = deque(parts)
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="hyperoru-fetch")
     try:
-        while waiting or under_way:
-            while waiting and len(under_way) <= concurrency:
-                under_way.append(pool.submit(lambda part: list(client.iter_spans(part)), waiting.popleft()))
-            yield from under_way.popleft().result()
+        while line:
+            for place in range(min(concurrency + 1, len(line))):
+                part = line[place]
+                if isinstance(part, Plan):
+                    line[place] = pool.submit(_read, client, part, stop)
+            first = line.popleft()
+            spans, parts = first.result() if isinstance(first, Future) else ([], [first])
+            yield from spans
+            line.extendleft(reversed(parts))
     finally:
+        stop.set()
         pool.shutdown(cancel_futures=True)
     plan.check()
+
+
+def _read(client: HyperoruClient, plan: Plan, stop: Event) -> tuple[list[list[Row]], list[Plan]]:
+    """Carry out a plan up to where it turns out to be too large; gives its spans, and the parts that are left."""
+    spans = []
+    while not plan.divided and not stop.is_set() and (query := plan.query()) is not None:
+        if rows := client.read_page(plan, query):
+            spans.append(rows)
+    return spans, plan.parts()

@@ -92,11 +92,11 @@ class Format:
 
     def _csv(self, stream: IO[bytes]) -> Encode:
         columns = self.table.columns
-        stream.write((",".join(column.name for column in columns) + "\n").encode())
+        stream.write((",".join(column.name for column in columns) + "\r\n").encode())
 
         def encode(rows: list[Row]) -> None:
             text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows(
+            csv.writer(text, lineterminator="\r\n").writerows(
                 [
                     _CSV[column.type](value) if column.type in _CSV else value
                     for column, value in zip(columns, values, strict=True)

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 
@@ -46,7 +47,8 @@ class StorageLanding:
         self._local = directory.protocol in ("", "file", "local")
         if self._local:
             directory.mkdir(parents=True, exist_ok=True)
-        self._committed = {file["name"]: file["sha256"] for file in self._read_manifest().get("files", [])}
+        self._before = self._read_manifest()
+        self._committed = {file["name"]: file["sha256"] for file in self._before.get("files", [])}
 
     @property
     def manifest(self) -> str:
@@ -64,9 +66,11 @@ class StorageLanding:
         digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         if self._committed.get(name, digest) != digest:
             name = _STAGED + name
-        file.seek(0)
-        self._put(file, name)
-        return Part(name, rows, size, digest)
+        part = Part(name, rows, size, digest)
+        if name not in self._committed or not self._is_there(part):  # what is committed and whole is not touched
+            file.seek(0)
+            self._put(file, name)
+        return part
 
     def commit(self, manifest: dict[str, Any], parts: list[Part]) -> list[Part]:
         """Make the parts the content of the directory, and remove what is left of earlier ones.
@@ -74,7 +78,13 @@ class StorageLanding:
         :param manifest: all that the manifest says but the files.
         :param parts: the files, in order.
         :return: the files, under the names that they have now.
+        :raises HyperoruConfigError: another run has landed there meanwhile.
         """
+        if self._read_manifest() != self._before or not all(map(self._is_there, parts)):
+            raise HyperoruConfigError(
+                f"Another run has written to {self._directory} at the same time. Nothing was committed: run this one "
+                "again, and let only one at a time export a window."
+            )
         self._write_manifest(manifest, parts)
         final = [replace(part, name=part.name.removeprefix(_STAGED)) for part in parts]
         for staged, part in zip(parts, final, strict=True):
@@ -106,11 +116,17 @@ class StorageLanding:
 
     def _put(self, file: IO[bytes], name: str) -> None:
         """Write a file so that readers see all of it or what was there before."""
-        target = self._directory / (f".{name}.tmp" if self._local else name)
+        target = self._directory / (f".{name}.{uuid4().hex}.tmp" if self._local else name)
         with target.open("wb") as sink:
             shutil.copyfileobj(file, sink, 1 << 20)
         if self._local:
             Path(target.path).replace((self._directory / name).path)
+
+    def _is_there(self, part: Part) -> bool:
+        try:
+            return bool((self._directory / part.name).stat().st_size == part.bytes)
+        except FileNotFoundError:
+            return False
 
     def _remove_others(self, parts: list[Part]) -> None:
         """Remove what this class wrote there earlier and the manifest does not name."""

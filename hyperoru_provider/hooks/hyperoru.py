@@ -110,7 +110,7 @@ class HyperoruHook(BaseHook):
 
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request
         extra = _Extra(connection)
-        session_token = extra.text("session_token")
+        session_token = (extra.text("session_token") or "").strip() or None
         if session_token:
             mask_secret(session_token)
         stores: list[TokenStore] = [MemoryTokenStore()]

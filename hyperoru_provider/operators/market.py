@@ -90,27 +90,29 @@ class HyperoruFetchMarketOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the symbols' data."""
         from hyperoru_provider.client.errors import HyperoruConfigError
+        from hyperoru_provider.export.arguments import optional
         from hyperoru_provider.export.window import Window
         from hyperoru_provider.export.xcom import collect
 
         if self.data not in ("price", "klines"):
             raise HyperoruConfigError(f"data {self.data!r}: expected price or klines.")
         symbols = _symbols(self.symbols)
+        destination = optional("destination", self.destination)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             if self.data == "price":
                 quotes = (_quote(client.price(symbol)) for symbol in symbols)
-                if not self.destination:
+                if destination is None:
                     return collect(quotes, self.max_xcom_bytes)
-                return self._land(self.destination, "prices", Window.parse(self.start, self.end), symbols, quotes)
+                return self._land(destination, "prices", Window.parse(self.start, self.end), symbols, quotes)
             window = Window.parse(self.start, self.end)
             candles = (
                 candle
                 for symbol in symbols
                 for candle in client.klines(symbol, self.interval, window.start, window.end)
             )
-            if not self.destination:
+            if destination is None:
                 return collect(candles, self.max_xcom_bytes)
-            return self._land(self.destination, "klines", window, symbols, candles)
+            return self._land(destination, "klines", window, symbols, candles)
 
     def _land(
         self, destination: str, resource: str, window: Window, symbols: list[str], items: Iterable[Quote | Kline]

@@ -12,7 +12,7 @@ from hyperoru_provider.hooks.hyperoru import HyperoruHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_SECRET_WORDS = ("api_key", "apikey", "password", "private_key", "secret", "token")
+_SECRET_WORDS = ("apikey", "credential", "mnemonic", "passphrase", "password", "secret", "token", "_key")
 
 
 class HyperoruListTradersOperator(BaseOperator):
@@ -43,15 +43,20 @@ class HyperoruListTradersOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the traders."""
-        include_hidden = str(self.include_hidden).lower() == "true"
+        from hyperoru_provider.export.arguments import flag
+
+        include_hidden = flag("include_hidden", self.include_hidden)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             traders = client.list_traders(include_hidden)
         self.log.info("%d traders", len(traders))
         return [_without_secrets(trader.model_dump(mode="json")) for trader in traders]
 
 
-def _without_secrets(trader: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: "***" if value and any(word in name.lower() for word in _SECRET_WORDS) else value
-        for name, value in trader.items()
-    }
+def _without_secrets(value: Any, name: str = "") -> Any:
+    """Blot out texts under names that speak of a secret, at any depth."""
+    if isinstance(value, dict):
+        return {field: _without_secrets(inner, field) for field, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(inner, name) for inner in value]
+    secret = isinstance(value, str) and value and any(word in name.lower() for word in _SECRET_WORDS)
+    return "***" if secret else value

@@ -95,6 +95,7 @@ class HyperoruExportTradesOperator(BaseOperator):
 
         from hyperoru_provider.client import calls
         from hyperoru_provider.client.models import Trade
+        from hyperoru_provider.export.arguments import optional, positive
         from hyperoru_provider.export.columns import Table
         from hyperoru_provider.export.fetch import fetch
         from hyperoru_provider.export.formats import Format
@@ -104,13 +105,15 @@ class HyperoruExportTradesOperator(BaseOperator):
         from hyperoru_provider.export.xcom import collect
 
         window = Window.parse(self.start, self.end)
-        filters: dict[str, Any] = {"account_id": self.account_id or None, "symbol": self.symbol or None}
+        filters = {name: optional(name, getattr(self, name)) for name in ("account_id", "symbol")}
+        destination = optional("destination", self.destination)
+        concurrency, rows_per_part = (positive(name, getattr(self, name)) for name in ("concurrency", "rows_per_part"))
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
-            if not self.destination:
+            if destination is None:
                 return collect(client.iter_trades(window.start, window.end, **filters), self.max_xcom_bytes)
             subject = Subject("trades", window, filters)
             form = Format.choose(self.file_format, self.compression, Table(Trade, client.contract.trades))
-            path = ObjectStoragePath(self.destination, conn_id=self.storage_conn_id)
+            path = ObjectStoragePath(destination, conn_id=self.storage_conn_id)
             landing = StorageLanding(path / subject.directory)
-            spans = fetch(client, calls.trades(client.contract, window.start, window.end, **filters), self.concurrency)
-            return export(spans, subject, form, landing, self.rows_per_part)
+            spans = fetch(client, calls.trades(client.contract, window.start, window.end, **filters), concurrency)
+            return export(spans, subject, form, landing, rows_per_part)
