@@ -148,6 +148,8 @@ class Reading:
             case _:
                 # A page that is merely short proves nothing: a server may cap pages below the size asked for.
                 self._ended = not page.rows or page.more is False
+                if not page.rows and page.more is None and self.total is None and self._may_be_cut():
+                    raise ShortPagesError(self._page_size or 1)
                 if page.more and not page.rows:
                     raise HyperoruContractError("The server sent no rows and says that there are more.")
         if self._ended and self.total is not None and self.total > self.seen:
@@ -155,6 +157,12 @@ class Reading:
                 f"The server counts {self.total} rows and listed {self.seen} different ones. If its total counts "
                 "other rows than those asked for, set the contract's total to []."
             )
+
+    def _may_be_cut(self) -> bool:
+        """Tell whether the only page is as long as a cap may be: then the server may have skipped what it cut."""
+        wanted, got = self.endpoint.page_size, self._page_size
+        second = self._number == self.endpoint.first_page + 2
+        return second and wanted is not None and got is not None and self.endpoint.cap <= got < wanted
 
     def _check_repeat(self, page: Page, *, nothing_new: bool) -> None:
         """Rows that arrive while pages are read shift some of them onto the next page, but not a whole page."""
@@ -351,6 +359,7 @@ class Plan:
         self._window = (start, end)
         self._passes = 0
         self._previous: frozenset[tuple[int | str, ...]] | None = None
+        self._shown: set[tuple[int | str, ...]] = set()
         self._keys = Keys() if keys is None else keys
         self._part = keys is not None
         self._picker = Picker(endpoint, [*endpoint.key, endpoint.time, *endpoint.echoes])
@@ -384,9 +393,9 @@ class Plan:
             return []
         if reading.query() is not None:
             return []
-        if reading.overlapped and reading.total is None and not self._settled(reading):
+        if not self._settled(reading):
             return []
-        self._passes, self._previous = 0, None
+        self._passes, self._previous, self._shown = 0, None, set()
         rows = sorted(self._rows, key=_rank)
         self._reading, self._rows = None, []
         self._keys.add(rows)
@@ -408,14 +417,17 @@ class Plan:
         return True
 
     def _settled(self, reading: Reading) -> bool:
-        """Tell whether a span whose pages overlapped was listed twice with the same rows; else it is read again.
+        """Tell whether a span can be believed; else it is read again.
 
-        Rows that arrive shift others onto the next page, which is harmless; an order that changes hides some.
+        If its pages overlapped, it must have been listed twice with the same rows: rows that arrive shift others onto
+        the next page, which is harmless, but an order that changes hides some. And a row that an earlier reading
+        showed must be there.
 
         :raises HyperoruContractError: it was another list each time.
         """
         keys = frozenset(row.key for row in self._rows)
-        if keys == self._previous:
+        steady = not reading.overlapped or reading.total is not None or keys == self._previous
+        if steady and keys >= self._shown:
             return True
         self._passes += 1
         if self._passes > _PASSES:
@@ -428,6 +440,7 @@ class Plan:
         return False
 
     def _again(self, reading: Reading) -> None:
+        self._shown.update(row.key for row in self._rows)
         self._later.append((reading.start, reading.end))
         self._reading, self._rows = None, []
 
@@ -470,5 +483,5 @@ class Plan:
         if len(bounds) == 2:
             return False
         self._later += reversed(list(pairwise(bounds)))
-        self._reading, self._rows = None, []
+        self._reading, self._rows, self._shown = None, [], set()
         return True

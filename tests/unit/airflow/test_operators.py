@@ -53,6 +53,23 @@ def test_a_key_that_a_server_lists_beside_a_trader_is_blotted_out(
     assert traders[0]["account_type"] == "prompt"
 
 
+def test_keys_are_blotted_out_at_any_depth() -> None:
+    from hyperoru_provider.operators.traders import _without_secrets
+
+    trader = {"llm": {"api_key": "sk", "max_tokens": 4096}, "wallets": [{"private_key": "0x", "name": "a"}]}
+    assert _without_secrets(trader) == {
+        "llm": {"api_key": "***", "max_tokens": 4096},
+        "wallets": [{"private_key": "***", "name": "a"}],
+    }
+
+
+@pytest.mark.parametrize("value", ["yes", None, "", 2])
+def test_include_hidden_is_true_or_false(sandbox: Sandbox, value: Any) -> None:
+    with pytest.raises(HyperoruConfigError, match="include_hidden"):
+        run(HyperoruListTradersOperator, include_hidden=value)
+    assert sandbox.stats()["requests"] == 0
+
+
 def test_trades_to_xcom() -> None:
     rows = run(HyperoruExportTradesOperator, **DAY)
     assert rows
@@ -86,6 +103,13 @@ def test_trades_to_storage_are_those_of_xcom(tmp_path: Path) -> None:
         (DAY | {"file_format": "xml"}, "file_format"),
         (DAY | {"compression": "lzma"}, "compression"),
         (DAY | {"destination": "nosuch://bucket"}, "nosuch"),
+        (DAY | {"destination": "None"}, "destination"),
+        (DAY | {"destination": " "}, "destination"),
+        (DAY | {"account_id": "None"}, "account_id"),
+        (DAY | {"account_id": ""}, "account_id"),
+        (DAY | {"symbol": ["BTC"]}, "symbol"),
+        (DAY | {"rows_per_part": 0}, "rows_per_part"),
+        (DAY | {"concurrency": "many"}, "concurrency"),
     ],
 )
 def test_bad_arguments_are_named_before_anything_is_asked(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import multiprocessing
 import pickle
@@ -17,6 +18,7 @@ import time_machine
 
 from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, errors
 from hyperoru_provider.client.auth import Credentials, LoginLock, MemoryTokenStore, Token
+from hyperoru_provider.client.errors import from_status, scrub
 from hyperoru_provider.sandbox import Sandbox
 from tests.conftest import FAST
 
@@ -259,3 +261,43 @@ def test_an_echoed_token_does_not_show(sandbox: Sandbox, client_of: Make) -> Non
 
 def test_the_fast_policy_is_fast() -> None:
     assert FAST.longest < 0.1
+
+
+def test_an_end_that_has_passed_is_not_believed(client_of: Make, sandbox: Sandbox) -> None:
+    """A clock or a zone is wrong somewhere; the server says soon enough when a token has ended."""
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=200), tick=True):
+        client = client_of(sandbox)
+        for _ in range(3):
+            client.profile()
+    assert sandbox.stats()["logins"] == 1
+
+
+def test_dead_tokens_in_every_store_cost_one_login(client_of: Make, sandbox: Sandbox) -> None:
+    near, far = Shelf(), Shelf()
+    client = client_of(sandbox, token_stores=(near, far))
+    binding = client._settings.auth._credentials.binding
+    for name, shelf in (("dead-1", near), ("dead-2", far)):
+        shelf.write(Token(name, datetime.now(UTC) + timedelta(days=1), binding))
+    client.profile()
+    stats = sandbox.stats()
+    assert (stats["logins"], stats["by_status"]["401"]) == (1, 2)
+    assert near.tokens == far.tokens
+
+
+@pytest.mark.parametrize("token", ["zq\n", "z\u00f6q", "zq\x00"])
+def test_a_token_that_no_header_takes_is_named_without_its_value(token: str) -> None:
+    with pytest.raises(errors.HyperoruConfigError) as caught:
+        HyperoruClient("https://x", session_token=token)
+    assert token.strip() not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ['quo"te', "back\\slash", "two  blanks", "\u00fcmlaut"])
+def test_a_password_that_is_echoed_in_another_form_does_not_show(password: str) -> None:
+    body = json.dumps({"message": "no", "details": {"sent": password}, "code": f"BAD {password}"}).encode()
+    error = from_status(400, {}, scrub(body, [password]), method="POST", path="/x")
+    assert password.split()[0] not in f"{error} {error!r}"
+
+
+def test_a_secret_at_the_cut_does_not_show() -> None:
+    body = json.dumps({"error": "x" * 490 + " Bearer tok-123456789"}).encode()
+    assert "tok" not in str(from_status(400, {}, scrub(body, ["tok-123456789"]), method="GET", path="/x"))

@@ -364,3 +364,91 @@ def test_windows_add_up(numbers: list[int], cuts: list[int], page_size: int) -> 
     bounds = sorted({0, *(cut // 60 * 60 + (cut % 2) for cut in cuts), 5001})
     pieces = [row for start, end in pairwise(bounds) for row in read(Server(rows), start, end, page_size=page_size)]
     assert pieces == in_order(rows, 0, 5001)
+
+
+class Pages(Server):
+    """A server that sends these bodies, one after the other, and then the last one again."""
+
+    def answer(self, query: dict[str, str]) -> bytes:
+        self.asked += 1
+        return json.dumps(self.rows[min(self.asked, len(self.rows)) - 1]).encode()
+
+
+@pytest.mark.parametrize("beside", [{}, {"total": 0}])
+def test_a_total_outlives_the_empty_page_past_the_end(beside: dict[str, int]) -> None:
+    page = [trade(number, number) for number in range(3)]
+    assert "counts 10 rows" in refusal(Pages([{"items": page, "total": 10}, {"items": [], **beside}] * 5))
+
+
+def test_a_row_that_was_shown_once_must_be_there_at_the_end() -> None:
+    page = [trade(number, number) for number in range(3)]
+    assert "changed each" in refusal(Pages([{"items": page, "total": 10}, {"items": []}]))
+
+
+def test_a_list_without_pages_that_says_there_are_more() -> None:
+    class More(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            return json.dumps({**json.loads(super().answer(query)), "has_more": True}).encode()
+
+    assert "there are more" in refusal(More([trade(1, 5)], paging="none"))
+
+
+def test_a_total_that_is_met_at_the_second_reading() -> None:
+    """A row that vanished at a page's seam while others moved is found again."""
+    rows = [trade(number, number) for number in range(4)]
+    server = Pages(
+        [
+            {"items": rows[2:], "total": 4, "has_more": True},
+            {"items": rows[:1], "total": 4, "has_more": False},
+            {"items": rows[2:], "total": 4, "has_more": True},
+            {"items": rows[:2], "total": 4, "has_more": False},
+        ]
+    )
+    assert read(server, page_size=2) == rows
+
+
+def test_an_order_that_changes_between_pages_is_noticed() -> None:
+    class Shuffled(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            self.asked += 1
+            rows = sorted(self.rows, key=lambda row: hash((row["trade_id"] * 7919, self.asked)))
+            first = (int(query["page"]) - 1) * 20
+            return json.dumps(rows[first : first + 20]).encode()
+
+    assert "changed each" in refusal(Shuffled([trade(number, 5) for number in range(100)]), page_size=20)
+
+
+def test_a_server_that_caps_pages_but_skips_by_the_size_asked_for() -> None:
+    class Skips(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            size, number = int(query["per_page"]), int(query["page"])
+            first = (number - 1) * size
+            return json.dumps(ROWS[first : first + min(size, 7)]).encode()
+
+    assert read(Skips([]), cap=5) == in_order(ROWS)
+    assert read(Skips([]), page_size=20) == in_order(ROWS)
+
+
+@pytest.mark.parametrize("time_filter", ["instant", "day"])
+def test_bounds_are_never_finer_than_servers_compare(time_filter: str) -> None:
+    class Cuts(Server):
+        """Compares whole seconds or days, and excludes the end."""
+
+        def _bound(self, text: str) -> datetime:
+            return super()._bound(text).replace(microsecond=0)
+
+        def _matches(self, row: dict[str, Any], query: dict[str, str]) -> bool:
+            return self._bound(query["start"]) <= parse_time(row["trade_time"]) < self._bound(query["end"])
+
+    rows = [trade(1, 10), trade(2, 10.2), trade(3, 10.7)]
+    server = Cuts(rows, by_day=time_filter == "day")
+    assert [row["trade_id"] for row in read(server, 5, 10.5, time_filter=time_filter)] == [1, 2]
+
+
+def test_cursors_without_end_are_an_error() -> None:
+    class Endless(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            self.asked += 1
+            return json.dumps({"items": [], "next_cursor": str(self.asked)}).encode()
+
+    assert "no rows" in refusal(Endless([], paging="cursor"))

@@ -39,6 +39,7 @@ def test_known_forms(text: str, moment: datetime) -> None:
         "soon",
         "2024-13-20T08:36:00Z",
         "2024-09-20T08:36:00.123456789+00:00",
+        "2024-09-20T08:36:00.1234567Z",
         True,
     ],
 )

@@ -322,10 +322,46 @@ def test_a_local_file_is_replaced_at_once(tmp_path: Path, monkeypatch: pytest.Mo
     real = landing_module.shutil.copyfileobj
 
     def copy(source: Any, sink: Any, length: int) -> None:
-        half.append(name.read_bytes())
         real(source, sink, length)
+        half.append((name.read_bytes(), manifest.read_bytes()))
 
-    before = name.read_bytes()
+    manifest = Path(summary["manifest"].removeprefix("file://"))
+    before = (name.read_bytes(), manifest.read_bytes())
     monkeypatch.setattr(landing_module.shutil, "copyfileobj", copy)
     land(tmp_path, [trade(n) for n in range(10)])
     assert half and set(half) == {before}
+
+
+def test_a_part_that_is_there_is_not_touched(tmp_path: Path) -> None:
+    """An interrupted rewrite of the same content could only damage it."""
+    (file,) = land(tmp_path, [trade(n) for n in range(10)])["files"]
+    path = Path(file.removeprefix("file://"))
+    before = path.stat()
+    land(tmp_path, [trade(n) for n in range(10)])
+    assert path.stat().st_ino == before.st_ino
+    path.write_bytes(b"cut")
+    assert len(read(land(tmp_path, [trade(n) for n in range(10)]))) == 10
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_two_runs_of_a_window_at_once(tmp_path: Path, earlier: bool) -> None:
+    """The one that commits last notices the other, and the manifest tells the truth."""
+    if earlier:
+        land(tmp_path, [trade(n, "9") for n in range(20)], rows_per_part=5)
+    slow = StorageLanding(ObjectStoragePath(f"file://{tmp_path}") / SUBJECT.directory)
+
+    def spans() -> Iterator[list[Row]]:
+        yield [trade(n, "2") for n in range(12)]
+        land(tmp_path, [trade(n, "3") for n in range(7)], rows_per_part=5)
+
+    with pytest.raises(HyperoruConfigError, match="Another run"):
+        export(spans(), SUBJECT, form("jsonl"), slow, 5)
+    summary = {"manifest": str(tmp_path / SUBJECT.directory / "_manifest.json"), "rows": 7}
+    assert {row["price"] for row in read(summary)} == {3}
+
+
+def test_a_line_s_end_in_a_text_stays_in_its_row(tmp_path: Path) -> None:
+    rows = [trade(1, model='"a\\rb"'), trade(2, model='"c\\nd"'), trade(3, model='"e,\\"f"')]
+    (file,) = land(tmp_path, rows, "csv")["files"]
+    with Path(file.removeprefix("file://")).open(newline="") as lines:
+        assert [row["model"] for row in csv.DictReader(lines)] == ["a\rb", "c\nd", 'e,"f']

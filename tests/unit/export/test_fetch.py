@@ -112,3 +112,14 @@ def test_a_key_that_comes_at_two_times_is_an_error(client_of: Make) -> None:
     rows = [*ROWS, {**ROWS[0], "trade_time": ROWS[-1]["trade_time"]}]
     with Sandbox(rows=rows) as twice, pytest.raises(HyperoruContractError, match="different times"):
         list(fetch(client_of(twice), plan(), 4))
+
+
+def test_one_busy_minute_of_a_long_window_is_read_span_by_span(client_of: Make) -> None:
+    rows = [
+        {**ROWS[0], "trade_id": number, "trade_time": (START + timedelta(seconds=1800 + number // 100)).isoformat()}
+        for number in range(3000)
+    ]
+    with Sandbox(rows=rows) as busy:
+        spans = list(fetch(client_of(busy), plan(200), 4))
+    assert ids(spans) == list(range(3000))
+    assert max(map(len, spans)) <= 200
