@@ -15,7 +15,8 @@ from hyperoru_provider.client.auth import Credentials, MemoryTokenStore, Session
 from hyperoru_provider.client.contract import Contract, load_contract
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.models import Health, Kline, Price, Profile, Trade, Trader
-from hyperoru_provider.client.paging import Plan, Row
+from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.retry import Pacer, RetryPolicy
 from hyperoru_provider.client.transport import AsyncTransport, Settings, Transport
 

@@ -8,11 +8,9 @@ listing is believed only as far as its pages prove it, and what they don't prove
 from __future__ import annotations
 
 import hashlib
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -22,7 +20,6 @@ from hyperoru_provider.client.contract import ListEndpoint, WindowedEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.times import format_time, parse_time
 
-_PASSES = 3
 _EMPTY_PAGES = 3
 
 
@@ -271,11 +268,6 @@ class CappedError(HyperoruContractError):
     """A list of one answer that may have been cut: ask for less time at once."""
 
 
-def _rank(row: Row) -> tuple[datetime, list[tuple[int, int, str]]]:
-    """Order rows by time, then by key: numbers first, and 9 before 10 also in texts."""
-    return row.time, [(0, part, "") if isinstance(part, int) else (1, len(part), part) for part in row.key]
-
-
 def _named(endpoint: ListEndpoint, key: tuple[int | str, ...]) -> str:
     return ", ".join(f"{field}={value}" for field, value in zip(endpoint.key, key, strict=True))
 
@@ -285,7 +277,8 @@ def _grain(endpoint: ListEndpoint) -> timedelta:
     return timedelta(days=1) if endpoint.time_filter == "day" else timedelta(seconds=1)
 
 
-def _floor(endpoint: ListEndpoint, moment: datetime) -> datetime:
+def floor(endpoint: ListEndpoint, moment: datetime) -> datetime:
+    """Cut a moment to where any server can filter: a whole second, or day."""
     midnight = datetime.combine(moment, time.min, UTC)
     grain = _grain(endpoint)
     return midnight + (moment - midnight) // grain * grain
@@ -293,195 +286,11 @@ def _floor(endpoint: ListEndpoint, moment: datetime) -> datetime:
 
 def _asked(endpoint: ListEndpoint, start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """Widen a window to bounds that the server can't cut: what is outside is dropped here."""
-    last = _floor(endpoint, end)
-    return _floor(endpoint, start), last if last == end else last + _grain(endpoint)
+    last = floor(endpoint, end)
+    return floor(endpoint, start), last if last == end else last + _grain(endpoint)
 
 
 def _slack(endpoint: ListEndpoint, start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """Give the earliest and latest time that a server which keeps to the filter may list: it may include the end."""
     first, last = _asked(endpoint, start, end)
     return first, last + _grain(endpoint) - timedelta.resolution
-
-
-class Keys:
-    """The keys of a window, eight bytes each, to find one that came at two times."""
-
-    def __init__(self) -> None:
-        self._hashes = array("q")
-
-    def add(self, rows: list[Row]) -> None:
-        """Note the keys of rows which are different among themselves."""
-        self._hashes.extend(hash(row.key) for row in rows)
-
-    def check(self, endpoint: ListEndpoint) -> None:
-        """Find a repeat, in slices that need little memory.
-
-        :raises HyperoruContractError: there is one.
-        """
-        slices = len(self._hashes) // 250_000 + 1
-        for number in range(slices):
-            share = [value for value in self._hashes if value % slices == number] if slices > 1 else self._hashes
-            if len(set(share)) != len(share):
-                raise HyperoruContractError(
-                    f"Two rows of different times have the same {', '.join(endpoint.key)}. If more fields are "
-                    "needed to tell such rows apart, name them in the contract's key."
-                )
-
-
-class Plan:
-    """Reads a window of any length in flat memory: in spans of a bounded number of rows, oldest first.
-
-    A span that turns out to hold too many rows, or that a capped list can't show whole, is split and read again.
-    ``query`` gives the parameters of the next request, or ``None`` at the end; ``accept`` takes its page, and
-    gives the rows of a span once that is complete, sorted, each once.
-
-    :param endpoint: the list.
-    :param start: begin of the window, inclusive.
-    :param end: end of the window, exclusive.
-    :param filters: what else is asked for, by our names of the parameters.
-    :param span_rows: rows to hold at most, but for those that share the shortest span.
-    :param keys: those of a larger window of which this is a part, and whose reader checks them.
-    """
-
-    def __init__(
-        self,
-        endpoint: WindowedEndpoint,
-        start: datetime,
-        end: datetime,
-        filters: Mapping[str, Any],
-        span_rows: int = 5_000,
-        *,
-        keys: Keys | None = None,
-    ) -> None:
-        self.endpoint = endpoint
-        self._filters = filters
-        self._span_rows = span_rows
-        self._window = (start, end)
-        self._passes = 0
-        self._previous: frozenset[tuple[int | str, ...]] | None = None
-        self._shown: set[tuple[int | str, ...]] = set()
-        self._keys = Keys() if keys is None else keys
-        self._part = keys is not None
-        self._picker = Picker(endpoint, [*endpoint.key, endpoint.time, *endpoint.echoes])
-        self._later: list[tuple[datetime, datetime]] = [(start, end)]
-        self._reading: Reading | None = None
-        self._rows: list[Row] = []
-
-    def query(self) -> dict[str, str] | None:
-        """Give the parameters of the next request, named as the server names them; ``None`` at the end."""
-        if self._reading is None:
-            if not self._later:
-                return None
-            self._reading = Reading(self.endpoint, *self._later.pop(), self._filters, self._picker)
-        return self._reading.query()
-
-    def accept(self, page: Page) -> list[Row]:
-        """Take the page of the last query; gives a span's rows if it is the last page of one, else none.
-
-        :raises HyperoruContractError: the page proves that rows would be lost, doubled or changed.
-        """
-        reading = self._reading
-        if reading is None:
-            raise RuntimeError("accept() follows query()")
-        try:
-            self._rows += reading.accept(page)
-        except (CappedError, ShortPagesError, UnsteadyError) as error:
-            if not self._mend(reading, error):
-                raise
-            return []
-        if max(reading.total or 0, reading.seen) > self._span_rows and self._split(reading, self._pieces(reading)):
-            return []
-        if reading.query() is not None:
-            return []
-        if not self._settled(reading):
-            return []
-        self._passes, self._previous, self._shown = 0, None, set()
-        rows = sorted(self._rows, key=_rank)
-        self._reading, self._rows = None, []
-        self._keys.add(rows)
-        if not self._later and not self._part:
-            self.check()
-        return rows
-
-    def _mend(self, reading: Reading, error: HyperoruContractError) -> bool:
-        """Read a span in another way; gives whether there is one."""
-        if isinstance(error, CappedError):
-            return self._split(reading, 2)
-        if isinstance(error, ShortPagesError):
-            self.endpoint = self.endpoint.model_copy(update={"page_size": error.page_size})
-        else:
-            self._passes += 1
-            if self._passes >= _PASSES:
-                return False
-        self._again(reading)
-        return True
-
-    def _settled(self, reading: Reading) -> bool:
-        """Tell whether a span can be believed; else it is read again.
-
-        If its pages overlapped, it must have been listed twice with the same rows: rows that arrive shift others onto
-        the next page, which is harmless, but an order that changes hides some. And a row that an earlier reading
-        showed must be there.
-
-        :raises HyperoruContractError: it was another list each time.
-        """
-        keys = frozenset(row.key for row in self._rows)
-        steady = not reading.overlapped or reading.total is not None or keys == self._previous
-        if steady and keys >= self._shown:
-            return True
-        self._passes += 1
-        if self._passes > _PASSES:
-            raise HyperoruContractError(
-                f"The list changed each of the {self._passes} times that it was read, so it can't be told whether it "
-                "was complete. Export the window once it has settled."
-            )
-        self._previous = keys
-        self._again(reading)
-        return False
-
-    def _again(self, reading: Reading) -> None:
-        self._shown.update(row.key for row in self._rows)
-        self._later.append((reading.start, reading.end))
-        self._reading, self._rows = None, []
-
-    def parts(self) -> list[Plan]:
-        """Hand over the spans that are not begun, oldest first, as plans which may be carried out at once.
-
-        Whoever takes them calls :meth:`check` when all are read.
-        """
-        spans = [*reversed(self._later)]
-        self._later = []
-        return [Plan(self.endpoint, *span, self._filters, self._span_rows, keys=self._keys) for span in spans]
-
-    def check(self) -> None:
-        """Find a key that came at two times, in all that was read.
-
-        :raises HyperoruContractError: there is one.
-        """
-        self._keys.check(self.endpoint)
-
-    @property
-    def divided(self) -> bool:
-        """Whether the window turned out to be too large for one span."""
-        return bool(self._later) and self._reading is None and self._later != [self._window]
-
-    def _pieces(self, reading: Reading) -> int:
-        """Guess into how many spans of a bounded number of rows a span falls, a quarter more to be safe."""
-        if reading.total:
-            return -(-reading.total * 5 // (self._span_rows * 4))
-        times = [row.time for row in self._rows] or [reading.start]
-        covered = (max(times) - min(times)) / (reading.end - reading.start)  # rows mostly come in the order of time
-        return min(int(1.25 / max(covered, 0.001)), 1000)
-
-    def _split(self, reading: Reading, pieces: int) -> bool:
-        """Read a span again in at least two pieces; gives whether it could be split."""
-        start, end = reading.start, reading.end
-        pieces = max(pieces, 2)
-        step = (end - start) / pieces
-        cuts = {_floor(self.endpoint, start + step * number) for number in range(1, pieces)}
-        bounds = [start, *sorted(cut for cut in cuts if start < cut < end), end]
-        if len(bounds) == 2:
-            return False
-        self._later += reversed(list(pairwise(bounds)))
-        self._reading, self._rows, self._shown = None, [], set()
-        return True

@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 from hyperoru_provider.client import HyperoruClient
-from hyperoru_provider.client.paging import Plan, Row
+from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.plan import Plan
 
 
 def fetch(client: HyperoruClient, plan: Plan, concurrency: int) -> Iterator[list[Row]]:

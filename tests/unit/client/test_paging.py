@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hyperoru_provider.client.answers import parse_page
 from hyperoru_provider.client.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.paging import Plan
+from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.times import format_time, parse_time
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
-from hyperoru_provider.client.paging import Plan
+from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.export.fetch import fetch
 from hyperoru_provider.sandbox import Sandbox
 
