@@ -43,8 +43,8 @@ with DAG(
 
     exports = HyperoruExportTradesOperator.partial(
         task_id="export",
-        start="{{ params.start or data_interval_start }}",
-        end="{{ params.end or data_interval_end }}",
+        start="{{ params.start or data_interval_start | default('') }}",
+        end="{{ params.end or data_interval_end | default('') }}",
         destination="{{ params.destination }}",
         file_format="{{ params.file_format }}",
         map_index_template="trader {{ task.account_id }}",

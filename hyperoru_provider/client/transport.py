@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ from hyperoru_provider.client.errors import (
     scrub,
 )
 from hyperoru_provider.client.retry import Pacer, RetryPolicy, as_final, parse_retry_after
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -163,6 +166,7 @@ class Attempts:
         )
         if pause is None or not self._request.retries:
             raise as_final(error, safe=safe)
+        log.info("Try %d: %s. The next follows in %.1f s.", self._tries, error, pause)
         if error.status == 429:
             self._settings.pacer.hold(now + pause)
             return 0.0

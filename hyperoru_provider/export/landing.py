@@ -102,7 +102,7 @@ class StorageLanding:
                 manifest = json.loads(file.read())
         except FileNotFoundError:
             return {}
-        except ValueError:
+        except (json.JSONDecodeError, UnicodeDecodeError):
             manifest = None
         if not isinstance(manifest, dict):
             raise HyperoruConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -192,7 +193,8 @@ def test_transient_failures_are_mended(call: Call, sandbox: Sandbox, fault: dict
     assert sum(stats["by_status"].values()) - stats["by_status"]["200"] > 0 or "truncate_rate" in fault
 
 
-def test_tries_are_limited(call: Call, sandbox: Sandbox) -> None:
+def test_tries_are_limited(call: Call, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     call("login")
     sandbox.reset()
     sandbox.set_faults(error_rate=1.0)
@@ -200,6 +202,7 @@ def test_tries_are_limited(call: Call, sandbox: Sandbox) -> None:
     with pytest.raises(errors.HyperoruServerError):
         call("profile", client={"retry_policy": policy})
     assert sandbox.stats()["requests"] == 4
+    assert caplog.text.count("/api/users/profile") == 3  # each wait is told, and why
 
 
 @pytest.mark.parametrize("as_date", [False, True])
