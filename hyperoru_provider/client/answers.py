@@ -61,7 +61,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     if isinstance(data, list):
         if endpoint.paging == "cursor":
             raise HyperoruContractError("A bare list has no cursor for its next page. Correct the contract's paging.")
-        return Page(body, [_one_line(raw) for raw in data])
+        return Page(body, _lines(body, data))
     texts = {name: bytes(raw) for name, raw in data.items()}
     beside = {name: _any.decode(text) for name, text in texts.items() if text[:1] not in b"[{"}
     _check_success(beside)
@@ -74,7 +74,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     text = texts[lists[0]]
     return Page(
         text=text,
-        rows=[_one_line(raw) for raw in _list.decode(text)],
+        rows=_lines(text, _list.decode(text)),
         total=_total(beside, endpoint),
         more=_more(beside, endpoint),
         cursor=_cursor(beside, endpoint),
@@ -144,9 +144,12 @@ def rename(data: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
     return data
 
 
-def _one_line(raw: msgspec.Raw) -> bytes:
-    text = bytes(raw)
-    return msgspec.json.format(text, indent=-1) if b"\n" in text or b"\r" in text else text
+def _lines(text: bytes, rows: list[msgspec.Raw]) -> list[bytes]:
+    """Give the rows of a list's text, each in one line."""
+    lines = list(map(bytes, rows))
+    if b"\n" in text or b"\r" in text:
+        lines = [msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line for line in lines]
+    return lines
 
 
 def _what(body: bytes) -> str:

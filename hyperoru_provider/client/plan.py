@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from datetime import datetime
-from itertools import pairwise
+from itertools import chain, pairwise
+from operator import attrgetter
 from typing import Any
 
 from hyperoru_provider.client.answers import Page, Picker
@@ -109,7 +110,7 @@ class Plan:
         if not self._settled(reading):
             return []
         self._passes, self._previous, self._shown = 0, None, set()
-        rows = sorted(self._rows, key=_rank)
+        rows = _in_order(self._rows)
         self._reading, self._rows = None, []
         self._keys.add(rows)
         if not self._later and not self._part:
@@ -138,9 +139,11 @@ class Plan:
 
         :raises HyperoruContractError: it was another list each time.
         """
+        steady = not reading.overlapped or reading.total is not None
+        if steady and not self._shown:
+            return True
         keys = frozenset(row.key for row in self._rows)
-        steady = not reading.overlapped or reading.total is not None or keys == self._previous
-        if steady and keys >= self._shown:
+        if (steady or keys == self._previous) and keys >= self._shown:
             return True
         self._passes += 1
         if self._passes > _PASSES:
@@ -198,6 +201,15 @@ class Plan:
         self._later += reversed(list(pairwise(bounds)))
         self._reading, self._rows, self._shown = None, [], set()
         return True
+
+
+def _in_order(rows: list[Row]) -> list[Row]:
+    numbers = set(map(type, chain.from_iterable(map(_key, rows)))) <= {int}
+    return sorted(rows, key=_plain_rank if numbers else _rank)
+
+
+_key = attrgetter("key")
+_plain_rank = attrgetter("time", "key")  # gives the order that _rank gives, if all keys are of numbers
 
 
 def _rank(row: Row) -> tuple[datetime, list[tuple[int, int, str]]]:

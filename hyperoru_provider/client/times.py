@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 _DIGITS = 6
+_PLAIN = {"T::Z", "T::."}
+_PLAIN_LENGTH = len("2024-09-20T08:36:00.123456Z")
 _SHORTEST, _LONGEST = len("20240920T083600"), len("2024-09-20T08:36:00.123456+00:00")
 
 
@@ -23,6 +26,19 @@ def parse_time(value: object) -> datetime:
     if fraction[_DIGITS : _DIGITS + 1].isdigit():
         raise ValueError(f"{value!r} has more digits than microseconds")
     return to_utc(datetime.fromisoformat(value))
+
+
+def parse_times(values: list[Any]) -> list[datetime]:
+    """Read a column of times as :func:`parse_time` does, faster where all are written in the usual way.
+
+    :raises ValueError: one is no time.
+    :raises TypeError: one is no text.
+    """
+    if {value[10:20:3] for value in values} <= _PLAIN and max(map(len, values)) <= _PLAIN_LENGTH:
+        times = list(map(datetime.fromisoformat, values))
+        if all(moment.tzinfo is UTC for moment in times):
+            return times
+    return list(map(parse_time, values))
 
 
 def to_utc(moment: datetime) -> datetime:
