@@ -208,9 +208,15 @@ def test_loads_of_a_table_wait_for_each_other(database: Database, second: str) -
         arguments["table"] = arguments["table"].format(schema=schema_of(database))
     errors: list[BaseException] = []
 
+    def impatient() -> Any:
+        connection = database.connect()
+        if database.kind == "sqlite":
+            connection.execute("PRAGMA busy_timeout = 0")
+        return connection
+
     def other() -> None:
         try:
-            land(database, [trade(n, "2") for n in range(20)], create=False, **arguments)
+            land(Database(database.kind, impatient, {}), [trade(n, "2") for n in range(20)], create=False, **arguments)
         except BaseException as error:
             errors.append(error)
 
@@ -532,6 +538,16 @@ def test_a_connection_for_other_uses(database: Database) -> None:
         assert times == [START + timedelta(seconds=n) for n in range(20)]
     else:
         assert times == [f"2026-01-15T00:00:{n:02}.000000Z" for n in range(20)]
+
+
+def test_a_connection_that_a_pooler_keeps_open(postgres: Database) -> None:
+    """What is temporary must be gone with the transaction."""
+    with postgres.connect() as connection:
+        close, connection.close = connection.close, lambda: None
+        for price in ("1", "2"):
+            land(Database("postgres", lambda: connection, {}), [trade(1, price)], "upsert")
+        connection.close = close
+    assert postgres.trades() == {"1": ("1", Decimal(2))}
 
 
 def test_memory_holds_a_batch(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
