@@ -79,6 +79,7 @@ def run(start: Any = START, end: Any = END, **arguments: Any) -> dict[str, Any]:
     return HyperoruTradesToSqlOperator(task_id="t", start=start, end=end, **arguments).execute({})
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("source", ["made up", *(["real"] if REAL.exists() else [])])
 def test_each_row_once_and_exact(
