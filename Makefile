@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test lint fmt clean
+.PHONY: help demo ui bench test lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,6 +21,9 @@ demo: $(STAMP)  ## Let Airflow export a day of trades from a local sandbox, and 
 ui: $(STAMP)  ## Run Airflow's UI with the sandbox, its connection and the example DAGs [PORT=8080]
 	@$(BIN)/python scripts/ui.py
 
+bench: $(STAMP)-bench  ## Measure the export beside requests, dlt and HttpOperator; an hour or two [ARGS=--quick]
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 test: lint  ## Check format, style and types, then run all tests
 	$(BIN)/python -m pytest
 
@@ -29,6 +32,7 @@ lint: $(STAMP)  ## Check format, style and types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m mypy scripts
+	$(BIN)/python -m mypy benchmarks
 
 fmt: $(STAMP)  ## Format the code, and mend what can be mended by itself
 	$(BIN)/python -m ruff check --fix-only .
@@ -51,5 +55,10 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@echo "Installing Airflow, the provider and the tools into $(VENV); the first time takes some minutes"
 	@$(PIP) --upgrade pip
-	@$(PIP) --build-constraint constraints.txt --editable '.[parquet]' --group dev
+	@$(PIP) --build-constraint constraints.txt --editable '.[parquet,postgres,sqlite]' --group dev
+	@touch $@
+
+$(STAMP)-bench: $(STAMP)
+	@echo "Installing what is measured beside the provider into $(VENV)"
+	@$(PIP) --group bench
 	@touch $@

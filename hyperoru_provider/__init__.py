@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient
     from hyperoru_provider.hooks.hyperoru import HyperoruHook
     from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
+    from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
     from hyperoru_provider.operators.traders import HyperoruListTradersOperator
     from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
     from hyperoru_provider.sensors.health import HyperoruHealthSensor
@@ -27,6 +28,7 @@ _HOMES = {
     "HyperoruHealthSensor": "sensors.health",
     "HyperoruHook": "hooks.hyperoru",
     "HyperoruListTradersOperator": "operators.traders",
+    "HyperoruTradesToSqlOperator": "operators.sql",
 }
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "HyperoruHealthSensor",
     "HyperoruHook",
     "HyperoruListTradersOperator",
+    "HyperoruTradesToSqlOperator",
 ]
 
 

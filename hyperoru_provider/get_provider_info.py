@@ -22,6 +22,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             _modules(
                 "hyperoru_provider.operators.market",
+                "hyperoru_provider.operators.sql",
                 "hyperoru_provider.operators.traders",
                 "hyperoru_provider.operators.trades",
             )

@@ -1,4 +1,4 @@
-"""Run Airflow with its UI, the example DAGs, a sandbox and the connection hyperoru_default, until Ctrl-C."""
+"""Run Airflow with its UI, the example DAGs, and connections to a sandbox and a SQLite file, until Ctrl-C."""
 
 # ruff: noqa: S603, T201
 
@@ -43,7 +43,8 @@ def main() -> int:
         print(f"The sandbox is {sandbox.url}. Preparing Airflow's database in {HOME.relative_to(local.ROOT)}")
         with tempfile.TemporaryDirectory() as directory:
             connections = Path(directory, "connections.json")
-            connections.write_text(json.dumps({local.CONNECTION: sandbox.connection}))
+            database = {"conn_type": "sqlite", "host": str(HOME / "trades.db")}
+            connections.write_text(json.dumps({local.CONNECTION: sandbox.connection, "hyperoru_sql": database}))
             for command in (("db", "migrate"), ("connections", "import", "--overwrite", str(connections))):
                 ended = subprocess.run(local.airflow(*command), env=environment, stdout=log, stderr=log, check=False)
                 if ended.returncode:

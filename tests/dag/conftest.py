@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from airflow_home import connection, copied, environment, migrated
@@ -46,14 +47,20 @@ def run_dag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDag]:
         assert process.stdin
         assert process.stdout
 
-        def run(sandbox: Sandbox, dag_id: str, logical_date: str | None = None, **conf: object) -> Outcome:
+        def run(
+            sandbox: Sandbox,
+            dag_id: str,
+            logical_date: str | None = None,
+            environ: Mapping[str, str] = MappingProxyType({}),
+            **conf: object,
+        ) -> Outcome:
             (file,) = (path for folder in folders.values() for path in folder.glob(f"{dag_id}.py"))
             order = {
                 "file": str(file),
                 "dag_id": dag_id,
                 "logical_date": logical_date,
                 "conf": conf,
-                "environ": {"AIRFLOW_CONN_HYPERORU_DEFAULT": connection(sandbox)},
+                "environ": {"AIRFLOW_CONN_HYPERORU_DEFAULT": connection(sandbox), **environ},
             }
             begin = log.stat().st_size
             print(json.dumps(order), file=process.stdin, flush=True)

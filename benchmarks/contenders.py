@@ -1,0 +1,74 @@
+"""Who takes part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from benchmarks.job import Check
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One who takes part.
+
+    :param title: what it is, in tables and pictures.
+    :param function: module and function of :mod:`benchmarks.runners` that do the job.
+    :param arguments: what the function is given beside the job.
+    :param needs: the module that must be installed.
+    :param most_rows: with more it needs too much memory.
+    :param only: ``fast`` or ``slow`` to take part only where requests don't wait, or only where they do.
+    """
+
+    name: str
+    title: str
+    function: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    needs: str = "airflow.sdk"
+    most_rows: int | None = None
+    only: str = ""
+
+    def load(self) -> partial[Check]:
+        """Import the function that does the job."""
+        module, _, name = self.function.partition(".")
+        function = getattr(import_module(f"benchmarks.runners.{module}"), name)
+        return partial(function, **self.arguments)
+
+    @property
+    def installed(self) -> bool:
+        """Whether what it needs is there; nothing is imported but parent packages."""
+        try:
+            return find_spec(self.needs) is not None
+        except ModuleNotFoundError:
+            return False
+
+    def fits(self, latency: float, rows: int) -> bool:
+        """Whether it takes part with so many rows at so much latency."""
+        return rows <= (self.most_rows or rows) and self.only != ("fast" if latency else "slow")
+
+
+OURS, BARE, XCOM = "parquet", "bare", "xcom"
+_HTTP = "airflow.providers.http"
+_PARQUET = {"file_format": "parquet"}
+_PLAIN, _GZIP = {"file_format": "jsonl", "compression": "none"}, {"file_format": "jsonl", "compression": "gzip"}
+
+CONTENDERS = {
+    contender.name: contender
+    for contender in (
+        Contender(OURS, "this provider, typed Parquet", "provider.run", _PARQUET),
+        Contender("jsonl", "this provider, JSON lines", "provider.run", _PLAIN),
+        Contender("jsonl-gzip", "this provider, JSON lines, gzip", "provider.run", _GZIP),
+        Contender("requests", "requests + pyarrow, typed Parquet", "loop.run", needs="requests"),
+        Contender("dlt", "dlt rest_api source, Parquet", "dlt_source.run", needs="dlt"),
+        Contender("http", "HttpOperator, rows in memory only", "http_operator.run", needs=_HTTP),
+        Contender(XCOM, "HttpOperator through XCom, JSON lines", "xcom.run", needs=_HTTP, most_rows=200_000),
+        Contender("floor", "decode floor (http.client, orjson)", "plain.floor", needs="orjson"),
+        Contender("floor-4", "decode floor, 4 at once", "plain.floor", {"at_once": 4}, needs="orjson", only="slow"),
+        Contender("wire", "bytes only (the server's ceiling)", "plain.wire", only="fast"),
+        Contender(BARE, "nothing but Airflow's SDK", "plain.nothing"),
+    )
+}

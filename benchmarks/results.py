@@ -1,0 +1,113 @@
+"""What was measured, and what it should come to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from statistics import median
+from typing import NamedTuple
+
+from benchmarks.contenders import BARE, OURS, XCOM
+from benchmarks.measure import Sample
+
+MB = 1_000_000
+SIZE = 200_000
+
+Group = tuple[float, int]
+
+
+class Cell(NamedTuple):
+    """The medians of one contender's runs at one latency and number of rows."""
+
+    seconds: float
+    rate: float
+    cpu: float
+    peak: float
+
+
+@dataclass
+class Results:
+    """All samples, by latency and rows, and then by contender, in the order of the rounds."""
+
+    samples: dict[Group, dict[str, list[Sample]]] = field(default_factory=dict)
+
+    def add(self, group: Group, name: str, sample: Sample) -> None:
+        """Note one."""
+        self.samples.setdefault(group, {}).setdefault(name, []).append(sample)
+
+    def drop(self, group: Group, name: str) -> None:
+        """Forget all of a contender that failed."""
+        self.samples.get(group, {}).pop(name, None)
+
+    def cell(self, group: Group, name: str) -> Cell | None:
+        """Give medians, ``None`` if nothing was measured."""
+        samples = self.samples.get(group, {}).get(name)
+        if not samples:
+            return None
+        seconds, cpu, peak = (
+            median(values) for values in zip(*((s.seconds, s.cpu, s.peak) for s in samples), strict=True)
+        )
+        return Cell(seconds, group[1] / seconds, cpu, peak)
+
+    def above_bare(self, group: Group, name: str) -> float | None:
+        """Peak memory beyond that of a process that does nothing."""
+        cell, bare = self.cell(group, name), self.cell(group, BARE)
+        return cell.peak - bare.peak if cell and bare else None
+
+    def ratio(self, group: Group, other: str) -> float | None:
+        """Tell how many times as fast our Parquet is as another: the median of their ratios within each round."""
+        both = [self.samples.get(group, {}).get(name, []) for name in (OURS, other)]
+        ratios = [theirs.seconds / ours.seconds for ours, theirs in zip(*both, strict=False)]
+        return median(ratios) if ratios else None
+
+    def target_group(self, latency: float) -> Group:
+        """The size that the targets are about, or the one next to it that was measured."""
+        sizes = [rows for other, rows in self.samples if other == latency]
+        return latency, max([size for size in sizes if size <= SIZE] or sizes or [SIZE])
+
+
+class Verdict(NamedTuple):
+    """A target, what was measured, and ``PASS`` or ``FAIL``."""
+
+    target: str
+    measured: str = "not measured"
+    mark: str = "-"
+
+
+def verdicts(results: Results) -> Iterator[Verdict]:
+    """Hold the results against the targets."""
+    rivals = {
+        "requests": "requests + pyarrow",
+        "dlt": "dlt",
+        XCOM: "HttpOperator through XCom",
+        "floor": "decode floor",
+    }
+    for latency, name, least in (
+        *((0.0, "requests", 3.0), (0.0, "dlt", 10.0), (0.0, XCOM, 15.0), (0.0, "floor", 0.5)),
+        *((50.0, "requests", 10.0), (50.0, "dlt", 10.0), (50.0, XCOM, 10.0)),
+    ):
+        group = results.target_group(latency)
+        text = f"{latency:g} ms, {group[1]:,} rows: typed Parquet at least {least:g} x {rivals[name]}"
+        yield _verdict(text, results.ratio(group, name), "{:.2f} x", at_least=least)
+    above = [results.above_bare(group, OURS) for group in results.samples]
+    text = "Peak memory of typed Parquet at most 160 MB above Airflow's SDK alone"
+    yield _verdict(text, max((bytes_ / MB for bytes_ in above if bytes_), default=None), "{:.0f} MB", at_most=160)
+    growth = [_growth(results, latency) for latency in dict.fromkeys(latency for latency, _ in results.samples)]
+    text = "Peak memory of typed Parquet within 10 % from 50,000 rows to the most"
+    yield _verdict(text, max((share for share in growth if share is not None), default=None), "{:.1%}", at_most=0.1)
+
+
+def _verdict(
+    text: str, value: float | None, form: str, *, at_least: float = -math.inf, at_most: float = math.inf
+) -> Verdict:
+    if value is None:
+        return Verdict(text)
+    return Verdict(text, form.format(value), "PASS" if at_least <= value <= at_most else "FAIL")
+
+
+def _growth(results: Results, latency: float) -> float | None:
+    """Tell how far peak memory with 50,000 rows (or the next number above) and with the most are apart."""
+    groups = sorted(group for group in results.samples if group[0] == latency and group[1] >= 50_000)
+    peaks = [cell.peak for group in groups if (cell := results.cell(group, OURS))]
+    return abs(peaks[-1] / peaks[0] - 1) if len(peaks) > 1 else None

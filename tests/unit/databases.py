@@ -1,0 +1,96 @@
+"""Real databases for tests: each test has an empty one of its own."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from hyperoru_provider.client.contract import load_contract
+from hyperoru_provider.client.models import Trade
+from hyperoru_provider.export.columns import Table
+
+POSTGRES = os.environ.get("HYPERORU_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+_TYPES = {
+    "sqlite": {"decimal": "TEXT", "timestamp": "TEXT"},
+    "postgres": {"decimal": "NUMERIC", "timestamp": "TIMESTAMP WITH TIME ZONE"},
+}
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test.
+
+    :param kind: ``postgres`` or ``sqlite``.
+    :param connect: gives a new connection.
+    :param connection: what Airflow calls a connection.
+    """
+
+    kind: str
+    connect: Callable[[], Any]
+    connection: dict[str, Any]
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        with closing(self.connect()) as connection:
+            cursor = connection.execute(statement)
+            found = cursor.fetchall() if cursor.description else []
+            connection.commit()
+            return found
+
+    def create(self, name: str = "trades", *more: str, **types: str) -> None:
+        """Make a table of one's own, without a key; ``types`` of columns, empty to leave one out."""
+        columns = {
+            column.name: _TYPES[self.kind].get(column.type, "TEXT")
+            for column in Table(Trade, load_contract().trades).columns
+        } | types
+        parts = [f'"{column}" {kind}' for column, kind in columns.items() if kind]
+        self.query(f"CREATE TABLE {name} ({', '.join([*parts, *more])})")
+
+    def trades(self, table: str = "trades") -> dict[str, tuple[str, Decimal]]:
+        """Give the account and price of each row, and fail if a key is there twice."""
+        rows = self.query(f"SELECT trade_id, account_id, price FROM {table}")
+        assert len({row[0] for row in rows}) == len(rows)
+        return {trade_id: (account_id, Decimal(price)) for trade_id, account_id, price in rows}
+
+
+def in_file(path: Path) -> Database:
+    """A database of SQLite."""
+    return Database("sqlite", lambda: sqlite3.connect(path), {"conn_type": "sqlite", "host": str(path)})
+
+
+@contextmanager
+def in_schema() -> Iterator[Database]:
+    """A schema of PostgreSQL, and nothing left of it afterwards."""
+    try:
+        admin = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=5)
+    except psycopg.OperationalError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no PostgreSQL at HYPERORU_TEST_POSTGRES: {error}")
+    schema = f"hyperoru_{uuid.uuid4().hex[:12]}"
+    options = f"-c search_path={schema}"
+    parts = conninfo_to_dict(POSTGRES)
+    fields = {"host": "host", "port": "port", "login": "user", "password": "password", "schema": "dbname"}
+    connection = {name: parts.pop(part) for name, part in fields.items() if part in parts}
+    # what a connection may be set to for other uses must do no harm
+    extra = {**parts, "options": options, "cursor": "dictcursor", "autocommit": True}
+    with admin:
+        admin.execute(f"CREATE SCHEMA {schema}")
+        try:
+            yield Database(
+                "postgres",
+                lambda: psycopg.connect(POSTGRES, options=options),
+                {"conn_type": "postgres", **connection, "extra": extra},
+            )
+        finally:
+            admin.execute(f"DROP SCHEMA {schema} CASCADE")
