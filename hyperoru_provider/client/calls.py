@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -15,7 +15,7 @@ from hyperoru_provider.client.answers import canonical, parse_object, parse_page
 from hyperoru_provider.client.contract import Contract, Endpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.models import Health, Kline, Price, Profile, Resource, Trader
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.paging import Bulk, Row
 from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.times import format_time, to_utc
 from hyperoru_provider.client.transport import Request
@@ -90,12 +90,14 @@ def trades(
     end: datetime,
     account_id: int | str | None = None,
     symbol: str | None = None,
+    *,
+    bulk: Bulk | None = None,
 ) -> Plan:
     """Plan to read the trades of a window."""
-    return Plan(contract.trades, *window(start, end), {"account_id": account_id, "symbol": symbol})
+    return Plan(contract.trades, *window(start, end), {"account_id": account_id, "symbol": symbol}, bulk=bulk)
 
 
-def page(plan: Plan, query: Mapping[str, str]) -> Call[list[Row]]:
+def page(plan: Plan, query: Mapping[str, str]) -> Call[Sequence[Row]]:
     """Ask for the next page of a plan; gives the rows of a span if the page completes one."""
     endpoint = plan.endpoint
     return Call(Request("GET", endpoint.path, query), lambda body: plan.accept(parse_page(body, endpoint)))
@@ -110,7 +112,7 @@ def klines(contract: Contract, symbol: str, interval: str, start: datetime, end:
         start += span
 
 
-def candles(contract: Contract, symbol: str, interval: str, rows: list[Row]) -> list[Kline]:
+def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row]) -> list[Kline]:
     """Make rows candles, and check that they are of the interval.
 
     :raises HyperoruContractError: they are not.

@@ -140,14 +140,14 @@ class HyperoruClient(_Client):
         for span in self.iter_spans(calls.trades(self.contract, start, end, account_id, symbol)):
             yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in span)
 
-    def iter_spans(self, plan: Plan) -> Iterator[list[Row]]:
+    def iter_spans(self, plan: Plan) -> Iterator[Sequence[Row]]:
         """Carry out a plan: gives the rows of the window as the server sent them, in order, span by span."""
         while (query := plan.query()) is not None:
             rows = self.read_page(plan, query)
             if rows:
                 yield rows
 
-    def read_page(self, plan: Plan, query: Mapping[str, str]) -> list[Row]:
+    def read_page(self, plan: Plan, query: Mapping[str, str]) -> Sequence[Row]:
         """Carry out one step of a plan; gives a span's rows if the page completes one."""
         return self._run(calls.page(plan, query))
 
@@ -215,14 +215,14 @@ class AsyncHyperoruClient(_Client):
             for row in span:
                 yield calls.validated(Trade, canonical(row.raw, self.contract.trades))
 
-    async def iter_spans(self, plan: Plan) -> AsyncIterator[list[Row]]:
+    async def iter_spans(self, plan: Plan) -> AsyncIterator[Sequence[Row]]:
         """See :meth:`HyperoruClient.iter_spans`."""
         while (query := plan.query()) is not None:
             rows = await self.read_page(plan, query)
             if rows:
                 yield rows
 
-    async def read_page(self, plan: Plan, query: Mapping[str, str]) -> list[Row]:
+    async def read_page(self, plan: Plan, query: Mapping[str, str]) -> Sequence[Row]:
         """See :meth:`HyperoruClient.read_page`."""
         return await self._run(calls.page(plan, query))
 

@@ -7,11 +7,12 @@ listing is believed only as far as its pages prove it, and what they don't prove
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import UNSET, Struct
 
@@ -23,6 +24,9 @@ from hyperoru_provider.client.times import format_time, parse_time, parse_times
 _EMPTY_PAGES = 3
 
 
+Key: TypeAlias = tuple[int | str, ...]
+
+
 class Row(Struct, frozen=True, gc=False):
     """A row of a window.
 
@@ -32,22 +36,42 @@ class Row(Struct, frozen=True, gc=False):
     """
 
     time: datetime
-    key: tuple[int | str, ...]
+    key: Key
     raw: bytes
+
+
+class BulkRows(Sequence[Row]):
+    """Rows that were checked and sorted all at once, and are objects only when asked for."""
+
+    @abstractmethod
+    def keys(self) -> list[Key]:
+        """Give the keys, in the order of the rows."""
+
+
+class Bulk(Protocol):
+    """Reads all pages of a list at once."""
+
+    def read(self, pages: list[Page], reading: Reading) -> Sequence[Row] | None:
+        """Give the rows inside the window, in order; ``None`` if anything at all is odd about one of them."""
 
 
 @dataclass
 class Reading:
     """One pass over a list, from its first page to its proven end.
 
-    ``query`` gives the parameters of the next request, or ``None`` at the end; ``accept`` takes its page and
-    gives the rows that are new and inside the window.
+    ``query`` gives the parameters of the next request, or ``None`` at the end; ``accept`` takes its page. At the
+    end ``rows`` are those inside the window, each once.
+
+    With ``bulk``, pages are only counted until the end, and then read at once. If anything is odd by then, they are
+    gone through again, row by row, as without it.
 
     :param endpoint: the list.
     :param start: begin of the window, inclusive.
     :param end: end of the window, exclusive.
     :param filters: what else is asked for, by our names of the parameters.
     :param picker: reads the rows' key, time and echoes.
+    :param bulk: reads all pages at once.
+    :param bulk_rows: rows to read at once at most.
     """
 
     endpoint: WindowedEndpoint
@@ -55,8 +79,15 @@ class Reading:
     end: datetime
     filters: Mapping[str, Any]
     picker: Picker
+    bulk: Bulk | None = None
+    bulk_rows: int = 0
 
     def __post_init__(self) -> None:
+        self.first, self.last = _slack(self.endpoint, self.start, self.end)
+        self._unchecked: list[Page] = []
+        self._begin()
+
+    def _begin(self) -> None:
         self._number = self.endpoint.first_page
         self._offset = 0
         self._cursor: str | None = None
@@ -67,14 +98,11 @@ class Reading:
         self._empty = 0
         self._page_size: int | None = None
         self.overlapped = False
-        self._seen: dict[tuple[int | str, ...], bytes] = {}
-        self._first, self._last = _slack(self.endpoint, self.start, self.end)
+        self._seen: dict[Key, bytes] = {}
+        self.seen = 0
         self.total: int | None = None
-
-    @property
-    def seen(self) -> int:
-        """How many different rows were accepted or dropped so far."""
-        return len(self._seen)
+        self._checked: list[Row] = []
+        self.rows: Sequence[Row] = self._checked
 
     def query(self) -> dict[str, str] | None:
         """Give the parameters of the next request, named as the server names them; ``None`` at the end."""
@@ -94,29 +122,59 @@ class Reading:
         window = {"start": format_time(start), "end": format_time(end)}
         return self.endpoint.query({**self.filters, **window, **position})
 
-    def accept(self, page: Page) -> list[Row]:
-        """Check a page, move on, and give its rows that are new and inside the window.
+    def accept(self, page: Page) -> None:
+        """Check a page, keep its rows that are new and inside the window, and move on.
 
         :raises HyperoruContractError: the page proves that rows would be lost, doubled or changed.
         """
-        if self.endpoint.paging == "page" and self.endpoint.page_size and page.rows:
-            if self._page_size is not None and self._page_size < self.endpoint.page_size:
-                raise ShortPagesError(self._page_size)
-            self._page_size = len(page.rows)
-        seen = self.seen
+        if self.bulk is None:
+            self._accept(page)
+            return
+        self._unchecked.append(page)
+        if self._in_bulk(page, self.bulk):
+            return
+        self.bulk = None
+        self._begin()
+        for unchecked in self._unchecked:
+            self._accept(unchecked)
+
+    def _in_bulk(self, page: Page, bulk: Bulk) -> bool:
+        """Move on as if all rows were right, and read them at the end; gives whether nothing odd was found."""
+        try:
+            self._check_size(page)
+            self._advance(page, len(page.rows))
+        except HyperoruContractError:
+            return False
+        if not self._ended:
+            return max(self.total or 0, self.seen) <= self.bulk_rows
+        rows = bulk.read(self._unchecked, self)
+        if rows is None:
+            return False
+        self.rows = rows
+        return True
+
+    def _accept(self, page: Page) -> None:
+        self._check_size(page)
         rows = self._new_rows(page)
         if rows is None:  # something is odd: find out what, row by row
             rows = [row for raw in page.rows if (row := self._new(raw))]
         if rows and not (self.start <= min(map(_time, rows)) and max(map(_time, rows)) < self.end):
             rows = [row for row in rows if self.start <= row.time < self.end]
-        if page.rows:
-            self._check_repeat(page, nothing_new=self.seen == seen)
-            self.overlapped |= self._number != self.endpoint.first_page and self.seen - seen < len(page.rows)
-        self._advance(page)
-        return rows
+        self._checked += rows
+        self._advance(page, len(self._seen) - self.seen)
 
-    def _advance(self, page: Page) -> None:
+    def _check_size(self, page: Page) -> None:
+        if self.endpoint.paging == "page" and self.endpoint.page_size and page.rows:
+            if self._page_size is not None and self._page_size < self.endpoint.page_size:
+                raise ShortPagesError(self._page_size)
+            self._page_size = len(page.rows)
+
+    def _advance(self, page: Page, new: int) -> None:
         """Move to the next page, or find that the list has ended."""
+        self.seen += new
+        if page.rows:
+            self._check_repeat(page, nothing_new=new == 0)
+            self.overlapped |= self._number != self.endpoint.first_page and new < len(page.rows)
         if page.total is not None and (page.rows or self.total is None):
             self.total = page.total  # what a page past the end says does not count
         self._number += 1
@@ -187,10 +245,10 @@ class Reading:
                 all(set(map(type, part)) <= {int, str} and "" not in part for part in columns[:parts])
                 and len(fresh) == len(keys)
                 and self._seen.keys().isdisjoint(fresh)
-                and self._first <= min(times)
-                and max(times) <= self._last
+                and self.first <= min(times)
+                and max(times) <= self.last
                 and all(
-                    self._echoes(field, sent)
+                    self.echoes(field, sent)
                     for field, column in zip(self.endpoint.echoes, columns[parts + 1 :], strict=True)
                     for sent in set(column)
                 )
@@ -202,7 +260,7 @@ class Reading:
         self._seen.update(fresh)
         return list(map(Row, times, keys, page.rows))
 
-    def _echoes(self, field: str, sent: Any) -> bool:
+    def echoes(self, field: str, sent: Any) -> bool:
         """Tell whether a row's field is what was asked for, if it was and the row has it."""
         asked = self.filters.get(field)
         return asked is None or sent in (None, UNSET) or str(asked).casefold() == str(sent).casefold()
@@ -227,14 +285,14 @@ class Reading:
             raise HyperoruContractError(
                 f"The row {named} has no usable {self.endpoint.time}: {error}. Correct the contract's time and fields."
             ) from None
-        if not self._first <= moment <= self._last:
+        if not self.first <= moment <= self.last:
             raise HyperoruContractError(
                 f"The row {named} is of {format_time(moment)}, but {format_time(self.start)} to "
                 f"{format_time(self.end)} was asked for: the server seems to ignore its time filter. Correct the "
                 "contract's params start and end; if it filters by whole days, set its time_filter to 'day'."
             )
         for field in self.endpoint.echoes:
-            if not self._echoes(field, data.get(field)):
+            if not self.echoes(field, data.get(field)):
                 raise HyperoruContractError(
                     f"The row {named} has {field} {data[field]}, but {self.filters[field]} was asked for: the server "
                     f"seems to ignore this filter. Correct the contract's params {field}."
@@ -273,7 +331,7 @@ class CappedError(HyperoruContractError):
 _time = attrgetter("time")
 
 
-def _named(endpoint: ListEndpoint, key: tuple[int | str, ...]) -> str:
+def _named(endpoint: ListEndpoint, key: Key) -> str:
     return ", ".join(f"{field}={value}" for field, value in zip(endpoint.key, key, strict=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain, pairwise
 from operator import attrgetter
@@ -12,7 +12,17 @@ from typing import Any
 from hyperoru_provider.client.answers import Page, Picker
 from hyperoru_provider.client.contract import ListEndpoint, WindowedEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.paging import CappedError, Reading, Row, ShortPagesError, UnsteadyError, floor
+from hyperoru_provider.client.paging import (
+    Bulk,
+    BulkRows,
+    CappedError,
+    Key,
+    Reading,
+    Row,
+    ShortPagesError,
+    UnsteadyError,
+    floor,
+)
 
 _PASSES = 3
 
@@ -23,9 +33,9 @@ class Keys:
     def __init__(self) -> None:
         self._hashes = array("q")
 
-    def add(self, rows: list[Row]) -> None:
+    def add(self, rows: Sequence[Row]) -> None:
         """Note the keys of rows which are different among themselves."""
-        self._hashes.extend(hash(row.key) for row in rows)
+        self._hashes.extend(map(hash, rows.keys() if isinstance(rows, BulkRows) else map(_key, rows)))
 
     def check(self, endpoint: ListEndpoint) -> None:
         """Find a repeat, in slices that need little memory.
@@ -54,6 +64,7 @@ class Plan:
     :param end: end of the window, exclusive.
     :param filters: what else is asked for, by our names of the parameters.
     :param span_rows: rows to hold at most, but for those that share the shortest span.
+    :param bulk: reads the pages of a span at once where nothing is odd.
     :param keys: those of a larger window of which this is a part, and whose reader checks them.
     """
 
@@ -65,6 +76,7 @@ class Plan:
         filters: Mapping[str, Any],
         span_rows: int = 5_000,
         *,
+        bulk: Bulk | None = None,
         keys: Keys | None = None,
     ) -> None:
         self.endpoint = endpoint
@@ -72,24 +84,26 @@ class Plan:
         self._span_rows = span_rows
         self._window = (start, end)
         self._passes = 0
-        self._previous: frozenset[tuple[int | str, ...]] | None = None
-        self._shown: set[tuple[int | str, ...]] = set()
+        self._previous: frozenset[Key] | None = None
+        self._shown: set[Key] = set()
+        self._bulk = bulk
         self._keys = Keys() if keys is None else keys
         self._part = keys is not None
         self._picker = Picker(endpoint, [*endpoint.key, endpoint.time, *endpoint.echoes])
         self._later: list[tuple[datetime, datetime]] = [(start, end)]
         self._reading: Reading | None = None
-        self._rows: list[Row] = []
 
     def query(self) -> dict[str, str] | None:
         """Give the parameters of the next request, named as the server names them; ``None`` at the end."""
         if self._reading is None:
             if not self._later:
                 return None
-            self._reading = Reading(self.endpoint, *self._later.pop(), self._filters, self._picker)
+            self._reading = Reading(
+                self.endpoint, *self._later.pop(), self._filters, self._picker, self._bulk, self._span_rows
+            )
         return self._reading.query()
 
-    def accept(self, page: Page) -> list[Row]:
+    def accept(self, page: Page) -> Sequence[Row]:
         """Take the page of the last query; gives a span's rows if it is the last page of one, else none.
 
         :raises HyperoruContractError: the page proves that rows would be lost, doubled or changed.
@@ -98,7 +112,7 @@ class Plan:
         if reading is None:
             raise RuntimeError("accept() follows query()")
         try:
-            self._rows += reading.accept(page)
+            reading.accept(page)
         except (CappedError, ShortPagesError, UnsteadyError) as error:
             if not self._mend(reading, error):
                 raise
@@ -110,8 +124,8 @@ class Plan:
         if not self._settled(reading):
             return []
         self._passes, self._previous, self._shown = 0, None, set()
-        rows = _in_order(self._rows)
-        self._reading, self._rows = None, []
+        rows = reading.rows if isinstance(reading.rows, BulkRows) else _in_order(reading.rows)
+        self._reading = None
         self._keys.add(rows)
         if not self._later and not self._part:
             self.check()
@@ -142,7 +156,7 @@ class Plan:
         steady = not reading.overlapped or reading.total is not None
         if steady and not self._shown:
             return True
-        keys = frozenset(row.key for row in self._rows)
+        keys = frozenset(row.key for row in reading.rows)
         if (steady or keys == self._previous) and keys >= self._shown:
             return True
         self._passes += 1
@@ -156,9 +170,9 @@ class Plan:
         return False
 
     def _again(self, reading: Reading) -> None:
-        self._shown.update(row.key for row in self._rows)
+        self._shown.update(row.key for row in reading.rows)
         self._later.append((reading.start, reading.end))
-        self._reading, self._rows = None, []
+        self._reading = None
 
     def parts(self) -> list[Plan]:
         """Hand over the spans that are not begun, oldest first, as plans which may be carried out at once.
@@ -167,7 +181,10 @@ class Plan:
         """
         spans = [*reversed(self._later)]
         self._later = []
-        return [Plan(self.endpoint, *span, self._filters, self._span_rows, keys=self._keys) for span in spans]
+        return [
+            Plan(self.endpoint, *span, self._filters, self._span_rows, bulk=self._bulk, keys=self._keys)
+            for span in spans
+        ]
 
     def check(self) -> None:
         """Find a key that came at two times, in all that was read.
@@ -185,7 +202,7 @@ class Plan:
         """Guess into how many spans of a bounded number of rows a span falls, a quarter more to be safe."""
         if reading.total:
             return -(-reading.total * 5 // (self._span_rows * 4))
-        times = [row.time for row in self._rows] or [reading.start]
+        times = [row.time for row in reading.rows] or [reading.start]
         covered = (max(times) - min(times)) / (reading.end - reading.start)  # rows mostly come in the order of time
         return min(int(1.25 / max(covered, 0.001)), 1000)
 
@@ -199,11 +216,11 @@ class Plan:
         if len(bounds) == 2:
             return False
         self._later += reversed(list(pairwise(bounds)))
-        self._reading, self._rows, self._shown = None, [], set()
+        self._reading, self._shown = None, set()
         return True
 
 
-def _in_order(rows: list[Row]) -> list[Row]:
+def _in_order(rows: Sequence[Row]) -> list[Row]:
     numbers = set(map(type, chain.from_iterable(map(_key, rows)))) <= {int}
     return sorted(rows, key=_plain_rank if numbers else _rank)
 

@@ -22,7 +22,7 @@ def parse_time(value: object) -> datetime:
         raise ValueError(f"{value!r} is not an ISO 8601 time")
     if not _SHORTEST <= len(value) <= _LONGEST:
         raise ValueError(f"{value[:60]!r} is not an ISO 8601 time with whole seconds to microseconds")
-    fraction = value.partition(".")[2]
+    fraction = value.replace(",", ".").partition(".")[2]
     if fraction[_DIGITS : _DIGITS + 1].isdigit():
         raise ValueError(f"{value!r} has more digits than microseconds")
     return to_utc(datetime.fromisoformat(value))

@@ -11,6 +11,7 @@ from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
@@ -94,8 +95,7 @@ class Settings:
         body = None if request.body is None else msgspec.json.encode(request.body)
         return {
             "method": request.method,
-            "url": self.base_url + request.path,
-            "params": dict(request.query) or None,
+            "url": self.base_url + request.path + (f"?{urlencode(request.query)}" if request.query else ""),
             "content": body,
             "headers": {} if body is None else {"Content-Type": "application/json"},
             "auth": self.auth if request.auth else None,
@@ -206,7 +206,8 @@ class Transport:
     def _retried(self, request: Request, once: Callable[[], T]) -> T:
         attempts = Attempts(self._settings, request)
         while True:
-            time.sleep(attempts.start())
+            if pause := attempts.start():
+                time.sleep(pause)
             try:
                 with self._settings.translated(request):
                     return once()
@@ -253,7 +254,8 @@ class AsyncTransport:
     async def _retried(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
         attempts = Attempts(self._settings, request)
         while True:
-            await asyncio.sleep(attempts.start())
+            if pause := attempts.start():
+                await asyncio.sleep(pause)
             try:
                 with self._settings.translated(request):
                     return await once()

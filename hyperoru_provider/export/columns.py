@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -45,7 +45,7 @@ class Table:
         fields = self.model.model_fields.items()
         return [*(Column(name, _kind(field.annotation)) for name, field in fields), Column("extra", "json")]
 
-    def values(self, rows: list[Row]) -> Iterator[tuple[Any, ...]]:
+    def values(self, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
         """Give each row's values in the order of the columns: text, bool, Decimal, datetime, or ``None``.
 
         Of JSON, the text is that of the server.

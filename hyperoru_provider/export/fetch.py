@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
@@ -12,7 +12,7 @@ from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.plan import Plan
 
 
-def fetch(client: HyperoruClient, plan: Plan, concurrency: int) -> Iterator[list[Row]]:
+def fetch(client: HyperoruClient, plan: Plan, concurrency: int) -> Iterator[Sequence[Row]]:
     """Carry out a plan; the same rows in the same order as :meth:`HyperoruClient.iter_spans` gives.
 
     A window that is too large for one span is read in several at a time. No more spans are read ahead than are
@@ -26,7 +26,7 @@ def fetch(client: HyperoruClient, plan: Plan, concurrency: int) -> Iterator[list
     stop = Event()
     spans, parts = _read(client, plan, stop)
     yield from spans
-    line: deque[Plan | Future[tuple[list[list[Row]], list[Plan]]]] = deque(parts)
+    line: deque[Plan | Future[tuple[list[Sequence[Row]], list[Plan]]]] = deque(parts)
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="hyperoru-fetch")
     try:
         while line:
@@ -44,7 +44,7 @@ def fetch(client: HyperoruClient, plan: Plan, concurrency: int) -> Iterator[list
     plan.check()
 
 
-def _read(client: HyperoruClient, plan: Plan, stop: Event) -> tuple[list[list[Row]], list[Plan]]:
+def _read(client: HyperoruClient, plan: Plan, stop: Event) -> tuple[list[Sequence[Row]], list[Plan]]:
     """Carry out a plan up to where it turns out to be too large; gives its spans, and the parts that are left."""
     spans = []
     while not plan.divided and not stop.is_set() and (query := plan.query()) is not None:

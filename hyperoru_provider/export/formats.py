@@ -8,12 +8,16 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import IO, Any, Literal, TypeAlias, cast
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.export.columns import Table
+
+if TYPE_CHECKING:
+    from hyperoru_provider.export.arrow import ArrowTable
 
 FileFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
 
@@ -107,13 +111,22 @@ class Format:
 
         return encode
 
+    @property
+    def bulk(self) -> ArrowTable | None:
+        """What reads many rows at once, where the format needs no objects of them."""
+        return self._arrow if self.file_format == "parquet" else None
+
+    @cached_property
+    def _arrow(self) -> ArrowTable:
+        from hyperoru_provider.export.arrow import ArrowTable
+
+        return ArrowTable(self.table)
+
     @contextmanager
     def _parquet(self, file: IO[bytes]) -> Iterator[Encode]:
         import pyarrow.parquet as pq
 
-        from hyperoru_provider.export.arrow import ArrowTable
-
-        table = ArrowTable(self.table)
+        table = self._arrow
         with pq.ParquetWriter(file, table.schema, compression=self.compression) as writer:
             yield lambda rows: writer.write_table(table.of(rows))
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -63,7 +63,7 @@ def _file_name(value: str) -> str:
 
 
 def export(
-    spans: Iterable[list[Row]], subject: Subject, form: Format, landing: StorageLanding, rows_per_part: int
+    spans: Iterable[Sequence[Row]], subject: Subject, form: Format, landing: StorageLanding, rows_per_part: int
 ) -> dict[str, Any]:
     """Write rows to a landing and commit them; if anything fails, what was there before stays.
 
@@ -117,7 +117,7 @@ class Progress:
         self._window = window
         self._begun = self._told = time.monotonic()
 
-    def watch(self, spans: Iterable[list[Row]]) -> Iterator[Row]:
+    def watch(self, spans: Iterable[Sequence[Row]]) -> Iterator[Row]:
         """Let rows pass."""
         for span in spans:
             self.first = min(self.first or span[0].time, span[0].time)

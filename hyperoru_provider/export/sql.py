@@ -6,7 +6,7 @@ import logging
 import pickle
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import islice
@@ -52,7 +52,7 @@ _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
 }
 
 
-def load(spans: Iterable[list[Row]], subject: Subject, landing: SqlLanding, batch_rows: int) -> dict[str, Any]:
+def load(spans: Iterable[Sequence[Row]], subject: Subject, landing: SqlLanding, batch_rows: int) -> dict[str, Any]:
     """Write rows to a table and commit them; if anything fails, the table stays as it was.
 
     The server is read to its end, and its rows are checked and made values, before the database is asked: no lock

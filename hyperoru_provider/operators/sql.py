@@ -101,7 +101,7 @@ class HyperoruTradesToSqlOperator(BaseOperator):
         from hyperoru_provider.export.window import Window
 
         window = Window.parse(self.start, self.end)
-        filters = {name: optional(name, getattr(self, name)) for name in ("account_id", "symbol")}
+        filters: dict[str, Any] = {name: optional(name, getattr(self, name)) for name in ("account_id", "symbol")}
         table = optional("table", self.table)
         if table is None:
             raise HyperoruConfigError("table is missing.")

@@ -105,7 +105,7 @@ class HyperoruExportTradesOperator(BaseOperator):
         from hyperoru_provider.export.xcom import collect
 
         window = Window.parse(self.start, self.end)
-        filters = {name: optional(name, getattr(self, name)) for name in ("account_id", "symbol")}
+        filters: dict[str, Any] = {name: optional(name, getattr(self, name)) for name in ("account_id", "symbol")}
         destination = optional("destination", self.destination)
         concurrency, rows_per_part = (positive(name, getattr(self, name)) for name in ("concurrency", "rows_per_part"))
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
