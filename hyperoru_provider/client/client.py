@@ -14,6 +14,7 @@ from hyperoru_provider.client.answers import canonical
 from hyperoru_provider.client.auth import Credentials, MemoryTokenStore, SessionAuth, TokenStore
 from hyperoru_provider.client.contract import Contract, load_contract
 from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.keys import Keys
 from hyperoru_provider.client.models import Health, Kline, Price, Profile, Trade, Trader
 from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.plan import Plan
@@ -142,10 +143,12 @@ class HyperoruClient(_Client):
 
     def iter_spans(self, plan: Plan) -> Iterator[Sequence[Row]]:
         """Carry out a plan: gives the rows of the window as the server sent them, in order, span by span."""
+        keys = Keys()
         while (query := plan.query()) is not None:
-            rows = self.read_page(plan, query)
-            if rows:
+            if rows := self.read_page(plan, query):
+                keys.add(rows)
                 yield rows
+        keys.check(plan.endpoint)
 
     def read_page(self, plan: Plan, query: Mapping[str, str]) -> Sequence[Row]:
         """Carry out one step of a plan; gives a span's rows if the page completes one."""
@@ -217,10 +220,12 @@ class AsyncHyperoruClient(_Client):
 
     async def iter_spans(self, plan: Plan) -> AsyncIterator[Sequence[Row]]:
         """See :meth:`HyperoruClient.iter_spans`."""
+        keys = Keys()
         while (query := plan.query()) is not None:
-            rows = await self.read_page(plan, query)
-            if rows:
+            if rows := await self.read_page(plan, query):
+                keys.add(rows)
                 yield rows
+        keys.check(plan.endpoint)
 
     async def read_page(self, plan: Plan, query: Mapping[str, str]) -> Sequence[Row]:
         """See :meth:`HyperoruClient.read_page`."""

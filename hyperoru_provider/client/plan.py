@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain, pairwise
@@ -10,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from hyperoru_provider.client.answers import Page, Picker
-from hyperoru_provider.client.contract import ListEndpoint, WindowedEndpoint
+from hyperoru_provider.client.contract import WindowedEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.paging import (
     Bulk,
@@ -27,31 +26,6 @@ from hyperoru_provider.client.paging import (
 _PASSES = 3
 
 
-class Keys:
-    """The keys of a window, eight bytes each, to find one that came at two times."""
-
-    def __init__(self) -> None:
-        self._hashes = array("q")
-
-    def add(self, rows: Sequence[Row]) -> None:
-        """Note the keys of rows which are different among themselves."""
-        self._hashes.extend(map(hash, rows.keys() if isinstance(rows, BulkRows) else map(_key, rows)))
-
-    def check(self, endpoint: ListEndpoint) -> None:
-        """Find a repeat, in slices that need little memory.
-
-        :raises HyperoruContractError: there is one.
-        """
-        slices = len(self._hashes) // 250_000 + 1
-        for number in range(slices):
-            share = [value for value in self._hashes if value % slices == number] if slices > 1 else self._hashes
-            if len(set(share)) != len(share):
-                raise HyperoruContractError(
-                    f"Two rows of different times have the same {', '.join(endpoint.key)}. If more fields are "
-                    "needed to tell such rows apart, name them in the contract's key."
-                )
-
-
 class Plan:
     """Reads a window of any length in flat memory: in spans of a bounded number of rows, oldest first.
 
@@ -65,7 +39,7 @@ class Plan:
     :param filters: what else is asked for, by our names of the parameters.
     :param span_rows: rows to hold at most, but for those that share the shortest span.
     :param bulk: reads the pages of a span at once where nothing is odd.
-    :param keys: those of a larger window of which this is a part, and whose reader checks them.
+    :param after: a row of the window: only those which come after it are wanted.
     """
 
     def __init__(
@@ -77,7 +51,7 @@ class Plan:
         span_rows: int = 5_000,
         *,
         bulk: Bulk | None = None,
-        keys: Keys | None = None,
+        after: Row | None = None,
     ) -> None:
         self.endpoint = endpoint
         self._filters = filters
@@ -87,8 +61,7 @@ class Plan:
         self._previous: frozenset[Key] | None = None
         self._shown: set[Key] = set()
         self._bulk = bulk
-        self._keys = Keys() if keys is None else keys
-        self._part = keys is not None
+        self._after = after
         self._picker = Picker(endpoint, [*endpoint.key, endpoint.time, *endpoint.echoes])
         self._later: list[tuple[datetime, datetime]] = [(start, end)]
         self._reading: Reading | None = None
@@ -126,9 +99,8 @@ class Plan:
         self._passes, self._previous, self._shown = 0, None, set()
         rows = reading.rows if isinstance(reading.rows, BulkRows) else _in_order(reading.rows)
         self._reading = None
-        self._keys.add(rows)
-        if not self._later and not self._part:
-            self.check()
+        if self._after is not None and rows and _rank(rows[0]) <= (rank := _rank(self._after)):
+            rows = [row for row in rows if _rank(row) > rank]
         return rows
 
     def _mend(self, reading: Reading, error: HyperoruContractError) -> bool:
@@ -175,23 +147,18 @@ class Plan:
         self._reading = None
 
     def parts(self) -> list[Plan]:
-        """Hand over the spans that are not begun, oldest first, as plans which may be carried out at once.
-
-        Whoever takes them calls :meth:`check` when all are read.
-        """
+        """Give the rest of the window as plans which may be carried out at once."""
         spans = [*reversed(self._later)]
         self._later = []
         return [
-            Plan(self.endpoint, *span, self._filters, self._span_rows, bulk=self._bulk, keys=self._keys)
+            Plan(self.endpoint, *span, self._filters, self._span_rows, bulk=self._bulk, after=self._after)
             for span in spans
         ]
 
-    def check(self) -> None:
-        """Find a key that came at two times, in all that was read.
-
-        :raises HyperoruContractError: there is one.
-        """
-        self._keys.check(self.endpoint)
+    def after(self, last: Row) -> Plan:
+        """Give the plan for those rows of the window which come after one of them."""
+        _, end = self._window
+        return Plan(self.endpoint, last.time, end, self._filters, self._span_rows, bulk=self._bulk, after=last)
 
     @property
     def divided(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any, overload
 
@@ -17,6 +17,7 @@ from hyperoru_provider.client.contract import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.paging import BulkRows, Key, Reading, Row
 from hyperoru_provider.export.columns import Column, Table, extra_text, raw_text
+from hyperoru_provider.export.cut import Batch
 
 _TYPES = {
     "string": pa.string(),
@@ -52,6 +53,10 @@ class ArrowRows(BulkRows):
 
     def __len__(self) -> int:
         return len(self._order)
+
+    def __iter__(self) -> Iterator[Row]:
+        texts = map(self._texts.__getitem__, self._order.to_pylist())
+        return map(Row, self._times.to_pylist(), self.keys(), texts)
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -100,11 +105,14 @@ class ArrowTable:
             order, times = order.filter(inside), times.filter(inside)
         return ArrowRows(table.take(order), times, keys.take(order), texts, order)
 
-    def of(self, rows: Sequence[Row]) -> pa.Table:
-        """Make rows a table.
+    def of(self, batch: Batch) -> pa.Table:
+        """Make rows one table; how they are divided does not show in it.
 
         :raises HyperoruContractError: a row is not as the model says, or an amount does not fit; the text names it.
         """
+        return pa.concat_tables(map(self._one, batch)).combine_chunks()
+
+    def _one(self, rows: Sequence[Row]) -> pa.Table:
         if isinstance(rows, ArrowRows):
             return rows.table
         try:
@@ -159,10 +167,7 @@ class ArrowTable:
 
     def _times(self, endpoint: ListEndpoint, read: pa.Table) -> pa.Array:
         """Read the field which is the row's time."""
-        times = _as_times(self._sent(endpoint.time or "", read)).combine_chunks()
-        if times.null_count:
-            raise _OddError
-        return times
+        return _as_times(self._sent(endpoint.time or "", read)).combine_chunks()
 
     def _as_asked(self, reading: Reading, read: pa.Table, times: pa.Array) -> bool:
         """Tell whether all rows are of the time and of what else was asked for."""

@@ -6,13 +6,20 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
+from typing import TypeAlias
 
 from hyperoru_provider.client import HyperoruClient
+from hyperoru_provider.client.keys import Keys
 from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.plan import Plan
+from hyperoru_provider.export.progress import Progress
+
+_Result: TypeAlias = tuple[list[Sequence[Row]], list[Plan], int]
 
 
-def fetch(client: HyperoruClient, plan: Plan, concurrency: int) -> Iterator[Sequence[Row]]:
+def fetch(
+    client: HyperoruClient, plan: Plan, concurrency: int, progress: Progress | None = None, keys: Keys | None = None
+) -> Iterator[Sequence[Row]]:
     """Carry out a plan; the same rows in the same order as :meth:`HyperoruClient.iter_spans` gives.
 
     A window that is too large for one span is read in several at a time. No more spans are read ahead than are
@@ -21,12 +28,17 @@ def fetch(client: HyperoruClient, plan: Plan, concurrency: int) -> Iterator[Sequ
     :param client: shared by all threads, and so is its pace.
     :param plan: what to read.
     :param concurrency: how many requests to have under way, at least 1.
+    :param progress: told the pages.
+    :param keys: those of the window's rows that the plan leaves out; those of the others join them, in order.
     :raises HyperoruApiError: see the client; no further page is begun.
     """
+    progress = Progress() if progress is None else progress
+    keys = Keys() if keys is None else keys
     stop = Event()
-    spans, parts = _read(client, plan, stop)
-    yield from spans
-    line: deque[Plan | Future[tuple[list[Sequence[Row]], list[Plan]]]] = deque(parts)
+    spans, parts, pages = _read(client, plan, stop)
+    progress.pages += pages
+    yield from keys.watch(spans)
+    line: deque[Plan | Future[_Result]] = deque(parts)
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="hyperoru-fetch")
     try:
         while line:
@@ -35,19 +47,22 @@ def fetch(client: HyperoruClient, plan: Plan, concurrency: int) -> Iterator[Sequ
                 if isinstance(part, Plan):
                     line[place] = pool.submit(_read, client, part, stop)
             first = line.popleft()
-            spans, parts = first.result() if isinstance(first, Future) else ([], [first])
-            yield from spans
+            spans, parts, pages = first.result() if isinstance(first, Future) else ([], [first], 0)
+            progress.pages += pages
+            yield from keys.watch(spans)
             line.extendleft(reversed(parts))
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
-    plan.check()
+    keys.check(plan.endpoint)
 
 
-def _read(client: HyperoruClient, plan: Plan, stop: Event) -> tuple[list[Sequence[Row]], list[Plan]]:
-    """Carry out a plan up to where it turns out to be too large; gives its spans, and the parts that are left."""
+def _read(client: HyperoruClient, plan: Plan, stop: Event) -> _Result:
+    """Carry out a plan up to where it turns out to be too large; gives spans, parts that are left, and pages read."""
     spans = []
+    pages = 0
     while not plan.divided and not stop.is_set() and (query := plan.query()) is not None:
         if rows := client.read_page(plan, query):
             spans.append(rows)
-    return spans, plan.parts()
+        pages += 1
+    return spans, plan.parts(), pages

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.export.columns import Table
+from hyperoru_provider.export.cut import Batch
 
 if TYPE_CHECKING:
     from hyperoru_provider.export.arrow import ArrowTable
@@ -29,7 +30,7 @@ COMPRESSIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-Encode: TypeAlias = Callable[[list[Row]], None]
+Encode: TypeAlias = Callable[[Batch], None]
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Format:
                 yield encode
             return
         with self._compressed(file) as stream:
-            yield self._csv(stream) if self.file_format == "csv" else lambda rows: _write_lines(stream, rows)
+            yield self._csv(stream) if self.file_format == "csv" else lambda batch: _write_lines(stream, batch)
 
     def _compressed(self, file: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
         if self.compression == "gzip":
@@ -98,14 +99,14 @@ class Format:
         columns = self.table.columns
         stream.write((",".join(column.name for column in columns) + "\r\n").encode())
 
-        def encode(rows: list[Row]) -> None:
+        def encode(batch: Batch) -> None:
             text = io.StringIO()
             csv.writer(text, lineterminator="\r\n").writerows(
                 [
                     _CSV[column.type](value) if column.type in _CSV else value
                     for column, value in zip(columns, values, strict=True)
                 ]
-                for values in self.table.values(rows)
+                for values in self.table.values(chain(*batch))
             )
             stream.write(text.getvalue().encode())
 
@@ -128,11 +129,11 @@ class Format:
 
         table = self._arrow
         with pq.ParquetWriter(file, table.schema, compression=self.compression) as writer:
-            yield lambda rows: writer.write_table(table.of(rows))
+            yield lambda batch: writer.write_table(table.of(batch))
 
 
-def _write_lines(stream: IO[bytes], rows: list[Row]) -> None:
-    stream.write(b"".join(row.raw + b"\n" for row in rows))
+def _write_lines(stream: IO[bytes], batch: Batch) -> None:
+    stream.write(b"".join(row.raw + b"\n" for row in chain(*batch)))
 
 
 _CSV: dict[str, Callable[[Any], str | None]] = {

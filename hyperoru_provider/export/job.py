@@ -1,31 +1,29 @@
-"""An export: rows in order, into parts of a fixed number of rows, onto a landing."""
+"""An export: rows in order, into parts, onto a landing."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
+import platform
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
-from typing import Any, TypeVar
+from importlib.metadata import version
+from typing import Any
 from urllib.parse import quote
 
+from hyperoru_provider import __version__
+from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.times import format_time
+from hyperoru_provider.export.checkpoint import Closed
+from hyperoru_provider.export.cut import Cutter
 from hyperoru_provider.export.formats import Format
-from hyperoru_provider.export.landing import Part, StorageLanding
+from hyperoru_provider.export.landing import StorageLanding
+from hyperoru_provider.export.progress import Progress
 from hyperoru_provider.export.window import Window
 
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
 FORMAT_VERSION = 1
-_BATCH_ROWS = 10_000
-_LOG_SECONDS = 5.0
 _LONGEST_NAME = 100
 
 
@@ -62,8 +60,34 @@ def _file_name(value: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"sha256-{hashlib.sha256(value.encode()).hexdigest()[:32]}"
 
 
+def decides(subject: Subject, form: Format, landing: StorageLanding, **more: Any) -> dict[str, Any]:
+    """Collect all that decides the bytes of an export.
+
+    :param more: what else does.
+    """
+    libraries = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    if form.file_format == "parquet":
+        libraries["pyarrow"] = version("pyarrow")
+    return {
+        **subject.as_dict(),
+        "format": [FORMAT_VERSION, form.file_format, form.compression],
+        "contract": form.table.endpoint.model_dump(mode="json"),
+        "manifest": landing.manifest,
+        "versions": {"provider": __version__, **libraries},
+        **more,
+    }
+
+
 def export(
-    spans: Iterable[Sequence[Row]], subject: Subject, form: Format, landing: StorageLanding, rows_per_part: int
+    spans: Iterable[Sequence[Row]],
+    subject: Subject,
+    form: Format,
+    landing: StorageLanding,
+    rows_per_part: int,
+    *,
+    bytes_per_part: int | None = None,
+    closed: Closed | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write rows to a landing and commit them; if anything fails, what was there before stays.
 
@@ -71,33 +95,44 @@ def export(
     :param subject: what they are.
     :param form: what they become.
     :param landing: where they go.
-    :param rows_per_part: rows of each file but the last.
+    :param rows_per_part: rows of a file at most.
+    :param bytes_per_part: bytes of a file's rows as JSON lines at most.
+    :param closed: the parts that an earlier try has landed, and whose rows are not among these.
+    :param progress: told the rows.
     :return: a summary, ready for XCom.
     """
-    progress = Progress(subject.window)
-    rows = progress.watch(spans)
-    parts: list[Part] = []
-    while batch := list(islice(rows, min(_BATCH_ROWS, rows_per_part))):
-        count = 0
-        with tempfile.TemporaryFile(prefix="hyperoru-") as file:  # has no name, so a kill leaves nothing behind
-            with form.open(file) as encode:
-                while batch:
-                    encode(batch)
-                    count += len(batch)
-                    batch = list(islice(rows, min(_BATCH_ROWS, rows_per_part - count)))
-            parts.append(landing.add(file, f"part-{len(parts):05d}.{form.extension}", count))
+    closed = Closed() if closed is None else closed
+    progress = Progress(subject.window) if progress is None else progress
+    if closed.last is not None:
+        progress.resume(closed.rows, closed.first, closed.last.time)
+    cutter = Cutter(progress.watch(spans), rows_per_part, bytes_per_part)
+    try:
+        while cutter.more():
+            count = 0
+            with tempfile.TemporaryFile(prefix="hyperoru-") as file:  # has no name, so a kill leaves nothing behind
+                with form.open(file) as encode:
+                    for batch in cutter.part():
+                        encode(batch)
+                        count += sum(map(len, batch))
+                        last = batch[-1][-1]
+                part = landing.add(file, f"part-{len(closed.parts):05d}.{form.extension}", count)
+            closed.add(part, progress.first, last)
+    except HyperoruContractError:
+        closed.clear()
+        raise
     manifest = {
         "format_version": FORMAT_VERSION,
         **subject.as_dict(),
-        "rows": progress.rows,
+        "rows": closed.rows,
         "file_format": form.file_format,
         "compression": form.compression,
         "columns": [column._asdict() for column in form.table.columns],
     }
-    parts = landing.commit(manifest, parts)
+    parts = landing.commit(manifest, closed.parts)
+    closed.clear()
     progress.finish()
     return {
-        "rows": progress.rows,
+        "rows": closed.rows,
         "bytes": sum(part.bytes for part in parts),
         "window": subject.window.as_dict(),
         "first_time": progress.first and format_time(progress.first),
@@ -105,35 +140,3 @@ def export(
         "manifest": landing.manifest,
         "files": [landing.address(part) for part in parts],
     }
-
-
-class Progress:
-    """Counts rows as they pass, and logs how far an export is, every few seconds."""
-
-    def __init__(self, window: Window) -> None:
-        self.rows = 0
-        self.first: datetime | None = None
-        self.last: datetime | None = None
-        self._window = window
-        self._begun = self._told = time.monotonic()
-
-    def watch(self, spans: Iterable[Sequence[Row]]) -> Iterator[Row]:
-        """Let rows pass."""
-        for span in spans:
-            self.first = min(self.first or span[0].time, span[0].time)
-            self.last = max(self.last or span[-1].time, span[-1].time)
-            self.rows += len(span)
-            now = time.monotonic()
-            if now - self._told >= _LOG_SECONDS:
-                self._told = now
-                share = self._window.share(self.last)
-                log.info("%d rows so far, %d rows/s, %.0f %% of the window", self.rows, self._rate(now), 100 * share)
-            yield from span
-
-    def finish(self) -> None:
-        """Log the result."""
-        now = time.monotonic()
-        log.info("%d rows in %.1f s, %d rows/s", self.rows, now - self._begun, self._rate(now))
-
-    def _rate(self, now: float) -> float:
-        return self.rows / max(now - self._begun, 1e-9)

@@ -63,7 +63,7 @@ class StorageLanding:
         """Copy a finished file to the directory."""
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        digest = _digest(file)
         if self._committed.get(name, digest) != digest:
             name = _STAGED + name
         part = Part(name, rows, size, digest)
@@ -71,6 +71,32 @@ class StorageLanding:
             file.seek(0)
             self._put(file, name)
         return part
+
+    def find(self, part: Part) -> Part | None:
+        """Give a part of an earlier try under the name that it has now; ``None`` if it is not there and whole."""
+        own = part.name.removeprefix(_STAGED)
+        for found in (replace(part, name=name) for name in (own, _STAGED + own)):
+            if self._is_there(found):
+                with (self._directory / found.name).open("rb") as file:
+                    if _digest(file) == part.sha256:
+                        return found
+        return None
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Write a file that lasts until the next commit."""
+        self._put(io.BytesIO(data), _STAGED + name)
+
+    def kept(self, name: str) -> bytes | None:
+        """Read such a file; ``None`` if it is not there."""
+        try:
+            with (self._directory / (_STAGED + name)).open("rb") as file:
+                return bytes(file.read())
+        except FileNotFoundError:
+            return None
+
+    def drop(self, name: str) -> None:
+        """Remove such a file."""
+        (self._directory / (_STAGED + name)).unlink(missing_ok=True)
 
     def commit(self, manifest: dict[str, Any], parts: list[Part]) -> list[Part]:
         """Make the parts the content of the directory, and remove what is left of earlier ones.
@@ -135,3 +161,7 @@ class StorageLanding:
         for path in found:
             if path.name not in kept and path.name.startswith(("part-", _STAGED, ".part-", "._")):
                 path.unlink()
+
+
+def _digest(file: IO[bytes]) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]

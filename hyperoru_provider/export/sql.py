@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,8 @@ from hyperoru_provider.client.models import Resource
 from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.export.columns import Column, Table
-from hyperoru_provider.export.job import Progress, Subject
+from hyperoru_provider.export.job import Subject
+from hyperoru_provider.export.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,13 @@ _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
 }
 
 
-def load(spans: Iterable[Sequence[Row]], subject: Subject, landing: SqlLanding, batch_rows: int) -> dict[str, Any]:
+def load(
+    spans: Iterable[Sequence[Row]],
+    subject: Subject,
+    landing: SqlLanding,
+    batch_rows: int,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
     """Write rows to a table and commit them; if anything fails, the table stays as it was.
 
     The server is read to its end, and its rows are checked and made values, before the database is asked: no lock
@@ -62,10 +69,11 @@ def load(spans: Iterable[Sequence[Row]], subject: Subject, landing: SqlLanding, 
     :param subject: what they are.
     :param landing: where they go.
     :param batch_rows: rows to hold in memory, beside those of a span; at least 1.
+    :param progress: told the rows.
     :return: a summary, ready for XCom.
     """
-    progress = Progress(subject.window)
-    rows = progress.watch(spans)
+    progress = Progress(subject.window) if progress is None else progress
+    rows = chain.from_iterable(progress.watch(spans))
     count = 0
     with tempfile.TemporaryFile(prefix="hyperoru-") as scratch:
         while batch := list(islice(rows, batch_rows)):

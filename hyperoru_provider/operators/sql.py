@@ -97,6 +97,7 @@ class HyperoruTradesToSqlOperator(BaseOperator):
         from hyperoru_provider.export.arguments import flag, optional, positive
         from hyperoru_provider.export.fetch import fetch
         from hyperoru_provider.export.job import Subject
+        from hyperoru_provider.export.progress import Progress
         from hyperoru_provider.export.sql import SqlLanding, load
         from hyperoru_provider.export.window import Window
 
@@ -112,5 +113,7 @@ class HyperoruTradesToSqlOperator(BaseOperator):
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             landing = SqlLanding(hook.get_conn, table, self.mode, Trade, client.contract.trades)
             landing.prepare(flag("create_table", self.create_table))
-            spans = fetch(client, calls.trades(client.contract, window.start, window.end, **filters), concurrency)
-            return load(spans, Subject("trades", window, filters), landing, batch_rows)
+            progress = Progress(window)
+            plan = calls.trades(client.contract, window.start, window.end, **filters)
+            spans = fetch(client, plan, concurrency, progress)
+            return load(spans, Subject("trades", window, filters), landing, batch_rows, progress)

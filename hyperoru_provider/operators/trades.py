@@ -36,7 +36,8 @@ class HyperoruExportTradesOperator(BaseOperator):
     :param compression: ``gzip`` or ``none`` for jsonl (default ``gzip``) and csv (default ``none``);
         ``zstd`` (default), ``snappy``, ``gzip`` or ``none`` for parquet. (templated)
     :param concurrency: how many requests to have under way at once, at least 1. Default: 4.
-    :param rows_per_part: rows of each file but the last. Default: 250,000.
+    :param rows_per_part: rows of a file at most. Default: 250,000.
+    :param bytes_per_part: bytes of a file's rows at most, counted as JSON lines before compression. Default: no limit.
     :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, the window is empty, or the rows are too
@@ -71,6 +72,7 @@ class HyperoruExportTradesOperator(BaseOperator):
         compression: str | None = None,
         concurrency: int = 4,
         rows_per_part: int = 250_000,
+        bytes_per_part: int | None = None,
         max_xcom_bytes: int = 1_000_000,
         hyperoru_conn_id: str = HyperoruHook.default_conn_name,
         **kwargs: Any,
@@ -86,6 +88,7 @@ class HyperoruExportTradesOperator(BaseOperator):
         self.compression = compression
         self.concurrency = concurrency
         self.rows_per_part = rows_per_part
+        self.bytes_per_part = bytes_per_part
         self.max_xcom_bytes = max_xcom_bytes
         self.hyperoru_conn_id = hyperoru_conn_id
 
@@ -96,11 +99,13 @@ class HyperoruExportTradesOperator(BaseOperator):
         from hyperoru_provider.client import calls
         from hyperoru_provider.client.models import Trade
         from hyperoru_provider.export.arguments import optional, positive
+        from hyperoru_provider.export.checkpoint import Checkpoint, FileStateStore, TaskStateStore
         from hyperoru_provider.export.columns import Table
         from hyperoru_provider.export.fetch import fetch
         from hyperoru_provider.export.formats import Format
-        from hyperoru_provider.export.job import Subject, export
+        from hyperoru_provider.export.job import Subject, decides, export
         from hyperoru_provider.export.landing import StorageLanding
+        from hyperoru_provider.export.progress import Progress
         from hyperoru_provider.export.window import Window
         from hyperoru_provider.export.xcom import collect
 
@@ -108,6 +113,7 @@ class HyperoruExportTradesOperator(BaseOperator):
         filters: dict[str, Any] = {name: optional(name, getattr(self, name)) for name in ("account_id", "symbol")}
         destination = optional("destination", self.destination)
         concurrency, rows_per_part = (positive(name, getattr(self, name)) for name in ("concurrency", "rows_per_part"))
+        bytes_per_part = None if self.bytes_per_part is None else positive("bytes_per_part", self.bytes_per_part)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             if destination is None:
                 return collect(client.iter_trades(window.start, window.end, **filters), self.max_xcom_bytes)
@@ -115,5 +121,22 @@ class HyperoruExportTradesOperator(BaseOperator):
             form = Format.choose(self.file_format, self.compression, Table(Trade, client.contract.trades))
             path = ObjectStoragePath(destination, conn_id=self.storage_conn_id)
             landing = StorageLanding(path / subject.directory)
-            spans = fetch(client, calls.trades(client.contract, window.start, window.end, **filters), concurrency)
-            return export(spans, subject, form, landing, rows_per_part)
+            states = context.get("task_state_store")
+            checkpoint = Checkpoint(
+                landing,
+                FileStateStore(landing) if states is None else TaskStateStore(states),
+                decides(subject, form, landing, server=client.base_url, parts=[rows_per_part, bytes_per_part]),
+            )
+            progress = Progress(window)
+            plan = checkpoint.rest(calls.trades(client.contract, window.start, window.end, **filters, bulk=form.bulk))
+            spans = fetch(client, plan, concurrency, progress, checkpoint.keys)
+            return export(
+                spans,
+                subject,
+                form,
+                landing,
+                rows_per_part,
+                bytes_per_part=bytes_per_part,
+                closed=checkpoint,
+                progress=progress,
+            )

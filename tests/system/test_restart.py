@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,9 +37,9 @@ def outcome(airflow: AirflowProcesses, sandbox: Sandbox, tmp_path_factory: pytes
     at_kill: dict[str, dict[str, bytes]] = {}
 
     def killed() -> bool:
-        """Kill each task when files of its export have come."""
-        for index, (name, files) in enumerate({"fresh": 0, "replaced": len(before)}.items()):
-            if name not in at_kill and len(contents(destination / name)) > files:
+        """Kill each task when some parts of its export are closed."""
+        for index, name in enumerate(["fresh", "replaced"]):
+            if name not in at_kill and len(list((destination / name).rglob("_next-keys-*"))) >= 3:
                 airflow.kill(airflow.pid("killed", run_id, index))
                 at_kill[name] = contents(destination / name)
         return len(at_kill) == 2
@@ -50,10 +51,18 @@ def outcome(airflow: AirflowProcesses, sandbox: Sandbox, tmp_path_factory: pytes
 
 def test_killed_in_the_middle(outcome: Outcome) -> None:
     assert [(task["state"], task["try_number"]) for task in outcome.tasks] == [("success", 2)] * 2
-    whole = len(contents(outcome.destination / "undisturbed"))
-    assert 0 < len(outcome.at_kill["fresh"]) < whole - 1
     assert "_manifest.json" not in outcome.at_kill["fresh"]
-    assert len(outcome.before) < len(outcome.at_kill["replaced"]) < len(outcome.before) + whole - 1
+    for name, prefix in {"fresh": "part-", "replaced": "_next-part-"}.items():
+        assert 3 <= len([file for file in outcome.at_kill[name] if file.startswith(prefix)]) < 13
+
+
+def test_retry_goes_on_after_the_last_closed_part(airflow: AirflowProcesses, outcome: Outcome) -> None:
+    """What was closed is known from Airflow's task state store, from which it is gone in the end."""
+    logs = [path.read_text() for path in (airflow.home / "logs" / "dag_id=killed").rglob("attempt=2.log")]
+    assert len(logs) == 2
+    assert all(re.search(r"Resuming after 2025-04-02T.*: \d+000 rows in \d+ parts are there", log) for log in logs)
+    assert airflow.query("SELECT key FROM task_state_store") == []
+    assert not [name for found in outcome.at_kill.values() for name in found if "checkpoint" in name]
 
 
 def test_killed_export_leaves_the_earlier_one_readable(outcome: Outcome) -> None:

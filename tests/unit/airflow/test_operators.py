@@ -109,6 +109,7 @@ def test_trades_to_storage_are_those_of_xcom(tmp_path: Path) -> None:
         (DAY | {"account_id": ""}, "account_id"),
         (DAY | {"symbol": ["BTC"]}, "symbol"),
         (DAY | {"rows_per_part": 0}, "rows_per_part"),
+        (DAY | {"bytes_per_part": 0}, "bytes_per_part"),
         (DAY | {"concurrency": "many"}, "concurrency"),
     ],
 )

@@ -33,7 +33,7 @@ def row(number: int, **fields: str) -> Row:
 
 def by_column(rows: list[Row]) -> pa.Table | None:
     try:
-        return ArrowTable(Table(Trade, ENDPOINT))._by_column(rows)
+        return ArrowTable(Table(Trade, ENDPOINT))._by_column([row.raw for row in rows])[1]
     except Exception as error:
         assert isinstance(error, (_OddError, pa.ArrowException)) or "msgspec" in type(error).__module__
         return None
@@ -89,11 +89,11 @@ def test_odd_rows_are_not(second: dict[str, str]) -> None:
 
 def test_odd_rows_are_read_one_by_one() -> None:
     rows = [row(1), row(2, new="1", trade_id='"x"')]
-    table = ArrowTable(Table(Trade, ENDPOINT)).of(rows)
+    table = ArrowTable(Table(Trade, ENDPOINT)).of([rows])
     assert table["trade_id"].to_pylist() == ["1", "x"]
     assert table["extra"].to_pylist() == [None, '{"new":1}']
     with pytest.raises(HyperoruContractError, match="trade_id=2"):
-        ArrowTable(Table(Trade, ENDPOINT)).of([row(1), row(2, price="null")])
+        ArrowTable(Table(Trade, ENDPOINT)).of([[row(1), row(2, price="null")]])
 
 
 texts = st.text(max_size=4).map(json.dumps)

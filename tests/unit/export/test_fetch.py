@@ -12,6 +12,7 @@ from hyperoru_provider.client.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
 from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.export.fetch import fetch
+from hyperoru_provider.export.progress import Progress
 from hyperoru_provider.sandbox import Sandbox
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
@@ -64,6 +65,22 @@ def test_any_paging_is_read_at_once(client_of: Make, sandbox: Sandbox, paging: s
     spans = fetch(client_of(sandbox), plan(paging=paging, page_size=None if paging == "none" else 50), 4)
     assert ids(spans) == list(range(3000))
     assert sandbox.stats()["max_in_flight"] > 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_every_page_is_counted(client_of: Make, sandbox: Sandbox, concurrency: int) -> None:
+    progress = Progress()
+    assert len(ids(fetch(client_of(sandbox), plan(), concurrency, progress))) == 3000
+    assert progress.pages == sandbox.stats()["requests"] - 1  # the login
+
+
+@pytest.mark.parametrize("span_rows", [200, 100_000])
+def test_the_rest_of_a_window_is_what_comes_after_a_row(client_of: Make, sandbox: Sandbox, span_rows: int) -> None:
+    client = client_of(sandbox)
+    rows = [row for span in fetch(client, plan(span_rows), 4) for row in span]
+    for number in (0, 1, 4, 1234, 2998, 2999):
+        rest = fetch(client, plan(span_rows).after(rows[number]), 4)
+        assert ids(rest) == list(range(number + 1, 3000))
 
 
 def test_latency_is_shared(client_of: Make, sandbox: Sandbox) -> None:
