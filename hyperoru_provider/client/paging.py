@@ -48,6 +48,9 @@ class Reading:
     :param end: end of the window, exclusive.
     :param filters: what else is asked for, by our names of the parameters.
     :param picker: reads the rows' key, time and echoes.
+    :param cap: an answer of so many rows or more may have been cut.
+    :param spacing: rows are at least so far apart, so that a full window is a whole one.
+    :param prove_first: whether the number of the first page is still to be proved.
     """
 
     endpoint: WindowedEndpoint
@@ -55,9 +58,14 @@ class Reading:
     end: datetime
     filters: Mapping[str, Any]
     picker: Picker
+    cap: int
+    spacing: timedelta | None
+    prove_first: bool
 
     def __post_init__(self) -> None:
-        self._number = self.endpoint.first_page
+        self._first_page = 1 if self.endpoint.first_page is None else self.endpoint.first_page
+        self._number = self._first_page
+        self.unnumbered = False
         self._offset = 0
         self._cursor: str | None = None
         self._ended = False
@@ -70,6 +78,7 @@ class Reading:
         self._seen: dict[tuple[int | str, ...], bytes] = {}
         self._first, self._last = _slack(self.endpoint, self.start, self.end)
         self.total: int | None = None
+        self.first_total: int | None = None
 
     @property
     def seen(self) -> int:
@@ -78,12 +87,13 @@ class Reading:
 
     def query(self) -> dict[str, str] | None:
         """Give the parameters of the next request, named as the server names them; ``None`` at the end."""
-        if self._ended:
+        if self._ended and not self.unnumbered:
             return None
         position: dict[str, Any] = {}
         match self.endpoint.paging:
             case "page":
-                position = {"page": self._number, "per_page": self.endpoint.page_size}
+                number = None if self.unnumbered else self._number
+                position = {"page": number, "per_page": self.endpoint.page_size}
             case "offset":
                 position = {"offset": self._offset, "limit": self.endpoint.page_size}
             case "cursor":
@@ -99,37 +109,56 @@ class Reading:
 
         :raises HyperoruContractError: the page proves that rows would be lost, doubled or changed.
         """
+        if self.unnumbered:
+            self._compare_unnumbered(page)
+            return []
         if self.endpoint.paging == "page" and self.endpoint.page_size and page.rows:
             if self._page_size is not None and self._page_size < self.endpoint.page_size:
                 raise ShortPagesError(self._page_size)
             self._page_size = len(page.rows)
         seen = self.seen
+        fresh = self._fresh(page)
+        if page.rows:
+            self._check_repeat(page, nothing_new=self.seen == seen)
+            self.overlapped |= self._number != self._first_page and self.seen - seen < len(page.rows)
+        self._advance(page, len(fresh))
+        return fresh
+
+    def _fresh(self, page: Page) -> list[Row]:
+        """Check a page's rows; gives those that are new and inside the window."""
         rows = self._new_rows(page)
         if rows is None:  # something is odd: find out what, row by row
             rows = [row for raw in page.rows if (row := self._new(raw))]
-        fresh = [row for row in rows if self.start <= row.time < self.end]
-        if page.rows:
-            self._check_repeat(page, nothing_new=self.seen == seen)
-            self.overlapped |= self._number != self.endpoint.first_page and self.seen - seen < len(page.rows)
-        self._advance(page)
-        return fresh
+        return [row for row in rows if self.start <= row.time < self.end]
 
-    def _advance(self, page: Page) -> None:
+    def _compare_unnumbered(self, page: Page) -> None:
+        """Compare how the list begins without a page number with the page that was taken for its first."""
+        first = dict(self._seen)
+        self._fresh(page)
+        if page.rows and self.seen - len(first) == len(page.rows):
+            raise UnsteadyError(
+                f"Without a page number the list begins with other rows than on page {self._first_page}. If the "
+                "server counts its pages from 0, set the contract's first_page to 0."
+            )
+        self._seen = first
+        self.unnumbered = False
+
+    def _advance(self, page: Page, inside: int) -> None:
         """Move to the next page, or find that the list has ended."""
         if page.total is not None and (page.rows or self.total is None):
+            self.first_total = page.total if self.first_total is None else self.first_total
             self.total = page.total  # what a page past the end says does not count
+        if self.prove_first and self.endpoint.paging == "page" and self.total is None:
+            self.unnumbered = True
+        self.prove_first = False
         self._number += 1
         self._offset += len(page.rows)
         match self.endpoint.paging:
             case "none":
                 self._ended = True
-                cap = min(self.endpoint.cap, self.endpoint.page_size or self.endpoint.cap)
-                if len(page.rows) >= cap or page.more:
-                    raise CappedError(
-                        f"The list came with {len(page.rows)} rows, and one of {cap} or more, or one that says that "
-                        "there are more, may have been cut by the server. If its cap is higher, set the contract's "
-                        "cap; if it has pages, its paging."
-                    )
+                cap = min(self.cap, self.endpoint.page_size or self.cap)
+                if page.more or (len(page.rows) >= cap and not self._full(inside)):
+                    raise CappedError(len(page.rows))
             case "cursor":
                 self._ended = page.cursor is None
                 if page.cursor is not None and page.cursor in self._cursors:
@@ -150,16 +179,28 @@ class Reading:
                 if page.more and not page.rows:
                     raise HyperoruContractError("The server sent no rows and says that there are more.")
         if self._ended and self.total is not None and self.total > self.seen:
-            raise UnsteadyError(
-                f"The server counts {self.total} rows and listed {self.seen} different ones. If its total counts "
-                "other rows than those asked for, set the contract's total to []."
+            raise self._unmet(self.total)
+
+    def _unmet(self, total: int) -> UnsteadyError:
+        if total != self.first_total:
+            return UnsteadyError(
+                f"The server counted {self.first_total} rows at first and {total} at last, and listed {self.seen} "
+                "different ones: rows come or go while the list is read. Export the window once it has settled."
             )
+        return UnsteadyError(
+            f"The server counts {total} rows and listed {self.seen} different ones. If its total counts other rows "
+            "than those asked for, set the contract's total to []; if it counts its pages from 0, its first_page to 0."
+        )
+
+    def _full(self, rows: int) -> bool:
+        """Tell whether no more rows than these can be in the window."""
+        return self.spacing is not None and rows >= (self.end - self.start) / self.spacing
 
     def _may_be_cut(self) -> bool:
         """Tell whether the only page is as long as a cap may be: then the server may have skipped what it cut."""
         wanted, got = self.endpoint.page_size, self._page_size
-        second = self._number == self.endpoint.first_page + 2
-        return second and wanted is not None and got is not None and self.endpoint.cap <= got < wanted
+        second = self._number == self._first_page + 2
+        return second and wanted is not None and got is not None and self.cap <= got < wanted
 
     def _check_repeat(self, page: Page, *, nothing_new: bool) -> None:
         """Rows that arrive while pages are read shift some of them onto the next page, but not a whole page."""
@@ -265,7 +306,18 @@ class ShortPagesError(HyperoruContractError):
 
 
 class CappedError(HyperoruContractError):
-    """A list of one answer that may have been cut: ask for less time at once."""
+    """A list of one answer that may have been cut: ask for less time at once.
+
+    :param rows: how many rows the answer has.
+    """
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            f"The list came with {rows} rows and may have been cut there by the server, and its window is too short "
+            "to be split. If the server cuts its lists at more rows, set the contract's cap; if it has pages, its "
+            "paging."
+        )
+        self.rows = rows
 
 
 def _named(endpoint: ListEndpoint, key: tuple[int | str, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.paging import CappedError, Reading, Row, ShortPagesError, UnsteadyError, floor
 
 _PASSES = 3
+_SMALLEST_CAP = 10
 
 
 class Keys:
@@ -54,6 +55,8 @@ class Plan:
     :param filters: what else is asked for, by our names of the parameters.
     :param span_rows: rows to hold at most, but for those that share the shortest span.
     :param keys: those of a larger window of which this is a part, and whose reader checks them.
+    :param spacing: rows are at least so far apart, as candles are; ``None`` if nothing is known.
+    :param cap: where the server is known not to cut; ``None`` for the contract's.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class Plan:
         span_rows: int = 5_000,
         *,
         keys: Keys | None = None,
+        spacing: timedelta | None = None,
+        cap: int | None = None,
     ) -> None:
         self.endpoint = endpoint
         self._filters = filters
@@ -75,6 +80,10 @@ class Plan:
         self._shown: set[tuple[int | str, ...]] = set()
         self._keys = Keys() if keys is None else keys
         self._part = keys is not None
+        self._spacing = spacing
+        #: An answer of so many rows or more may have been cut: one that is shorter than an earlier one was not.
+        self.cap = cap or endpoint.cap or (1 if spacing else _SMALLEST_CAP)
+        self._prove_first = endpoint.first_page is None and not self._part
         self._picker = Picker(endpoint, [*endpoint.key, endpoint.time, *endpoint.echoes])
         self._later: list[tuple[datetime, datetime]] = [(start, end)]
         self._reading: Reading | None = None
@@ -85,7 +94,10 @@ class Plan:
         if self._reading is None:
             if not self._later:
                 return None
-            self._reading = Reading(self.endpoint, *self._later.pop(), self._filters, self._picker)
+            span = self._later.pop()
+            self._reading = Reading(
+                self.endpoint, *span, self._filters, self._picker, self.cap, self._spacing, self._prove_first
+            )
         return self._reading.query()
 
     def accept(self, page: Page) -> list[Row]:
@@ -102,6 +114,10 @@ class Plan:
             if not self._mend(reading, error):
                 raise
             return []
+        if reading.unnumbered:
+            return []
+        self._prove_first = False
+        self.cap = max(self.cap, len(page.rows))
         if max(reading.total or 0, reading.seen) > self._span_rows and self._split(reading, self._pieces(reading)):
             return []
         if reading.query() is not None:
@@ -119,6 +135,7 @@ class Plan:
     def _mend(self, reading: Reading, error: HyperoruContractError) -> bool:
         """Read a span in another way; gives whether there is one."""
         if isinstance(error, CappedError):
+            self.cap = max(self.cap, error.rows)
             return self._split(reading, 2)
         if isinstance(error, ShortPagesError):
             self.endpoint = self.endpoint.model_copy(update={"page_size": error.page_size})
@@ -164,7 +181,13 @@ class Plan:
         """
         spans = [*reversed(self._later)]
         self._later = []
-        return [Plan(self.endpoint, *span, self._filters, self._span_rows, keys=self._keys) for span in spans]
+        return [
+            Plan(
+                self.endpoint, *span, self._filters, self._span_rows,
+                keys=self._keys, spacing=self._spacing, cap=self.cap,
+            )
+            for span in spans
+        ]  # fmt: skip
 
     def check(self) -> None:
         """Find a key that came at two times, in all that was read.
