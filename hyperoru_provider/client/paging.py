@@ -174,8 +174,9 @@ class Reading:
             case _:
                 # A page that is merely short proves nothing: a server may cap pages below the size asked for.
                 self._ended = not page.rows or page.more is False
-                if not page.rows and page.more is None and self.total is None and self._may_be_cut():
-                    raise ShortPagesError(self._page_size or 1)
+                skips = self.endpoint.paging == "page" or page.more is False
+                if self._ended and skips and self._may_be_cut():
+                    raise ShortPagesError(self._longest)
                 if page.more and not page.rows:
                     raise HyperoruContractError("The server sent no rows and says that there are more.")
         if self._ended and self.total is not None and self.total > self.seen:
@@ -197,10 +198,9 @@ class Reading:
         return self.spacing is not None and rows >= (self.end - self.start) / self.spacing
 
     def _may_be_cut(self) -> bool:
-        """Tell whether the only page is as long as a cap may be: then the server may have skipped what it cut."""
-        wanted, got = self.endpoint.page_size, self._page_size
-        second = self._number == self._first_page + 2
-        return second and wanted is not None and got is not None and self.cap <= got < wanted
+        """Tell whether all pages are as short as a cap may be: what follows the last may have been skipped."""
+        wanted = self.endpoint.page_size
+        return self.total is None and wanted is not None and self.cap <= self._longest < wanted
 
     def _check_repeat(self, page: Page, *, nothing_new: bool) -> None:
         """Rows that arrive while pages are read shift some of them onto the next page, but not a whole page."""

@@ -71,7 +71,7 @@ class Plan:
         spacing: timedelta | None = None,
         cap: int | None = None,
     ) -> None:
-        self.endpoint = endpoint
+        self.endpoint = self._contracted = endpoint
         self._filters = filters
         self._span_rows = span_rows
         self._window = (start, end)
@@ -125,6 +125,8 @@ class Plan:
         if not self._settled(reading):
             return []
         self._passes, self._previous, self._shown = 0, None, set()
+        if reading.seen == self.endpoint.page_size:  # all came with the first page, so nothing had been cut
+            self.endpoint = self._contracted
         rows = sorted(self._rows, key=_rank)
         self._reading, self._rows = None, []
         self._keys.add(rows)
