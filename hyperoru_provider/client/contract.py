@@ -149,7 +149,7 @@ _PAGING = ("page", "per_page", "offset", "limit", "cursor")
 #: The names that each resource uses: of parameters, and of fields.
 _NAMES: dict[str, tuple[tuple[str, ...], Iterable[str]]] = {
     "health": ((), Health.model_fields),
-    "login": ((), ("session_token", "expires_at")),
+    "login": (("email", "username", "password"), ("session_token", "expires_at")),
     "profile": ((), Profile.model_fields),
     "traders": (("include_hidden",), Trader.model_fields),
     "price": (("symbol",), Price.model_fields),

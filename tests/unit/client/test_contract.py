@@ -33,6 +33,10 @@ def test_a_key_of_no_column_may_be_named() -> None:
     assert load_contract({"trades": trades}).trades.names_of("source") == ("table",)
 
 
+def test_the_login_s_names() -> None:
+    assert load_contract({"login": {"params": {"email": "mail"}}}).login.query({"email": "a@b"}) == {"mail": "a@b"}
+
+
 def test_one_name_need_not_be_a_list() -> None:
     assert load_contract({"trades": {"total": "count", "fields": {"trade_time": "at"}}}).trades.total == ("count",)
 
