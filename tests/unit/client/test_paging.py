@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_server import Server, at, inside, trade
 
+from hyperoru_provider.client import calls
 from hyperoru_provider.client.answers import parse_page
 from hyperoru_provider.client.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.plan import Plan
-from hyperoru_provider.client.times import parse_time
+from hyperoru_provider.client.times import format_time, parse_time
 
 
 def read(server: Server, start: float = 0, end: float = 1000, span_rows: int = 20_000, account_id=None, **trades):
@@ -316,3 +317,26 @@ def test_cursors_without_end_are_an_error() -> None:
             return json.dumps({"items": [], "next_cursor": str(self.asked)}).encode()
 
     assert "no rows" in refusal(Endless([], paging="cursor"))
+
+
+@settings(max_examples=50)
+@given(
+    gaps=st.sets(st.integers(0, 299)), cap=st.integers(2, 120), order=st.sampled_from(["newest", "oldest"]),
+    begin=st.integers(-100, 100), inclusive=st.booleans(),
+)  # fmt: skip
+def test_candles_are_counted(gaps: set[int], cap: int, order: str, begin: int, inclusive: bool) -> None:
+    """A cap that nobody knows loses no candle, wherever some are missing."""
+    candles = [
+        {"timestamp": format_time(at(60 * minute)), "trade_time": format_time(at(60 * minute)), "account_id": 1}
+        | {"trade_id": minute}
+        for minute in range(300)
+        if minute not in gaps
+    ]
+    server = Server(candles, paging="none", cap=cap, order=order, total="none", inclusive=inclusive)
+    start, end = 60 * begin + 30, 60 * 310
+    found = []
+    for plan in calls.klines(load_contract(), "BTC", "1m", at(start), at(end)):
+        while (query := plan.query()) is not None:
+            found += [json.loads(row.raw) for row in plan.accept(parse_page(server.answer(query), plan.endpoint))]
+    assert found == inside(candles, start, end)
+    assert server.asked < 60 + 10 * 310 / min(cap, 98)

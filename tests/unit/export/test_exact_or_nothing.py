@@ -145,10 +145,10 @@ def contracts(draw: st.DrawFn, server: Server) -> WindowedEndpoint:
 
 def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
     """Leave out what nobody could tell from the outside; see docs/promises.md."""
-    skips = server.cap_skips and server.paging == "page" and server.cap is not None
+    skips = server.cap_skips and server.paging in ("page", "offset") and server.cap is not None
     believed = server.total == "page" and bool(endpoint.total)  # a total that is always met
     hidden = skips or (server.first_page == 0 and server.paging == "page")
-    return not (believed and hidden) and not (skips and "per_page" in server.ignored)
+    return not (believed and hidden) and not (skips and server.ignored & {"per_page", "limit"})
 
 
 @pytest.mark.slow

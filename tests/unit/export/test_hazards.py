@@ -108,7 +108,7 @@ HAZARDS = {
     "capped_list_below_any_known_cap": Hazard({**UNPAGED, "cap": 20, "total": "none"}, "contract's", fits=NO_PAGES),
     "capped_pages": Hazard({"cap": 20, "total": "none"}),
     "capped_pages_without_an_end": Hazard({"cap": 20, "total": "none", "has_more": False}),
-    "capped_pages_that_skip": Hazard({"cap": 20, "cap_skips": True, "total": "none"}),
+    "capped_pages_that_skip": Hazard({"cap": 5, "cap_skips": True, "total": "none"}),
     "capped_only_page_that_skips": Hazard(
         {"cap": 12, "cap_skips": True, "total": "none"}, filters={"account_id": 3}, fits={"page_size": 100}
     ),
