@@ -20,6 +20,8 @@ from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.times import format_time, to_utc
 from hyperoru_provider.client.transport import Request
 
+_CANDLES = 100
+
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
 
@@ -104,12 +106,15 @@ def page(plan: Plan, query: Mapping[str, str]) -> Call[Sequence[Row]]:
 
 
 def klines(contract: Contract, symbol: str, interval: str, start: datetime, end: datetime) -> Iterator[Plan]:
-    """Plan to read the candles of a window, in spans of fewer candles than a capped list could cut."""
+    """Plan to read the candles of a window, in spans that a capped list can mostly show whole."""
     start, end = window(start, end)
-    span = interval_length(interval) * max(contract.klines.cap - 2, 1)
+    length, cap = interval_length(interval), contract.klines.cap
+    span = length * max((cap or _CANDLES) - 2, 1)
     while start < end:
-        yield Plan(contract.klines, start, min(start + span, end), {"symbol": symbol, "interval": interval})
-        start += span
+        filters = {"symbol": symbol, "interval": interval}
+        plan = Plan(contract.klines, start, min(start + span, end), filters, spacing=length, cap=cap)
+        yield plan
+        start, cap = start + span, plan.cap
 
 
 def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row]) -> list[Kline]:

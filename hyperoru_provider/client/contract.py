@@ -10,12 +10,13 @@ What is given is merged over the default: ``params`` and ``fields`` entry by ent
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.models import Health, Kline, Price, Profile, Trade, Trader
 
 Names = Annotated[
     tuple[str, ...],
@@ -62,10 +63,10 @@ class ListEndpoint(Endpoint):
 
     :param rows: keys under which the list may stand in an object; a bare array is always understood.
     :param paging: ``page`` (numbered), ``offset``, ``cursor``, or ``none``: one answer, perhaps capped.
-    :param first_page: number of the first page (``page``).
+    :param first_page: number of the first page (``page``); ``null``: 1, which is proved where there is no total.
     :param page_size: rows to ask for at once; ``null`` to leave it to the server.
-    :param cap: with ``none``: an answer of so many rows or more may have been cut. With no cap known, the
-        lowest that servers of this family are known to have.
+    :param cap: an answer of so many rows or more may have been cut; ``null``: only one that is shorter than
+        another, or very short, is believed whole.
     :param key: fields which together name a row.
     :param time: field with the row's time.
     :param time_filter: what the server's time filter compares: ``instant``, or ``day`` for whole UTC days.
@@ -78,9 +79,9 @@ class ListEndpoint(Endpoint):
 
     rows: Names = ("items", "trades", "data", "results", "orders", "positions", "accounts")
     paging: Literal["page", "offset", "cursor", "none"] = "none"
-    first_page: int = 1
+    first_page: int | None = None
     page_size: int | None = Field(default=None, ge=1)
-    cap: int = Field(default=100, ge=1)
+    cap: int | None = Field(default=None, ge=1)
     key: Names = ()
     time: str | None = None
     time_filter: Literal["instant", "day"] = "instant"
@@ -143,6 +144,19 @@ class Contract(BaseModel):
 
 DEFAULT_CONTRACT = Contract()
 
+_PAGING = ("page", "per_page", "offset", "limit", "cursor")
+
+#: The names that each resource uses: of parameters, and of fields.
+_NAMES: dict[str, tuple[tuple[str, ...], Iterable[str]]] = {
+    "health": ((), Health.model_fields),
+    "login": (("email", "username", "password"), ("session_token", "expires_at")),
+    "profile": ((), Profile.model_fields),
+    "traders": (("include_hidden",), Trader.model_fields),
+    "price": (("symbol",), Price.model_fields),
+    "klines": (("symbol", "interval", "start", "end", *_PAGING), Kline.model_fields),
+    "trades": (("account_id", "symbol", "start", "end", *_PAGING), Trade.model_fields),
+}
+
 
 def load_contract(overrides: Mapping[str, Any] | None = None) -> Contract:
     """Merge overrides over the default profile.
@@ -162,12 +176,15 @@ def load_contract(overrides: Mapping[str, Any] | None = None) -> Contract:
             raise HyperoruConfigError(f"contract.{resource}: a JSON object is expected.")
         merged[resource] = _merge(f"contract.{resource}", merged[resource], given)
     try:
-        return Contract.model_validate(merged)
+        contract = Contract.model_validate(merged)
     except ValidationError as error:
         problems = "; ".join(
             f"contract.{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
         )
         raise HyperoruConfigError(problems) from None
+    for resource in overrides:
+        _check_names(resource, getattr(contract, resource))
+    return contract
 
 
 def _merge(where: str, default: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +197,22 @@ def _merge(where: str, default: dict[str, Any], given: Mapping[str, Any]) -> dic
     return {**default, **given, **nested}
 
 
-def _listed(names: Mapping[str, Any]) -> str:
+def _check_names(resource: str, endpoint: Endpoint) -> None:
+    """Find names that nothing here uses: misspelt, they would change nothing."""
+    params, fields = _NAMES[resource]
+    checks: dict[str, tuple[Iterable[str], Iterable[str]]] = {"params": (endpoint.params, params)}
+    if isinstance(endpoint, ListEndpoint):
+        fields = {*fields, *endpoint.key, *filter(None, [endpoint.time])}
+        checks["echoes"] = (endpoint.echoes, params)
+    checks["fields"] = (endpoint.fields, fields)
+    for where, (used, known) in checks.items():
+        for name in sorted({*used} - {*known}):
+            raise HyperoruConfigError(
+                f"contract.{resource}.{where}.{name}: no such name; there are {_listed(known) or 'none'}."
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 

@@ -70,6 +70,9 @@ class Reading:
     :param end: end of the window, exclusive.
     :param filters: what else is asked for, by our names of the parameters.
     :param picker: reads the rows' key, time and echoes.
+    :param cap: an answer of so many rows or more may have been cut.
+    :param spacing: rows are at least so far apart, so that a full window is a whole one.
+    :param prove_first: whether the number of the first page is still to be proved.
     :param bulk: reads all pages at once.
     :param bulk_rows: rows to read at once at most.
     """
@@ -79,8 +82,11 @@ class Reading:
     end: datetime
     filters: Mapping[str, Any]
     picker: Picker
-    bulk: Bulk | None = None
-    bulk_rows: int = 0
+    cap: int
+    spacing: timedelta | None
+    prove_first: bool
+    bulk: Bulk | None
+    bulk_rows: int
 
     def __post_init__(self) -> None:
         self.first, self.last = _slack(self.endpoint, self.start, self.end)
@@ -88,7 +94,10 @@ class Reading:
         self._begin()
 
     def _begin(self) -> None:
-        self._number = self.endpoint.first_page
+        self._first_page = 1 if self.endpoint.first_page is None else self.endpoint.first_page
+        self._number = self._first_page
+        self._prove_first = self.prove_first
+        self.unnumbered = False
         self._offset = 0
         self._cursor: str | None = None
         self._ended = False
@@ -101,17 +110,19 @@ class Reading:
         self._seen: dict[Key, bytes] = {}
         self.seen = 0
         self.total: int | None = None
+        self.first_total: int | None = None
         self._checked: list[Row] = []
         self.rows: Sequence[Row] = self._checked
 
     def query(self) -> dict[str, str] | None:
         """Give the parameters of the next request, named as the server names them; ``None`` at the end."""
-        if self._ended:
+        if self._ended and not self.unnumbered:
             return None
         position: dict[str, Any] = {}
         match self.endpoint.paging:
             case "page":
-                position = {"page": self._number, "per_page": self.endpoint.page_size}
+                number = None if self.unnumbered else self._number
+                position = {"page": number, "per_page": self.endpoint.page_size}
             case "offset":
                 position = {"offset": self._offset, "limit": self.endpoint.page_size}
             case "cursor":
@@ -127,6 +138,9 @@ class Reading:
 
         :raises HyperoruContractError: the page proves that rows would be lost, doubled or changed.
         """
+        if self.unnumbered:
+            self._compare_unnumbered(page)
+            return
         if self.bulk is None:
             self._accept(page)
             return
@@ -145,6 +159,8 @@ class Reading:
             self._advance(page, len(page.rows))
         except HyperoruContractError:
             return False
+        if self.unnumbered:
+            return False
         if not self._ended:
             return max(self.total or 0, self.seen) <= self.bulk_rows
         rows = bulk.read(self._unchecked, self)
@@ -155,13 +171,29 @@ class Reading:
 
     def _accept(self, page: Page) -> None:
         self._check_size(page)
+        self._checked += self._fresh(page)
+        self._advance(page, len(self._seen) - self.seen)
+
+    def _fresh(self, page: Page) -> list[Row]:
+        """Check a page's rows; gives those that are new and inside the window."""
         rows = self._new_rows(page)
         if rows is None:  # something is odd: find out what, row by row
             rows = [row for raw in page.rows if (row := self._new(raw))]
         if rows and not (self.start <= min(map(_time, rows)) and max(map(_time, rows)) < self.end):
             rows = [row for row in rows if self.start <= row.time < self.end]
-        self._checked += rows
-        self._advance(page, len(self._seen) - self.seen)
+        return rows
+
+    def _compare_unnumbered(self, page: Page) -> None:
+        """Compare how the list begins without a page number with the page that was taken for its first."""
+        first = dict(self._seen)
+        self._fresh(page)
+        if page.rows and len(self._seen) - len(first) == len(page.rows):
+            raise UnsteadyError(
+                f"Without a page number the list begins with other rows than on page {self._first_page}. If the "
+                "server counts its pages from 0, set the contract's first_page to 0."
+            )
+        self._seen = first
+        self.unnumbered = False
 
     def _check_size(self, page: Page) -> None:
         if self.endpoint.paging == "page" and self.endpoint.page_size and page.rows:
@@ -174,51 +206,66 @@ class Reading:
         self.seen += new
         if page.rows:
             self._check_repeat(page, nothing_new=new == 0)
-            self.overlapped |= self._number != self.endpoint.first_page and new < len(page.rows)
+            self.overlapped |= self._number != self._first_page and new < len(page.rows)
         if page.total is not None and (page.rows or self.total is None):
+            self.first_total = page.total if self.first_total is None else self.first_total
             self.total = page.total  # what a page past the end says does not count
+        if self._prove_first and self.endpoint.paging == "page" and self.total is None:
+            self.unnumbered = True
+        self._prove_first = False
         self._number += 1
         self._offset += len(page.rows)
         match self.endpoint.paging:
             case "none":
                 self._ended = True
-                cap = min(self.endpoint.cap, self.endpoint.page_size or self.endpoint.cap)
-                if len(page.rows) >= cap or page.more:
-                    raise CappedError(
-                        f"The list came with {len(page.rows)} rows, and one of {cap} or more, or one that says that "
-                        "there are more, may have been cut by the server. If its cap is higher, set the contract's "
-                        "cap; if it has pages, its paging."
-                    )
+                cap = min(self.cap, self.endpoint.page_size or self.cap)
+                if page.more or (len(page.rows) >= cap and not self._full()):
+                    raise CappedError(len(page.rows))
             case "cursor":
-                self._ended = page.cursor is None
-                if page.cursor is not None and page.cursor in self._cursors:
-                    raise HyperoruContractError(
-                        "The server gave a cursor for the second time: reading would never end."
-                    )
-                if page.cursor is not None:
-                    self._cursors.add(page.cursor)
-                self._cursor = page.cursor
-                self._empty = 0 if page.rows else self._empty + 1
-                if self._empty > _EMPTY_PAGES and not self._ended:
-                    raise HyperoruContractError("The server gives one cursor after another, and no rows.")
+                self._follow(page)
             case _:
                 # A page that is merely short proves nothing: a server may cap pages below the size asked for.
                 self._ended = not page.rows or page.more is False
-                if not page.rows and page.more is None and self.total is None and self._may_be_cut():
-                    raise ShortPagesError(self._page_size or 1)
+                skips = self.endpoint.paging == "page" or page.more is False
+                if self._ended and skips and self._may_be_cut():
+                    raise ShortPagesError(self._longest)
                 if page.more and not page.rows:
                     raise HyperoruContractError("The server sent no rows and says that there are more.")
         if self._ended and self.total is not None and self.total > self.seen:
-            raise UnsteadyError(
-                f"The server counts {self.total} rows and listed {self.seen} different ones. If its total counts "
-                "other rows than those asked for, set the contract's total to []."
+            raise self._unmet(self.total)
+
+    def _follow(self, page: Page) -> None:
+        """Move to the next cursor."""
+        self._cursor = page.cursor
+        self._empty = 0 if page.rows else self._empty + 1
+        if page.cursor is None:
+            self._ended = True
+            return
+        if page.cursor in self._cursors:
+            raise HyperoruContractError("The server gave a cursor for the second time: reading would never end.")
+        if self._empty > _EMPTY_PAGES:
+            raise HyperoruContractError("The server gives one cursor after another, and no rows.")
+        self._cursors.add(page.cursor)
+
+    def _unmet(self, total: int) -> UnsteadyError:
+        if total != self.first_total:
+            return UnsteadyError(
+                f"The server counted {self.first_total} rows at first and {total} at last, and listed {self.seen} "
+                "different ones: rows come or go while the list is read. Export the window once it has settled."
             )
+        return UnsteadyError(
+            f"The server counts {total} rows and listed {self.seen} different ones. If its total counts other rows "
+            "than those asked for, set the contract's total to []; if it counts its pages from 0, its first_page to 0."
+        )
+
+    def _full(self) -> bool:
+        """Tell whether no more rows than were found can be in the window."""
+        return self.spacing is not None and len(self.rows) >= (self.end - self.start) / self.spacing
 
     def _may_be_cut(self) -> bool:
-        """Tell whether the only page is as long as a cap may be: then the server may have skipped what it cut."""
-        wanted, got = self.endpoint.page_size, self._page_size
-        second = self._number == self.endpoint.first_page + 2
-        return second and wanted is not None and got is not None and self.endpoint.cap <= got < wanted
+        """Tell whether all pages are as short as a cap may be: what follows the last may have been skipped."""
+        wanted = self.endpoint.page_size
+        return self.total is None and wanted is not None and self.cap <= self._longest < wanted
 
     def _check_repeat(self, page: Page, *, nothing_new: bool) -> None:
         """Rows that arrive while pages are read shift some of them onto the next page, but not a whole page."""
@@ -325,7 +372,18 @@ class ShortPagesError(HyperoruContractError):
 
 
 class CappedError(HyperoruContractError):
-    """A list of one answer that may have been cut: ask for less time at once."""
+    """A list of one answer that may have been cut: ask for less time at once.
+
+    :param rows: how many rows the answer has.
+    """
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            f"The list came with {rows} rows and may have been cut there by the server, and its window is too short "
+            "to be split. If the server cuts its lists at more rows, set the contract's cap; if it has pages, its "
+            "paging."
+        )
+        self.rows = rows
 
 
 _time = attrgetter("time")

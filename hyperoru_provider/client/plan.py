@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from copy import copy
+from datetime import datetime, timedelta
 from itertools import chain, pairwise
 from operator import attrgetter
 from typing import Any
@@ -24,6 +25,7 @@ from hyperoru_provider.client.paging import (
 )
 
 _PASSES = 3
+_SMALLEST_CAP = 10
 
 
 class Plan:
@@ -38,8 +40,9 @@ class Plan:
     :param end: end of the window, exclusive.
     :param filters: what else is asked for, by our names of the parameters.
     :param span_rows: rows to hold at most, but for those that share the shortest span.
+    :param spacing: rows are at least so far apart, as candles are; ``None`` if nothing is known.
+    :param cap: where the server is known not to cut; ``None`` for the contract's.
     :param bulk: reads the pages of a span at once where nothing is odd.
-    :param after: a row of the window: only those which come after it are wanted.
     """
 
     def __init__(
@@ -50,18 +53,23 @@ class Plan:
         filters: Mapping[str, Any],
         span_rows: int = 5_000,
         *,
+        spacing: timedelta | None = None,
+        cap: int | None = None,
         bulk: Bulk | None = None,
-        after: Row | None = None,
     ) -> None:
-        self.endpoint = endpoint
+        self.endpoint = self._contracted = endpoint
         self._filters = filters
         self._span_rows = span_rows
         self._window = (start, end)
         self._passes = 0
         self._previous: frozenset[Key] | None = None
         self._shown: set[Key] = set()
+        self._spacing = spacing
         self._bulk = bulk
-        self._after = after
+        self._after: Row | None = None
+        #: An answer of so many rows or more may have been cut: one that is shorter than an earlier one was not.
+        self.cap = cap or endpoint.cap or (1 if spacing else _SMALLEST_CAP)
+        self._prove_first = endpoint.first_page is None
         self._picker = Picker(endpoint, [*endpoint.key, endpoint.time, *endpoint.echoes])
         self._later: list[tuple[datetime, datetime]] = [(start, end)]
         self._reading: Reading | None = None
@@ -71,8 +79,18 @@ class Plan:
         if self._reading is None:
             if not self._later:
                 return None
+            start, end = self._later.pop()
             self._reading = Reading(
-                self.endpoint, *self._later.pop(), self._filters, self._picker, self._bulk, self._span_rows
+                endpoint=self.endpoint,
+                start=start,
+                end=end,
+                filters=self._filters,
+                picker=self._picker,
+                cap=self.cap,
+                spacing=self._spacing,
+                prove_first=self._prove_first,
+                bulk=self._bulk,
+                bulk_rows=self._span_rows,
             )
         return self._reading.query()
 
@@ -90,6 +108,10 @@ class Plan:
             if not self._mend(reading, error):
                 raise
             return []
+        if reading.unnumbered:
+            return []
+        self._prove_first = False
+        self.cap = max(self.cap, len(page.rows))
         if max(reading.total or 0, reading.seen) > self._span_rows and self._split(reading, self._pieces(reading)):
             return []
         if reading.query() is not None:
@@ -97,6 +119,8 @@ class Plan:
         if not self._settled(reading):
             return []
         self._passes, self._previous, self._shown = 0, None, set()
+        if reading.seen == self.endpoint.page_size:  # all came with the first page, so nothing had been cut
+            self.endpoint = self._contracted
         rows = reading.rows if isinstance(reading.rows, BulkRows) else _in_order(reading.rows)
         self._reading = None
         if self._after is not None and rows and _rank(rows[0]) <= (rank := _rank(self._after)):
@@ -106,6 +130,7 @@ class Plan:
     def _mend(self, reading: Reading, error: HyperoruContractError) -> bool:
         """Read a span in another way; gives whether there is one."""
         if isinstance(error, CappedError):
+            self.cap = max(self.cap, error.rows)
             return self._split(reading, 2)
         if isinstance(error, ShortPagesError):
             self.endpoint = self.endpoint.model_copy(update={"page_size": error.page_size})
@@ -150,15 +175,22 @@ class Plan:
         """Give the rest of the window as plans which may be carried out at once."""
         spans = [*reversed(self._later)]
         self._later = []
-        return [
-            Plan(self.endpoint, *span, self._filters, self._span_rows, bulk=self._bulk, after=self._after)
-            for span in spans
-        ]
+        return [self._of(*span) for span in spans]
 
     def after(self, last: Row) -> Plan:
         """Give the plan for those rows of the window which come after one of them."""
         _, end = self._window
-        return Plan(self.endpoint, last.time, end, self._filters, self._span_rows, bulk=self._bulk, after=last)
+        rest = self._of(last.time, end)
+        rest._after = last
+        return rest
+
+    def _of(self, start: datetime, end: datetime) -> Plan:
+        """Give a plan for another time, which knows what this one has learned."""
+        plan = copy(self)
+        plan._window = start, end
+        plan._later = [(start, end)]
+        plan._passes, plan._previous, plan._shown = 0, None, set()
+        return plan
 
     @property
     def divided(self) -> bool:

@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import UTC, datetime
+
 from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.times import format_time
+from hyperoru_provider.export.window import Window
+
+log = logging.getLogger(__name__)
+
+
+def window(start: object, end: object) -> Window:
+    """Read a window, and warn of one that is not over.
+
+    :raises HyperoruConfigError: see :meth:`Window.parse`.
+    """
+    parsed = Window.parse(start, end)
+    now = datetime.now(UTC)
+    if parsed.end > now:
+        log.warning(
+            "The window ends at %s, and it is %s: what comes later will be missing, and a new export of this window "
+            "will have other rows.",
+            format_time(parsed.end),
+            format_time(now.replace(microsecond=0)),
+        )
+    return parsed
 
 
 def optional(name: str, value: object) -> str | None:

@@ -90,21 +90,21 @@ class HyperoruFetchMarketOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the symbols' data."""
         from hyperoru_provider.client.errors import HyperoruConfigError
-        from hyperoru_provider.export.arguments import optional
+        from hyperoru_provider.export import arguments
         from hyperoru_provider.export.window import Window
         from hyperoru_provider.export.xcom import collect
 
         if self.data not in ("price", "klines"):
             raise HyperoruConfigError(f"data {self.data!r}: expected price or klines.")
         symbols = _symbols(self.symbols)
-        destination = optional("destination", self.destination)
+        destination = arguments.optional("destination", self.destination)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             if self.data == "price":
                 quotes = (_quote(client.price(symbol)) for symbol in symbols)
                 if destination is None:
                     return collect(quotes, self.max_xcom_bytes)
                 return self._land(destination, "prices", Window.parse(self.start, self.end), symbols, quotes)
-            window = Window.parse(self.start, self.end)
+            window = arguments.window(self.start, self.end)
             candles = (
                 candle
                 for symbol in symbols

@@ -94,25 +94,27 @@ class HyperoruTradesToSqlOperator(BaseOperator):
         from hyperoru_provider.client import calls
         from hyperoru_provider.client.errors import HyperoruConfigError
         from hyperoru_provider.client.models import Trade
-        from hyperoru_provider.export.arguments import flag, optional, positive
+        from hyperoru_provider.export import arguments
         from hyperoru_provider.export.fetch import fetch
         from hyperoru_provider.export.job import Subject
         from hyperoru_provider.export.progress import Progress
         from hyperoru_provider.export.sql import SqlLanding, load
-        from hyperoru_provider.export.window import Window
 
-        window = Window.parse(self.start, self.end)
-        filters: dict[str, Any] = {name: optional(name, getattr(self, name)) for name in ("account_id", "symbol")}
-        table = optional("table", self.table)
+        window = arguments.window(self.start, self.end)
+        filters: dict[str, Any] = {
+            name: arguments.optional(name, getattr(self, name)) for name in ("account_id", "symbol")
+        }
+        table = arguments.optional("table", self.table)
         if table is None:
             raise HyperoruConfigError("table is missing.")
-        concurrency, batch_rows = (positive(name, getattr(self, name)) for name in ("concurrency", "batch_rows"))
+        concurrency = arguments.positive("concurrency", self.concurrency)
+        batch_rows = arguments.positive("batch_rows", self.batch_rows)
         hook = BaseHook.get_connection(self.sql_conn_id).get_hook()  # type: ignore[no-untyped-call]
         if not isinstance(hook, DbApiHook):
             raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: it gives {hook!r}.")
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             landing = SqlLanding(hook.get_conn, table, self.mode, Trade, client.contract.trades)
-            landing.prepare(flag("create_table", self.create_table))
+            landing.prepare(arguments.flag("create_table", self.create_table))
             progress = Progress(window)
             plan = calls.trades(client.contract, window.start, window.end, **filters)
             spans = fetch(client, plan, concurrency, progress)

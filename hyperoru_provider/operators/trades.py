@@ -98,7 +98,7 @@ class HyperoruExportTradesOperator(BaseOperator):
 
         from hyperoru_provider.client import calls
         from hyperoru_provider.client.models import Trade
-        from hyperoru_provider.export.arguments import optional, positive
+        from hyperoru_provider.export import arguments
         from hyperoru_provider.export.checkpoint import Checkpoint, FileStateStore, TaskStateStore
         from hyperoru_provider.export.columns import Table
         from hyperoru_provider.export.fetch import fetch
@@ -106,14 +106,18 @@ class HyperoruExportTradesOperator(BaseOperator):
         from hyperoru_provider.export.job import Subject, decides, export
         from hyperoru_provider.export.landing import StorageLanding
         from hyperoru_provider.export.progress import Progress
-        from hyperoru_provider.export.window import Window
         from hyperoru_provider.export.xcom import collect
 
-        window = Window.parse(self.start, self.end)
-        filters: dict[str, Any] = {name: optional(name, getattr(self, name)) for name in ("account_id", "symbol")}
-        destination = optional("destination", self.destination)
-        concurrency, rows_per_part = (positive(name, getattr(self, name)) for name in ("concurrency", "rows_per_part"))
-        bytes_per_part = None if self.bytes_per_part is None else positive("bytes_per_part", self.bytes_per_part)
+        window = arguments.window(self.start, self.end)
+        filters: dict[str, Any] = {
+            name: arguments.optional(name, getattr(self, name)) for name in ("account_id", "symbol")
+        }
+        destination = arguments.optional("destination", self.destination)
+        concurrency = arguments.positive("concurrency", self.concurrency)
+        rows_per_part = arguments.positive("rows_per_part", self.rows_per_part)
+        bytes_per_part = (
+            None if self.bytes_per_part is None else arguments.positive("bytes_per_part", self.bytes_per_part)
+        )
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             if destination is None:
                 return collect(client.iter_trades(window.start, window.end, **filters), self.max_xcom_bytes)

@@ -30,16 +30,22 @@ class Faults:
     :param drop_rate: share of requests whose connection is closed without an answer
     :param truncate_rate: share of answers that end before their ``Content-Length``
     :param token_lifetime: seconds after which a token ends, in place of 180 days
+    :param single_session: a login ends the tokens of all earlier ones
     :param fail_next: so many of the next data requests (authenticated, any path) fail; counts down
     :param ignore_unknown: ignore unknown query parameters in place of refusing them
     :param ignore_params: query parameters that are ignored although they are known
     :param cap: a list of trades or candles holds at most so many rows, without a sign of it
+    :param cap_skips: the page after one that was cut begins where a whole one would have ended
     :param max_per_page: the largest page size that may be asked for
-    :param oldest_first: list trades oldest first
+    :param first_page: the number of the first page
+    :param order: of the trades: ``newest`` or ``oldest`` first, ``mixed``, or ``changing`` with each request
     :param unstable: so many new trades arrive at the newest end before each further page
     :param day_granular: filter by whole UTC days, with the day of ``end`` included
+    :param inclusive_end: include what is exactly of the time ``end``
     :param colliding_ids: two tables in one list: the same id twice, told apart by ``source``
-    :param total: ``right``, ``none`` (left out), or ``before_filter`` (counts more than was asked for)
+    :param recurring_ids: ids begin again after so many
+    :param total: ``right``, ``none`` (left out), ``before_filter`` (counts more than was asked for), ``page``
+        (counts the rows of the page), or ``changing`` (one more on each further page)
     :param has_more: send ``has_more``
     :param envelope: the name of the list in the answer; ``bare`` is an array and nothing else
     :param paging: the query parameters of the trades list; ``none`` lists everything at once
@@ -60,16 +66,21 @@ class Faults:
     drop_rate: float = 0
     truncate_rate: float = 0
     token_lifetime: float | None = None
+    single_session: bool = False
     fail_next: int = 0
     ignore_unknown: bool = False
     ignore_params: tuple[str, ...] = ()
     cap: int | None = None
+    cap_skips: bool = False
     max_per_page: int = 500
-    oldest_first: bool = False
+    first_page: int = 1
+    order: Literal["newest", "oldest", "mixed", "changing"] = "newest"
     unstable: int = 0
     day_granular: bool = False
+    inclusive_end: bool = False
     colliding_ids: bool = False
-    total: Literal["right", "none", "before_filter"] = "right"
+    recurring_ids: int | None = None
+    total: Literal["right", "none", "before_filter", "page", "changing"] = "right"
     has_more: bool = True
     envelope: Literal["items", "bare", "trades", "data", "results"] = "items"
     paging: Literal["page", "offset", "cursor", "none"] = "page"
@@ -114,6 +125,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "error_status": (400, 599),
     "cap": (1, math.inf),
     "max_per_page": (1, math.inf),
+    "recurring_ids": (1, math.inf),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,7 @@ class TradeList:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._new_ids = count(900_000_000_000_001)
+        self._requests = count(1)
 
     @staticmethod
     def parameters(faults: Faults) -> dict[str, Callable[[str], Any]]:
@@ -72,17 +74,18 @@ class TradeList:
             raise Refusal(404, "ACCOUNT_NOT_FOUND", "Account not found")
         start, end = read_window(query, self._book, faults)
         listing = self._book.select(account_id, symbol, start, end)
-        if faults.unstable and _is_further(query) and len(listing):
+        if faults.unstable and _is_further(query, faults) and len(listing):
             self._arrive(listing.newest(), faults.unstable)
             listing = self._book.select(account_id, symbol, start, end)
 
         length = len(listing) + (faults.conflicting_rows and len(listing) > 0)
         asked, size = _size(query, faults, length)
-        offset = _offset(query, size, length, faults)
+        offset = _offset(query, asked if faults.cap_skips else size, length, faults)
         first = offset
         if faults.duplicate_rows and size > 1:
             first -= offset // size
-        bodies = _bodies(listing, first, first + size, faults)
+        dice = random.Random(next(self._requests) if faults.order == "changing" else 0)
+        bodies = _bodies(listing, first, first + size, faults, dice)
         if faults.envelope == "bare":
             return Page(join_rows(bodies), len(bodies))
 
@@ -91,14 +94,18 @@ class TradeList:
             rest["total"] = length
         elif faults.total == "before_filter":
             rest["total"] = len(self._book.select(None, None, start - DAY, end + DAY))
-        after = first + size
+        elif faults.total == "page":
+            rest["total"] = len(bodies)
+        elif faults.total == "changing":
+            rest["total"] = length + _is_further(query, faults)
+        after = first + (asked if faults.cap_skips else size)
         if faults.paging == "page":
-            rest |= {"page": query.get("page", 1), "per_page": asked}
+            rest |= {"page": query.get("page", faults.first_page), "per_page": asked}
         elif faults.paging == "offset":
             rest |= {"offset": offset, "limit": asked}
         elif faults.paging == "cursor":
             # Counted from the end of the list, where rows that arrive don't shift it.
-            place = offset + size if faults.oldest_first else length - offset - size
+            place = offset + size if faults.order == "oldest" else length - offset - size
             rest["next_cursor"] = urlsafe_b64encode(b"%d" % place).decode() if after < length else None
         if faults.has_more and faults.paging != "none":
             rest["has_more"] = after < length
@@ -116,8 +123,8 @@ def join_rows(bodies: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(bodies) + b"]"
 
 
-def _is_further(query: Mapping[str, Any]) -> bool:
-    return query.get("page", 1) > 1 or query.get("offset", 0) > 0 or "cursor" in query
+def _is_further(query: Mapping[str, Any], faults: Faults) -> bool:
+    return query.get("page", faults.first_page) > faults.first_page or query.get("offset", 0) > 0 or "cursor" in query
 
 
 def _size(query: Mapping[str, Any], faults: Faults, length: int) -> tuple[int, int]:
@@ -139,39 +146,44 @@ def _offset(query: Mapping[str, Any], size: int, length: int, faults: Faults) ->
             place = int(urlsafe_b64decode(query["cursor"]))
         except ValueError:
             raise Refusal(400, "INVALID_CURSOR", "The cursor is not one of this list") from None
-        return place if faults.oldest_first else max(0, length - place)
-    page, offset = query.get("page", 1), query.get("offset", 0)
-    if page < 1:
-        raise Refusal(422, "INVALID_PAGE", f"page must be 1 or more, not {page}")
+        return place if faults.order == "oldest" else max(0, length - place)
+    page, offset = query.get("page", faults.first_page), query.get("offset", 0)
+    if page < faults.first_page:
+        raise Refusal(422, "INVALID_PAGE", f"page must be {faults.first_page} or more, not {page}")
     if offset < 0:
         raise Refusal(422, "INVALID_OFFSET", f"offset must be 0 or more, not {offset}")
-    return int(offset or (page - 1) * size)
+    return int(offset or (page - faults.first_page) * size)
 
 
-def _bodies(listing: Listing, start: int, stop: int, faults: Faults) -> list[bytes]:
+def _bodies(listing: Listing, start: int, stop: int, faults: Faults, dice: random.Random) -> list[bytes]:
     """The JSON texts of the rows from position ``start`` up to ``stop`` of the list."""
     if faults.conflicting_rows:
         # Positions 0 and 1 are the first row and its other version; the other rows come one later.
-        bodies = _stretch(listing, max(start - 1, 0), stop if start == 0 else stop - 1, faults.oldest_first)
+        bodies = _stretch(listing, max(start - 1, 0), stop if start == 0 else stop - 1, faults.order, dice)
         if start <= 1:
             other = [_PRICE.sub(rb"\g<1>1", body, count=1) for body in bodies[:1]]
             bodies = [*bodies[: 1 - start], *other, *bodies[1:]][: stop - start]
     else:
-        bodies = _stretch(listing, start, stop, faults.oldest_first)
+        bodies = _stretch(listing, start, stop, faults.order, dice)
     if bodies and start == 0 and faults.bad_rows != "none":
         bodies[0] = _without(_KEY if faults.bad_rows == "no_key" else _TIME, bodies[0])
     if faults.naive_times:
         bodies = [_ZONED_TIME.sub(rb'\1"', body) for body in bodies]
     if faults.colliding_ids:
         bodies = [_collide(body) for body in bodies]
+    if faults.recurring_ids:
+        bodies = [_recur(body, faults.recurring_ids) for body in bodies]
     return bodies
 
 
-def _stretch(listing: Listing, start: int, stop: int, oldest_first: bool) -> list[bytes]:
+def _stretch(listing: Listing, start: int, stop: int, order: str, dice: random.Random) -> list[bytes]:
     length = len(listing)
     stop = min(stop, length)
-    if oldest_first:
+    if order == "oldest":
         return listing.bodies(start, stop)
+    if order != "newest":
+        places = dice.sample(range(length), length)
+        return [body for place in places[start:stop] for body in listing.bodies(place, place + 1)]
     return listing.bodies(length - stop, length - start)[::-1]
 
 
@@ -188,3 +200,10 @@ def _collide(body: bytes) -> bytes:
     shared, table = divmod(int(key[2]), 2)
     member = b'"%b":%d,"source":"%b"' % (key[1], shared, (b"orders", b"programs")[table])
     return body[: key.start()] + member + body[key.end() :]
+
+
+def _recur(body: bytes, after: int) -> bytes:
+    key = _KEY.search(body)
+    if key is None or key[2].startswith(b'"'):
+        return body
+    return body[: key.start(2)] + b"%d" % (int(key[2]) % after) + body[key.end(2) :]

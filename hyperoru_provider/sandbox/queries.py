@@ -85,4 +85,4 @@ def read_window(query: Mapping[str, Any], book: Book, faults: Faults) -> tuple[i
         raise Refusal(422, "INVALID_WINDOW", "The window ends before it starts")
     if faults.day_granular:
         return start // DAY * DAY, (end // DAY + 1) * DAY
-    return start, end
+    return start, end + (faults.inclusive_end and "end" in query)

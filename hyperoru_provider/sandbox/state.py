@@ -137,6 +137,8 @@ class State:
             if not right:
                 return None
             self.stats.logins += 1
+            if self.faults.single_session:
+                self._tokens.clear()
             token = secrets.token_urlsafe(48)
             self._tokens[token] = self.clock()
             return token, self._tokens[token] + self._lifetime()

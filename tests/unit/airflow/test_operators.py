@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ def test_no_trader_is_an_empty_list() -> None:
 def test_a_key_that_a_server_lists_beside_a_trader_is_blotted_out(
     connect: Callable[..., None], sandbox: Sandbox
 ) -> None:
-    connect(sandbox, token_cache="memory", contract={"traders": {"fields": {"llm_api_key": "name"}}})
+    connect(
+        sandbox, token_cache="memory", contract={"traders": {"key": "llm_api_key", "fields": {"llm_api_key": "name"}}}
+    )
     traders = run(HyperoruListTradersOperator)
     assert {trader["llm_api_key"] for trader in traders} == {"***"}
     assert traders[0]["account_type"] == "prompt"
@@ -184,6 +187,20 @@ def test_bad_market_arguments_are_named(sandbox: Sandbox, arguments: dict[str, A
     with pytest.raises(HyperoruConfigError, match=named):
         run(HyperoruFetchMarketOperator, **arguments)
     assert sandbox.stats()["requests"] == 0
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments"),
+    [(HyperoruExportTradesOperator, {}), (HyperoruFetchMarketOperator, {"symbols": "BTC", "data": "klines"})],
+)
+def test_a_window_that_is_not_over_is_warned_of(
+    cls: type, arguments: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    run(cls, **DAY, **arguments)
+    assert not [record for record in caplog.records if record.levelno == logging.WARNING]
+    now = datetime.now(UTC)
+    run(cls, start=now - timedelta(hours=1), end=now + timedelta(hours=1), **arguments)
+    assert "will be missing" in caplog.text
 
 
 def test_the_health_sensor(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:

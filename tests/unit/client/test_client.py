@@ -105,8 +105,9 @@ def test_a_price_of_another_symbol_is_an_error(call: Call) -> None:
     assert caught.value.request_id
 
 
-def test_klines_of_more_candles_than_a_capped_list_shows(call: Call, sandbox: Sandbox) -> None:
-    sandbox.set_faults(cap=100)
+@pytest.mark.parametrize("cap", [100, 98, 97, 30, 2])
+def test_klines_of_more_candles_than_a_capped_list_shows(call: Call, sandbox: Sandbox, cap: int) -> None:
+    sandbox.set_faults(cap=cap, inclusive_end=True)
     candles = call("klines", "BTC", "1m", START, END)
     assert [candle.timestamp for candle in candles] == [START + timedelta(minutes=n) for n in range(360)]
     assert (candles[0].symbol, candles[0].interval) == ("BTC", "1m")

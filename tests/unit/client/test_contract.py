@@ -28,6 +28,15 @@ def test_an_override_changes_only_what_it_names() -> None:
     assert contract.klines == DEFAULT_CONTRACT.klines
 
 
+def test_a_key_of_no_column_may_be_named() -> None:
+    trades = {"key": ["source", "trade_id"], "time": "at", "fields": {"source": "table", "at": "filled_at"}}
+    assert load_contract({"trades": trades}).trades.names_of("source") == ("table",)
+
+
+def test_the_login_s_names() -> None:
+    assert load_contract({"login": {"params": {"email": "mail"}}}).login.query({"email": "a@b"}) == {"mail": "a@b"}
+
+
 def test_one_name_need_not_be_a_list() -> None:
     assert load_contract({"trades": {"total": "count", "fields": {"trade_time": "at"}}}).trades.total == ("count",)
 
@@ -46,6 +55,12 @@ def test_one_name_need_not_be_a_list() -> None:
         ({"trades": {"paging": "offset", "page_size": None}}, "contract.trades"),
         ({"trades": {"params": {"start": 5}}}, "contract.trades.params.start"),
         ({"trades": {"params": "x"}}, "contract.trades.params"),
+        ({"trades": {"params": {"strat": "from"}}}, "contract.trades.params.strat: no such name; there are account_id"),
+        ({"klines": {"params": {"account_id": "id"}}}, "contract.klines.params.account_id"),
+        ({"health": {"params": {"x": "y"}}}, "contract.health.params.x: no such name; there are none"),
+        ({"trades": {"fields": {"prize": "px"}}}, "contract.trades.fields.prize: no such name; there are account_id"),
+        ({"login": {"fields": {"token": "t"}}}, "contract.login.fields.token"),
+        ({"trades": {"echoes": ["acount_id"]}}, "contract.trades.echoes.acount_id"),
         ({"trades": {"key": []}}, "contract.trades.key"),
         ({"trades": {"time": None}}, "contract.trades.time"),
         ({"login": {"identity": "phone"}}, "contract.login.identity"),

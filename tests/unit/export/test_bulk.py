@@ -55,7 +55,11 @@ fields = st.fixed_dictionaries(
         "price": st.just(1.5),
         "quantity": st.just(2),
     },
-    optional={"source": st.sampled_from(["a", "b"]), "account_id": st.integers(1, 2), "extra": st.just({"a": [{}, {}]})},
+    optional={
+        "source": st.sampled_from(["a", "b"]),
+        "account_id": st.integers(1, 2),
+        "extra": st.just({"a": [{}, {}]}),
+    },
 )
 plain = st.builds(
     lambda number, second, style: {

@@ -133,7 +133,54 @@ def test_largest_page_can_be_smaller(serve, rows):
 
 
 def test_oldest_first(serve, rows):
-    assert serve(rows=rows, oldest_first=True).pages(per_page=6) == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10]]
+    assert serve(rows=rows, order="oldest").pages(per_page=6) == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10]]
+
+
+def test_mixed_order(serve, rows):
+    caller = serve(rows=rows, order="mixed")
+    pages = caller.pages(per_page=6)
+    assert pages == caller.pages(per_page=6)
+    ids = [number for page in pages for number in page]
+    assert sorted(ids) == list(range(1, 11)) != ids
+    caller.sandbox.set_faults(order="changing")
+    assert len({tuple(caller.ids()) for _ in range(5)}) > 1
+
+
+def test_a_cut_page_can_skip_rows(serve, rows):
+    caller = serve(rows=rows, cap=2, cap_skips=True)
+    assert caller.pages(per_page=6) == [[10, 9], [4, 3]]
+
+
+def test_pages_from_zero(serve, rows):
+    caller = serve(rows=rows, first_page=0)
+    assert caller.ids(per_page=3, page=0) == caller.ids(per_page=3) == [10, 9, 8]
+    assert caller.ids(per_page=3, page=1) == [7, 6, 5]
+    caller.sandbox.set_faults(first_page=1)
+    assert caller.get(TRADES, page=0).status_code == 422
+
+
+def test_the_end_included(serve, rows):
+    caller = serve(rows=rows, inclusive_end=True)
+    assert caller.ids(start="2026-03-01T20:00:00Z", end="2026-03-01T21:00:00Z") == [4, 3]
+
+
+def test_ids_that_begin_again(serve, rows):
+    assert serve(rows=rows, recurring_ids=7).ids() == [3, 2, 1, 0, 6, 5, 4, 3, 2, 1]
+
+
+def test_a_login_that_ends_the_others(serve):
+    caller = serve(single_session=True)
+    before = dict(caller.client.headers)
+    caller.log_in()
+    assert caller.get("/api/users/profile").status_code == 200
+    assert caller.client.get("/api/users/profile", headers=before).status_code == 401
+
+
+def test_totals_that_count_something_else(serve, rows):
+    caller = serve(rows=rows, total="page")
+    assert [caller.trades(per_page=6, page=page)["total"] for page in (1, 2, 3)] == [6, 4, 0]
+    caller.sandbox.set_faults(total="changing")
+    assert [caller.trades(per_page=6, page=page)["total"] for page in (1, 2, 3)] == [10, 11, 11]
 
 
 def test_unstable_list_shifts(serve, rows):
@@ -151,7 +198,7 @@ def test_unstable_list_shifts(serve, rows):
 
 
 def test_unstable_list_oldest_first_grows_at_its_end(serve, rows):
-    pages = serve(rows=rows, unstable=1, oldest_first=True).pages(per_page=6)
+    pages = serve(rows=rows, unstable=1, order="oldest").pages(per_page=6)
     assert pages[0] == [1, 2, 3, 4, 5, 6]
     assert pages[1][:4] == [7, 8, 9, 10]
     assert len(pages[1]) == 5
@@ -217,16 +264,16 @@ def test_offset_paging(serve, rows):
     assert caller.get(TRADES, offset=-1).status_code == 422
 
 
-@pytest.mark.parametrize("oldest_first", [False, True])
-def test_cursor_paging_does_not_shift(serve, rows, oldest_first):
-    caller = serve(rows=rows, paging="cursor", unstable=2, oldest_first=oldest_first)
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_cursor_paging_does_not_shift(serve, rows, order):
+    caller = serve(rows=rows, paging="cursor", unstable=2, order=order)
     answer = caller.trades(limit=4)
     found = [row["trade_id"] for row in answer["items"]]
     for _ in range(2):
         assert answer["has_more"] is True
         answer = caller.trades(limit=4, cursor=answer["next_cursor"])
         found += [row["trade_id"] for row in answer["items"]]
-    if oldest_first:
+    if order == "oldest":
         assert found[:10] == list(range(1, 11))
     else:
         assert found == list(range(10, 0, -1))
@@ -322,9 +369,7 @@ def test_bad_row_whose_field_stands_last():
 
 
 def test_faults_together(serve, rows):
-    caller = serve(
-        rows=rows, envelope="data", paging="offset", cap=2, oldest_first=True, naive_times=True, has_more=False
-    )
+    caller = serve(rows=rows, envelope="data", paging="offset", cap=2, order="oldest", naive_times=True, has_more=False)
     answer = caller.trades(limit=5, offset=2)
     assert [(row["trade_id"], row["trade_time"]) for row in answer["data"]] == [
         (3, "2026-03-01T20:00:00"),
@@ -366,7 +411,7 @@ def test_faults_are_set_while_it_runs(serve):
         ("envelope", "rows"),
         ("envelope", ["items"]),
         ("has_more", None),
-        ("oldest_first", 1),
+        ("order", "new"),
     ],
 )
 def test_bad_faults_are_named(serve, name, value):

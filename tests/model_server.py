@@ -1,0 +1,125 @@
+"""A list of trades as a server may have it, honest or not, in this process: what it answers, and what is right."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Any
+
+from hyperoru_provider.client.errors import HyperoruServerError, HyperoruValidationError
+from hyperoru_provider.client.times import format_time, parse_time
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return DAY + timedelta(seconds=seconds)
+
+
+def trade(number: int | str, seconds: float, **more: Any) -> dict[str, Any]:
+    return {"trade_id": number, "account_id": 1, "trade_time": format_time(at(seconds)), **more}
+
+
+@dataclass
+class Server:
+    """A server; the defaults are an honest one.
+
+    :param rows: all that it has.
+    :param paging: which parameters of paging it knows.
+    :param order: ``newest`` or ``oldest`` first, or ``any``, but always the same.
+    :param page_size: of a page for which none is asked.
+    :param cap: so many rows of a page are sent at most.
+    :param cap_skips: the page after one that was cut begins where a whole one would have ended.
+    :param first_page: its number.
+    :param ignored: parameters that are ignored.
+    :param total: ``right``, ``none``, ``before_filter``, ``page`` or ``changing``, as in the sandbox.
+    :param has_more: whether it is sent.
+    :param inclusive: whether rows of exactly the end are listed.
+    :param by_day: whether whole days are compared, with the last one included.
+    :param naive: whether times lack their offset.
+    :param arrivals: rows that arrive, one before each further request.
+    :param failing: numbers of the requests that fail.
+    """
+
+    rows: list[dict[str, Any]]
+    paging: str = "page"
+    order: str = "newest"
+    page_size: int = 500
+    cap: int | None = None
+    cap_skips: bool = False
+    first_page: int = 1
+    ignored: frozenset[str] = frozenset()
+    total: str = "right"
+    has_more: bool = True
+    inclusive: bool = False
+    by_day: bool = False
+    naive: bool = False
+    arrivals: list[dict[str, Any]] = field(default_factory=list)
+    failing: frozenset[int] = frozenset()
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self._one_at_a_time = Lock()
+
+    def answer(self, query: dict[str, str]) -> bytes:
+        with self._one_at_a_time:
+            self.asked += 1
+            assert self.asked < 5000, "reading does not end"
+            if self.asked in self.failing:
+                raise HyperoruServerError("The server failed")
+            if self.asked > 1 and self.arrivals:
+                self.rows.append(self.arrivals.pop())
+            return json.dumps(self._page({name: query[name] for name in query if name not in self.ignored})).encode()
+
+    def _page(self, query: dict[str, str]) -> dict[str, Any]:
+        listed = [row for row in self.rows if self._matches(row, query)]
+        listed.sort(key=lambda row: (row["trade_time"], str(row["trade_id"])), reverse=self.order == "newest")
+        if self.order == "any":
+            listed.sort(key=lambda row: hash(str(row["trade_id"])) % 97)
+        asked = int(query.get("per_page", query.get("limit", self.page_size)))
+        size = min(asked, self.cap or asked)
+        meant = asked if self.cap_skips else size
+        first = 0
+        if self.paging == "page":
+            number = int(query.get("page", self.first_page)) - self.first_page
+            if number < 0:
+                raise HyperoruValidationError("There is no such page")
+            first = number * meant
+        elif self.paging in ("offset", "cursor"):
+            first = int(query.get("offset", query.get("cursor", 0)))
+        else:
+            size = self.cap or len(listed)
+        page = listed[first : first + size]
+        if self.naive:
+            page = [{**row, "trade_time": row["trade_time"].removesuffix("Z")} for row in page]
+        more = first + (size if self.paging == "cursor" else meant) < len(listed)
+        body: dict[str, Any] = {"items": page}
+        if self.total != "none":
+            counts = {"right": len(listed), "before_filter": len(self.rows) + 3, "page": len(page)}
+            body["total"] = counts.get(self.total, len(listed) + (first > 0))
+        if self.paging == "cursor":
+            body["next_cursor"] = str(first + size) if more else None
+        elif self.has_more and self.paging != "none":
+            body["has_more"] = more
+        return body
+
+    def _matches(self, row: dict[str, Any], query: dict[str, str]) -> bool:
+        moment = parse_time(row["trade_time"])
+        if "start" in query and moment < self._bound(query["start"]):
+            return False
+        if "end" in query:
+            end = self._bound(query["end"])
+            end = end + timedelta(days=1) if self.by_day else end
+            if not (moment < end or (self.inclusive and moment == end)):
+                return False
+        return query.get("account_id", str(row["account_id"])) == str(row["account_id"])
+
+    def _bound(self, text: str) -> datetime:
+        moment = parse_time(text)
+        return moment.replace(hour=0, minute=0, second=0, microsecond=0) if self.by_day else moment
+
+
+def inside(rows: list[dict[str, Any]], start: float, end: float) -> list[dict[str, Any]]:
+    return [row for row in rows if at(start) <= parse_time(row["trade_time"]) < at(end)]
