@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import exports
 import pytest
-from airflow.sdk import ObjectStoragePath
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from model_server import Server, at, inside, trade
@@ -19,18 +17,11 @@ from model_server import Server, at, inside, trade
 from hyperoru_provider.client.answers import parse_page
 from hyperoru_provider.client.contract import WindowedEndpoint, load_contract
 from hyperoru_provider.client.errors import HyperoruError
-from hyperoru_provider.client.models import Trade
 from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.plan import Plan
-from hyperoru_provider.export.columns import Table
-from hyperoru_provider.export.fetch import fetch
-from hyperoru_provider.export.formats import Format
-from hyperoru_provider.export.job import Subject, export
-from hyperoru_provider.export.landing import StorageLanding
 from hyperoru_provider.export.window import Window
 
 PAGINGS = ["page", "offset", "cursor", "none"]
-MANIFEST = "_manifest.json"
 NONE: st.SearchStrategy[frozenset[Any]] = st.just(frozenset())
 
 
@@ -44,33 +35,12 @@ class Client:
         return plan.accept(parse_page(self._server.answer(dict(query)), plan.endpoint))
 
 
-def commit(server: Server, endpoint: WindowedEndpoint, window: Window, where: Path, **how: Any) -> dict[str, Any]:
-    """Export as the operator does."""
-    plan = Plan(endpoint, window.start, window.end, {"account_id": how["account_id"]}, how["span_rows"])
-    landing = StorageLanding(ObjectStoragePath(f"file://{where}"))
-    form = Format.choose("jsonl", "none", Table(Trade, endpoint))
-    spans = fetch(Client(server), plan, how["concurrency"])  # type: ignore[arg-type]
-    return export(spans, Subject("trades", window, {}), form, landing, how["rows_per_part"])
-
-
-def committed(where: Path) -> dict[str, bytes]:
-    """What a reader finds who follows the manifest, and checks it."""
-    if not (where / MANIFEST).exists():
-        return {}
-    text = (where / MANIFEST).read_bytes()
-    found = {MANIFEST: text}
-    for file in json.loads(text)["files"]:
-        data = found[file["name"]] = (where / file["name"]).read_bytes()
-        assert (len(data), hashlib.sha256(data).hexdigest()) == (file["bytes"], file["sha256"])
-    return found
-
-
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("earlier")
-    how = {"account_id": None, "span_rows": 100, "concurrency": 1, "rows_per_part": 3}
-    old = [trade(f"old{number}", number) for number in range(10)]
-    commit(Server(old), load_contract().trades, Window(at(0), at(60)), where, **how)
+    client, endpoint = Client(Server([trade(f"old{number}", number) for number in range(10)])), load_contract().trades
+    how = {"concurrency": 1, "span_rows": 100, "rows_per_part": 3}
+    exports.commit(client, endpoint, Window(at(0), at(60)), where, {}, **how)
     return where
 
 
@@ -162,8 +132,8 @@ def test_the_exact_rows_or_nothing(
     assume(provable(server, endpoint))
     start = data.draw(st.integers(-5, 60))
     end = start + data.draw(st.sampled_from([1, 60, 600, 600, 3000, 90_000]))
+    account_id = data.draw(st.none() | st.just(1))
     how = {
-        "account_id": data.draw(st.none() | st.just(1)),
         "span_rows": data.draw(st.sampled_from([2, 10, 20_000])),
         "concurrency": data.draw(st.sampled_from([1, 3])),
         "rows_per_part": data.draw(st.sampled_from([2, 1000])),
@@ -172,19 +142,19 @@ def test_the_exact_rows_or_nothing(
     shutil.rmtree(where, ignore_errors=True)
     if data.draw(st.booleans()):
         shutil.copytree(earlier, where)
-    before = committed(where) if where.exists() else {}
+    before = exports.committed(where)
     late = {row["trade_id"] for row in server.arrivals}
-    wanted = [row for row in inside(server.rows, start, end) if how["account_id"] in (None, row["account_id"])]
+    wanted = [row for row in inside(server.rows, start, end) if account_id in (None, row["account_id"])]
     try:
-        commit(server, endpoint, Window(at(start), at(end)), where, **how)
+        exports.commit(Client(server), endpoint, Window(at(start), at(end)), where, {"account_id": account_id}, **how)
     except HyperoruError as error:
         event(f"error: {type(error).__name__}")
-        assert committed(where) == before
+        assert exports.committed(where) == before
         return
     event("rows" if wanted else "nothing")
-    files = committed(where)
+    files = exports.committed(where)
     assert {path.name for path in where.iterdir()} == set(files)
-    lines = [json.loads(line) for name, text in files.items() if name != MANIFEST for line in text.splitlines()]
+    lines = exports.rows(files)
     found = Counter(_content(row) for row in lines if row["trade_id"] not in late)
     assert found == Counter({_content(row) for row in wanted})
     arrived = Counter(row["trade_id"] for row in inside(lines, start, end) if row["trade_id"] in late)
