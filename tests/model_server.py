@@ -39,6 +39,7 @@ class Server:
     :param inclusive: whether rows of exactly the end are listed.
     :param by_day: whether whole days are compared, with the last one included.
     :param naive: whether times lack their offset.
+    :param flips_at: number of the request from which on the order is the other way round.
     :param arrivals: rows that arrive, one before each further request.
     :param failing: numbers of the requests that fail.
     """
@@ -56,6 +57,7 @@ class Server:
     inclusive: bool = False
     by_day: bool = False
     naive: bool = False
+    flips_at: int | None = None
     arrivals: list[dict[str, Any]] = field(default_factory=list)
     failing: frozenset[int] = frozenset()
     asked: int = 0
@@ -78,6 +80,8 @@ class Server:
         listed.sort(key=lambda row: (row["trade_time"], str(row["trade_id"])), reverse=self.order == "newest")
         if self.order == "any":
             listed.sort(key=lambda row: hash(str(row["trade_id"])) % 97)
+        if self.flips_at and self.asked >= self.flips_at:
+            listed.reverse()
         asked = int(query.get("per_page", query.get("limit", self.page_size)))
         size = min(asked, self.cap or asked)
         meant = asked if self.cap_skips else size

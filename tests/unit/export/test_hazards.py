@@ -5,7 +5,6 @@ Each is met with the default contract, and where one would help, with the contra
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import exports
 import pytest
-from airflow.sdk import ObjectStoragePath
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.contract import load_contract
@@ -27,14 +26,7 @@ from hyperoru_provider.client.errors import (
     HyperoruServerError,
     HyperoruValidationError,
 )
-from hyperoru_provider.client.models import Trade
-from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.times import format_time, parse_time
-from hyperoru_provider.export.columns import Table
-from hyperoru_provider.export.fetch import fetch
-from hyperoru_provider.export.formats import Format
-from hyperoru_provider.export.job import Subject, export
-from hyperoru_provider.export.landing import StorageLanding
 from hyperoru_provider.export.window import Window
 from hyperoru_provider.sandbox import Sandbox
 
@@ -45,7 +37,7 @@ WINDOW = Window(DAY + timedelta(hours=1), DAY + timedelta(hours=23))
 LATE = 900_000_000_000_001  # ids of rows that arrive
 
 
-def rows(price: float) -> list[dict[str, Any]]:
+def trades(price: float) -> list[dict[str, Any]]:
     """Trades of three days, most of them in the window, five at a time; some exactly at its end."""
     seconds = [*range(-80_000, 0, 20_000), *range(0, 86_400, 720), *range(86_400, 160_000, 20_000)]
     return [
@@ -63,7 +55,7 @@ def rows(price: float) -> list[dict[str, Any]]:
     ]
 
 
-ROWS = rows(100.25)
+ROWS = trades(100.25)
 
 
 @dataclass(frozen=True)
@@ -198,54 +190,33 @@ def server(running: Sandbox) -> Sandbox:
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export of the window from when the rows had another price."""
     where = tmp_path_factory.mktemp("earlier")
-    with Sandbox(rows=rows(7)) as before, HyperoruClient(before.url, before.email, before.password) as client:
+    with Sandbox(rows=trades(7)) as before, HyperoruClient(before.url, before.email, before.password) as client:
         run(client, where, {}, {}, 1)
     return where
 
 
-def subject(filters: Mapping[str, Any]) -> Subject:
-    return Subject("trades", WINDOW, {})  # all filters share a directory here, so that one earlier export serves all
-
-
-def run(client: HyperoruClient, where: Path, contract: Mapping[str, Any], filters: Mapping[str, Any], concurrency: int):
-    """Export as the operator does, in spans so short that there are several at once."""
+def run(
+    client: HyperoruClient, where: Path, contract: Mapping[str, Any], filters: Mapping[str, Any], concurrency: int
+) -> None:
     endpoint = load_contract({"trades": {"page_size": 50, **contract}}).trades
-    plan = Plan(endpoint, WINDOW.start, WINDOW.end, filters, span_rows=120)
-    client.contract = client.contract.model_copy(update={"trades": endpoint})
-    landing = StorageLanding(ObjectStoragePath(f"file://{where}") / subject(filters).directory)
-    form = Format.choose("jsonl", "none", Table(Trade, endpoint))
-    return export(fetch(client, plan, concurrency), subject(filters), form, landing, rows_per_part=100)
+    exports.commit(client, endpoint, WINDOW, where, filters, concurrency=concurrency, span_rows=120, rows_per_part=100)
 
 
-def wanted(filters: Mapping[str, Any]) -> list[int]:
-    return [
+def assert_exact(where: Path, filters: Mapping[str, Any]) -> None:
+    """The committed rows are those of the window, each once, in order; of rows that arrived, none is there twice."""
+    found = exports.rows(exports.committed(where))
+    wanted = [
         row["number"]
         for row in ROWS
         if WINDOW.start <= parse_time(row["trade_time"]) < WINDOW.end
         and all(row[name] == value for name, value in filters.items())
     ]
-
-
-def assert_exact(where: Path, filters: Mapping[str, Any]) -> None:
-    """The committed rows are those of the window, each once; of rows that arrived, none twice."""
-    directory = where / subject(filters).directory
-    manifest = json.loads((directory / "_manifest.json").read_text())
-    names = [file["name"] for file in manifest["files"]]
-    lines = [line for name in names for line in (directory / name).read_bytes().splitlines()]
-    found = [json.loads(line) for line in lines]
-    assert sorted(row["number"] for row in found if row["trade_id"] < LATE) == wanted(filters)
-    assert len(set(lines)) == len(lines) == manifest["rows"]
+    assert sorted(row["number"] for row in found if row["trade_id"] < LATE) == wanted
+    late = [row["trade_id"] for row in found if row["trade_id"] >= LATE]
+    assert len(set(late)) == len(late)
     assert {row["price"] for row in found} == {100.25}
-
-
-def committed(where: Path) -> dict[str, bytes]:
-    """What a reader finds who follows the manifest."""
-    directory = where / subject({}).directory
-    if not (directory / "_manifest.json").exists():
-        return {}
-    text = (directory / "_manifest.json").read_bytes()
-    names = [file["name"] for file in json.loads(text)["files"]]
-    return {"_manifest.json": text, **{name: (directory / name).read_bytes() for name in names}}
+    times = [row["trade_time"] for row in found]
+    assert times == sorted(times)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -257,7 +228,7 @@ def test_unannounced(
     hazard, client = HAZARDS[name], client_of(server)
     client.login()
     shutil.copytree(earlier, tmp_path, dirs_exist_ok=True)
-    before = committed(tmp_path)
+    before = exports.committed(tmp_path)
     assert before
     server.set_faults(**hazard.faults)
     if hazard.error is None:
@@ -269,8 +240,8 @@ def test_unannounced(
             run(client, where, {}, hazard.filters, concurrency)
         assert isinstance(caught.value, hazard.cls)
         server.set_faults(**hazard.faults)
-    assert committed(tmp_path) == before
-    assert committed(tmp_path / "fresh") == {}
+    assert exports.committed(tmp_path) == before
+    assert exports.committed(tmp_path / "fresh") == {}
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -303,5 +274,6 @@ def test_a_list_that_can_t_be_told_from_a_capped_one(client_of: Make, tmp_path: 
     with Sandbox(rows=busy, **UNPAGED, total="none") as server:
         with pytest.raises(HyperoruContractError, match="set the contract's cap"):
             run(client_of(server), tmp_path, NO_PAGES, {}, 4)
-        assert committed(tmp_path) == {}
-        assert run(client_of(server), tmp_path, {**NO_PAGES, "cap": 31}, {}, 4)["rows"] == 30
+        assert exports.committed(tmp_path) == {}
+        run(client_of(server), tmp_path, {**NO_PAGES, "cap": 31}, {}, 4)
+        assert len(exports.rows(exports.committed(tmp_path))) == 30

@@ -1,0 +1,60 @@
+"""Exports as the operator makes them, and as a reader finds them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath
+
+from hyperoru_provider.client.contract import WindowedEndpoint
+from hyperoru_provider.client.models import Trade
+from hyperoru_provider.client.plan import Plan
+from hyperoru_provider.export.columns import Table
+from hyperoru_provider.export.fetch import fetch
+from hyperoru_provider.export.formats import Format
+from hyperoru_provider.export.job import Subject, export
+from hyperoru_provider.export.landing import StorageLanding
+from hyperoru_provider.export.window import Window
+
+_MANIFEST = "_manifest.json"
+
+
+def commit(
+    client: Any,
+    endpoint: WindowedEndpoint,
+    window: Window,
+    where: Path,
+    filters: Mapping[str, Any],
+    *,
+    concurrency: int,
+    span_rows: int,
+    rows_per_part: int,
+) -> None:
+    """Export trades to a directory, in spans so short that there are several."""
+    plan = Plan(endpoint, window.start, window.end, filters, span_rows)
+    landing = StorageLanding(ObjectStoragePath(f"file://{where}"))
+    form = Format.choose("jsonl", "none", Table(Trade, endpoint))
+    export(fetch(client, plan, concurrency), Subject("trades", window, filters), form, landing, rows_per_part)
+
+
+def committed(where: Path) -> dict[str, bytes]:
+    """What a reader finds who follows the manifest, and checks it."""
+    if not (where / _MANIFEST).exists():
+        return {}
+    text = (where / _MANIFEST).read_bytes()
+    found = {_MANIFEST: text}
+    for file in json.loads(text)["files"]:
+        data = found[file["name"]] = (where / file["name"]).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (file["bytes"], file["sha256"])
+    return found
+
+
+def rows(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """The rows of an export."""
+    found = [json.loads(line) for name, text in files.items() if name != _MANIFEST for line in text.splitlines()]
+    assert len(found) == json.loads(files[_MANIFEST])["rows"]
+    return found
