@@ -99,7 +99,7 @@ def _environment(home: Path) -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     (home / "airflow.cfg").touch()  # Airflow would write a long one
     return {
-        **{name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("AIRFLOW")},
+        **{name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(("AIRFLOW", "PYTHON"))},
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "benchmarks" / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",

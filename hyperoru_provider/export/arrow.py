@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any, overload
@@ -139,7 +138,7 @@ class ArrowTable:
             raw = self._raw_columns(sent, known, raw_names, texts)
         unexpected = "ignore" if raw else "error"  # if there is JSON text, the one who reads it notices
         options = pa.json.ParseOptions(explicit_schema=pa.schema(types), unexpected_field_behavior=unexpected)
-        lines = io.BytesIO(b"\n".join(texts))
+        lines = pa.BufferReader(b"\n".join(texts))
         read = pa.json.read_json(lines, pa.json.ReadOptions(use_threads=False, block_size=1 << 26), options)
         read.validate(full=True)  # the reader lets amounts pass that have too many digits
         if read.num_rows != len(texts):
