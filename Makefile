@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench test lint fmt clean
+.PHONY: help demo ui bench test kill-test lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq -
 
 help:  ## Say what there is to make
 	@echo "make TARGET [PYTHON=a Python of 3.11 or newer]"
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1	\2/p' Makefile
 
 demo: $(STAMP)  ## Let Airflow export a day of trades from a local sandbox, and show the result [DAY=2026-01-15]
 	@$(BIN)/python scripts/demo.py
@@ -26,6 +26,9 @@ bench: $(STAMP)-bench  ## Measure the export beside requests, dlt and HttpOperat
 
 test: lint  ## Check format, style and types, then run all tests
 	$(BIN)/python -m pytest
+
+kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an undisturbed one; some minutes [KILLS=200]
+	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py
 
 lint: $(STAMP)  ## Check format, style and types
 	$(BIN)/python -m ruff format --check .
@@ -55,7 +58,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@echo "Installing Airflow, the provider and the tools into $(VENV); the first time takes some minutes"
 	@$(PIP) --upgrade pip
-	@$(PIP) --build-constraint constraints.txt --editable '.[parquet,postgres,sqlite]' --group dev
+	@$(PIP) --build-constraint constraints.txt --editable '.[parquet,postgres,s3,sqlite]' --group dev
 	@touch $@
 
 $(STAMP)-bench: $(STAMP)

@@ -84,7 +84,7 @@ class StorageLanding:
 
     def keep(self, name: str, data: bytes) -> None:
         """Write a file that lasts until the next commit."""
-        self._put(io.BytesIO(data), _STAGED + name)
+        self._write(data, _STAGED + name)
 
     def kept(self, name: str) -> bytes | None:
         """Read such a file; ``None`` if it is not there."""
@@ -123,6 +123,7 @@ class StorageLanding:
         return final
 
     def _read_manifest(self) -> dict[str, Any]:
+        self._directory.fs.invalidate_cache(self._directory.path)  # others may have written there since it was listed
         try:
             with (self._directory / MANIFEST).open("rb") as file:
                 manifest = json.loads(file.read())
@@ -138,7 +139,13 @@ class StorageLanding:
 
     def _write_manifest(self, manifest: dict[str, Any], parts: list[Part]) -> None:
         text = json.dumps({**manifest, "files": [asdict(part) for part in parts]}, indent=2) + "\n"
-        self._put(io.BytesIO(text.encode()), MANIFEST)
+        self._write(text.encode(), MANIFEST)
+
+    def _write(self, data: bytes, name: str) -> None:
+        if self._local:
+            self._put(io.BytesIO(data), name)
+        else:  # a stream that is closed by an exception would leave what it has got so far
+            self._directory.fs.pipe_file((self._directory / name).path, data)
 
     def _put(self, file: IO[bytes], name: str) -> None:
         """Write a file so that readers see all of it or what was there before."""

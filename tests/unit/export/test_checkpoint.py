@@ -261,7 +261,10 @@ def test_something_else_starts_over(
     assert files_of(tmp_path / "export") == files_of(tmp_path / "undisturbed")
 
 
-def test_parts_that_are_not_whole_start_over(tmp_path: Path, context: dict[str, Any]) -> None:
+def test_parts_that_are_not_whole_start_over(
+    tmp_path: Path, context: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     export(tmp_path / "undisturbed", {})
     undisturbed = files_of(tmp_path / "undisturbed")
     for pattern in ("part-00001*", "_next-keys-00000"):
@@ -272,6 +275,8 @@ def test_parts_that_are_not_whole_start_over(tmp_path: Path, context: dict[str, 
             damage(path)
             export(where, context)
             assert files_of(where) == undisturbed
+    assert caplog.text.count("missing: starting over") == 4
+    assert "Resuming" not in caplog.text
 
 
 def test_a_key_that_comes_again_after_the_closed_parts_is_an_error(

@@ -1,0 +1,31 @@
+"""An export as a process of its own, to be killed. What it needs is loaded before it is forked."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet  # noqa: F401
+from airflow.sdk import ObjectStoragePath
+
+from hyperoru_provider.client import retry
+from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
+
+ObjectStoragePath("file:///").exists()
+
+
+def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
+    """Export below a directory; the log goes to a file in it.
+
+    The client waits as it does in production, only shorter.
+    """
+    retry.RetryPolicy = partial(retry.RetryPolicy, base=0.02, longest=0.1)
+    logging.basicConfig(filename=directory / "log", level=logging.INFO, force=True)
+    tempfile.tempdir = str(directory / "temp")
+    os.environ["AIRFLOW_CONN_HYPERORU_DEFAULT"] = connection
+    operator = HyperoruExportTradesOperator(task_id="t", destination=str(directory / "export"), **arguments)
+    operator.execute({})

@@ -1,0 +1,132 @@
+"""Exports of a server with faults, killed at random moments until they end.
+
+HYPERORU_KILLS says how often to kill; ``make kill-test`` does it 200 times.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import exporter
+import pytest
+from sample_trades import trades
+
+KILLS = int(os.environ.get("HYPERORU_KILLS", "12"))
+SEED = int(os.environ.get("HYPERORU_SEED", "1"))
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 + 20 * KILLS)]
+
+DAY = {"start": "2025-04-02", "end": "2025-04-03", "concurrency": 2}
+KINDS: dict[str, dict[str, Any]] = {
+    "by rows": {"file_format": "parquet", "rows_per_part": 2_500},
+    "by bytes": {"file_format": "jsonl", "compression": "none", "bytes_per_part": 800_000},
+}
+EARLIER = {"file_format": "jsonl", "compression": "none", "rows_per_part": 3_500}
+FAULTS = {"latency": 0.02, "error_rate": 0.05, "rate_limit_rate": 0.03, "drop_rate": 0.03, "retry_after": 0.05}
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["exporter"])
+
+
+class Kind(NamedTuple):
+    """A kind of export, what it leaves undisturbed, and how many seconds that takes."""
+
+    arguments: dict[str, Any]
+    files: dict[str, bytes]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A sandbox in a process of its own."""
+    data = tmp_path_factory.mktemp("data") / "trades.ndjson"
+    data.write_bytes(b"\n".join(trades(30_000, datetime(2025, 4, 2, tzinfo=UTC), timedelta(days=1))))
+    faults = [f"--fault={name}={value}" for name, value in FAULTS.items()]
+    with subprocess.Popen(
+        [sys.executable, "-m", "hyperoru_provider.sandbox", "--data", str(data), *faults],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout
+            told = re.search(r"(http\S+) \(login (\S+), password (\S+)\)", server.stdout.readline())
+            assert told
+            yield json.dumps(
+                {
+                    "conn_type": "hyperoru",
+                    "host": told[1],
+                    "login": told[2],
+                    "password": told[3],
+                    "extra": {"token_cache": "memory", "max_retries": 20},
+                }
+            )
+        finally:
+            server.kill()
+
+
+def begin(connection: str, where: Path, **arguments: Any) -> Any:
+    (where / "temp").mkdir(parents=True, exist_ok=True)
+    process = _processes.Process(target=exporter.run, args=(connection, where, DAY | arguments))
+    process.start()
+    return process
+
+
+def ended(process: Any) -> None:
+    process.join(60)
+    assert process.exitcode == 0
+
+
+def files_of(where: Path) -> dict[str, bytes]:
+    files = (path for path in (where / "export").rglob("*") if path.is_file())
+    return {str(path.relative_to(where)): path.read_bytes() for path in files}
+
+
+def undisturbed(connection: str, where: Path, arguments: dict[str, Any]) -> Kind:
+    ended(begin(connection, where / "warm", **arguments))
+    begun = time.monotonic()
+    ended(begin(connection, where, **arguments))
+    seconds = time.monotonic() - begun
+    files = files_of(where)
+    assert files == files_of(where / "warm")
+    assert len(files) > 8
+    return Kind(arguments, files, seconds)
+
+
+def test_killed_exports_end_as_undisturbed_ones(connection: str, tmp_path: Path) -> None:
+    kinds = [undisturbed(connection, tmp_path / name, arguments) for name, arguments in KINDS.items()]
+    ended(begin(connection, tmp_path / "earlier", **EARLIER))
+    rng = random.Random(SEED)
+    kills = resumed = exports = 0
+    while kills < KILLS:
+        exports += 1
+        kind = kinds[exports % 2]
+        where = tmp_path / f"killed-{exports}"
+        if rng.random() < 0.5:
+            shutil.copytree(tmp_path / "earlier", where)
+        while True:
+            process = begin(connection, where, **kind.arguments)
+            process.join(rng.triangular(0, 1.2 * kind.seconds, kind.seconds))
+            process.kill()
+            process.join()
+            if process.exitcode == 0:
+                break
+            assert process.exitcode == -9
+            kills += 1
+        assert files_of(where) == kind.files, f"export {exports} of seed {SEED}"
+        assert not [path for path in (where / "temp").iterdir() if path.suffix != ".lock"]
+        resumed += (where / "log").read_text().count("Resuming after")
+        shutil.rmtree(where)
+    print(f"{kills} kills in {exports} exports, {resumed} tries resumed, undisturbed {kinds[0].seconds:.1f} s")
+    assert resumed > kills / 6  # the others were killed before the first part was closed
