@@ -15,8 +15,9 @@ from hyperoru_provider.client.answers import canonical, parse_object, parse_page
 from hyperoru_provider.client.contract import Contract, Endpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.models import Health, Kline, Price, Profile, Resource, Trader
-from hyperoru_provider.client.paging import Bulk, Row
 from hyperoru_provider.client.plan import Plan
+from hyperoru_provider.client.reading import Bulk
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.client.times import format_time, to_utc
 from hyperoru_provider.client.transport import Request
 

@@ -16,9 +16,9 @@ from hyperoru_provider.client.contract import Contract, load_contract
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.keys import Keys
 from hyperoru_provider.client.models import Health, Kline, Price, Profile, Trade, Trader
-from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.retry import Pacer, RetryPolicy
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.client.transport import AsyncTransport, Settings, Transport
 
 DEFAULT_BASE_URL = "https://api.production.hyperoru.com"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hyperoru_provider.client.contract import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.paging import BulkRows, Row
+from hyperoru_provider.client.rows import BulkRows, Row
 
 
 class Keys:

@@ -12,17 +12,9 @@ from typing import Any
 from hyperoru_provider.client.answers import Page, Picker
 from hyperoru_provider.client.contract import WindowedEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.paging import (
-    Bulk,
-    BulkRows,
-    CappedError,
-    Key,
-    Reading,
-    Row,
-    ShortPagesError,
-    UnsteadyError,
-    floor,
-)
+from hyperoru_provider.client.paging import CappedError, Course, ShortPagesError, UnsteadyError
+from hyperoru_provider.client.reading import Bulk, Reading
+from hyperoru_provider.client.rows import BulkRows, Key, Row, Span, floor
 
 _PASSES = 3
 _SMALLEST_CAP = 10
@@ -79,20 +71,12 @@ class Plan:
         if self._reading is None:
             if not self._later:
                 return None
-            start, end = self._later.pop()
-            self._reading = Reading(
-                endpoint=self.endpoint,
-                start=start,
-                end=end,
-                filters=self._filters,
-                picker=self._picker,
-                cap=self.cap,
-                spacing=self._spacing,
-                prove_first=self._prove_first,
-                bulk=self._bulk,
-                bulk_rows=self._span_rows,
-            )
-        return self._reading.query()
+            span = Span(self.endpoint, *self._later.pop(), self._filters)
+            self._reading = Reading(span, self._picker, self._course, self._bulk, self._span_rows)
+        return self._reading.course.query()
+
+    def _course(self, span: Span) -> Course:
+        return Course(span, self.cap, self._spacing, self._prove_first)
 
     def accept(self, page: Page) -> Sequence[Row]:
         """Take the page of the last query; gives a span's rows if it is the last page of one, else none.
@@ -108,18 +92,20 @@ class Plan:
             if not self._mend(reading, error):
                 raise
             return []
-        if reading.unnumbered:
+        if reading.course.unnumbered:
             return []
         self._prove_first = False
         self.cap = max(self.cap, len(page.rows))
-        if max(reading.total or 0, reading.seen) > self._span_rows and self._split(reading, self._pieces(reading)):
+        if max(reading.course.total or 0, reading.course.seen) > self._span_rows and self._split(
+            reading, self._pieces(reading)
+        ):
             return []
-        if reading.query() is not None:
+        if reading.course.query() is not None:
             return []
         if not self._settled(reading):
             return []
         self._passes, self._previous, self._shown = 0, None, set()
-        if reading.seen == self.endpoint.page_size:  # all came with the first page, so nothing had been cut
+        if reading.course.seen == self.endpoint.page_size:  # all came with the first page, so nothing had been cut
             self.endpoint = self._contracted
         rows = reading.rows if isinstance(reading.rows, BulkRows) else _in_order(reading.rows)
         self._reading = None
@@ -150,7 +136,7 @@ class Plan:
 
         :raises HyperoruContractError: it was another list each time.
         """
-        steady = not reading.overlapped or reading.total is not None
+        steady = not reading.course.overlapped or reading.course.total is not None
         if steady and not self._shown:
             return True
         keys = frozenset(row.key for row in reading.rows)
@@ -168,7 +154,7 @@ class Plan:
 
     def _again(self, reading: Reading) -> None:
         self._shown.update(row.key for row in reading.rows)
-        self._later.append((reading.start, reading.end))
+        self._later.append((reading.span.start, reading.span.end))
         self._reading = None
 
     def parts(self) -> list[Plan]:
@@ -199,15 +185,17 @@ class Plan:
 
     def _pieces(self, reading: Reading) -> int:
         """Guess into how many spans of a bounded number of rows a span falls, a quarter more to be safe."""
-        if reading.total:
-            return -(-reading.total * 5 // (self._span_rows * 4))
-        times = [row.time for row in reading.rows] or [reading.start]
-        covered = (max(times) - min(times)) / (reading.end - reading.start)  # rows mostly come in the order of time
+        if reading.course.total:
+            return -(-reading.course.total * 5 // (self._span_rows * 4))
+        times = [row.time for row in reading.rows] or [reading.span.start]
+        covered = (max(times) - min(times)) / (
+            reading.span.end - reading.span.start
+        )  # rows mostly come in the order of time
         return min(int(1.25 / max(covered, 0.001)), 1000)
 
     def _split(self, reading: Reading, pieces: int) -> bool:
         """Read a span again in at least two pieces; gives whether it could be split."""
-        start, end = reading.start, reading.end
+        start, end = reading.span.start, reading.span.end
         pieces = max(pieces, 2)
         step = (end - start) / pieces
         cuts = {floor(self.endpoint, start + step * number) for number in range(1, pieces)}

@@ -14,7 +14,7 @@ import pyarrow.json  # noqa: TID253
 from hyperoru_provider.client.answers import Page
 from hyperoru_provider.client.contract import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.paging import BulkRows, Key, Reading, Row
+from hyperoru_provider.client.rows import BulkRows, Key, Row, Span
 from hyperoru_provider.export.columns import Column, Table, extra_text, raw_text
 from hyperoru_provider.export.cut import Batch
 
@@ -84,22 +84,22 @@ class ArrowTable:
         self._columns = table.columns
         self.schema = pa.schema([(column.name, _TYPES[column.type]) for column in self._columns])
 
-    def read(self, pages: list[Page], reading: Reading) -> Sequence[Row] | None:
-        """Read all pages of a list at once; see :class:`~hyperoru_provider.client.paging.Bulk`."""
+    def read(self, pages: list[Page], span: Span) -> Sequence[Row] | None:
+        """Read all pages of a list at once; see :class:`~hyperoru_provider.client.reading.Bulk`."""
         texts = [text for page in pages for text in page.rows]
         if not texts:
             return []
         try:
             read, table = self._by_column(texts)
-            keys = pa.table({name: self._sent(name, read) for name in reading.endpoint.key})
-            times = self._times(reading.endpoint, read)
-            if not (_are_keys(keys) and self._as_asked(reading, read, times)):
+            keys = pa.table({name: self._sent(name, read) for name in span.endpoint.key})
+            times = self._times(span.endpoint, read)
+            if not (_are_keys(keys) and self._as_asked(span, read, times)):
                 return None
         except (pa.ArrowException, msgspec.DecodeError, _OddError):
             return None
         order = _in_order(times, keys)
         times = times.take(order)
-        inside = pc.and_(pc.greater_equal(times, reading.start), pc.less(times, reading.end))
+        inside = pc.and_(pc.greater_equal(times, span.start), pc.less(times, span.end))
         if not pc.all(inside).as_py():
             order, times = order.filter(inside), times.filter(inside)
         return ArrowRows(table.take(order), times, keys.take(order), texts, order)
@@ -168,17 +168,16 @@ class ArrowTable:
         """Read the field which is the row's time."""
         return _as_times(self._sent(endpoint.time or "", read)).combine_chunks()
 
-    def _as_asked(self, reading: Reading, read: pa.Table, times: pa.Array) -> bool:
+    def _as_asked(self, span: Span, read: pa.Table, times: pa.Array) -> bool:
         """Tell whether all rows are of the time and of what else was asked for."""
         spread = pc.min_max(times).as_py()
-        asked = [field for field in reading.endpoint.echoes if reading.filters.get(field) is not None]
+        asked = [field for field in span.endpoint.echoes if span.filters.get(field) is not None]
+        first, last = span.slack
         return (
-            reading.first <= spread["min"]
-            and spread["max"] <= reading.last
+            first <= spread["min"]
+            and spread["max"] <= last
             and all(
-                reading.echoes(field, value)
-                for field in asked
-                for value in pc.unique(self._sent(field, read)).to_pylist()
+                span.echoes(field, value) for field in asked for value in pc.unique(self._sent(field, read)).to_pylist()
             )
         )
 

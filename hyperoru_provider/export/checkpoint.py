@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.plan import Plan
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.client.times import format_time, parse_time
 from hyperoru_provider.export.landing import Part, StorageLanding
 

@@ -15,7 +15,7 @@ from hyperoru_provider.client.answers import canonical, rename
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.contract import Endpoint
 from hyperoru_provider.client.models import Resource
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.rows import Row
 
 _json = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, islice
 from typing import TypeAlias
 
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.rows import Row
 
 Batch: TypeAlias = list[Sequence[Row]]
 

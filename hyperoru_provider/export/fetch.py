@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.plan import Plan
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.export.progress import Progress
 
 _Result: TypeAlias = tuple[list[Sequence[Row]], list[Plan], int]

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from hyperoru_provider import __version__
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.export.checkpoint import Closed
 from hyperoru_provider.export.cut import Cutter

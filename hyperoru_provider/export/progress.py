@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.export.window import Window
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from hyperoru_provider.client.contract import WindowedEndpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.models import Resource
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.export.columns import Column, Table
 from hyperoru_provider.export.job import Subject

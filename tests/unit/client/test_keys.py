@@ -11,7 +11,7 @@ import pytest
 from hyperoru_provider.client.contract import DEFAULT_CONTRACT
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.rows import Row
 
 NOW = datetime(2026, 1, 15, tzinfo=UTC)
 PARTS = [[(1, "a"), (2, "b"), ("3", "ü")], [(-1, 7), (-3, 8)], [("only",)], [(2**70,)]]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hyperoru_provider.client.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.models import Trade
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.export.arrow import ArrowTable, _OddError
 from hyperoru_provider.export.columns import Table
 

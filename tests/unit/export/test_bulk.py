@@ -13,8 +13,8 @@ from hyperoru_provider.client.answers import parse_page
 from hyperoru_provider.client.contract import WindowedEndpoint, load_contract
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.models import Trade
-from hyperoru_provider.client.paging import BulkRows, Row
 from hyperoru_provider.client.plan import Plan
+from hyperoru_provider.client.rows import BulkRows, Row
 from hyperoru_provider.export.arrow import ArrowTable
 from hyperoru_provider.export.columns import Table
 

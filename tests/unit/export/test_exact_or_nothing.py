@@ -17,8 +17,8 @@ from model_server import Server, at, inside, trade
 from hyperoru_provider.client.answers import parse_page
 from hyperoru_provider.client.contract import WindowedEndpoint, load_contract
 from hyperoru_provider.client.errors import HyperoruError
-from hyperoru_provider.client.paging import Row
 from hyperoru_provider.client.plan import Plan
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.export.window import Window
 
 PAGINGS = ["page", "offset", "cursor", "none"]

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hyperoru_provider.client.contract import DEFAULT_CONTRACT
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.models import Kline, Quote, Trade, Trader
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.export import landing as landing_module
 from hyperoru_provider.export.columns import Column, Table

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.export import progress as module
 from hyperoru_provider.export.progress import Progress
 from hyperoru_provider.export.window import Window

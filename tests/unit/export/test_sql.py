@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from hyperoru_provider.client.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.models import Trade
-from hyperoru_provider.client.paging import Row
+from hyperoru_provider.client.rows import Row
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.export import sql
 from hyperoru_provider.export.job import Subject
