@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -19,21 +21,34 @@ _object = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 _any = msgspec.json.Decoder(float_hook=Decimal)
 
 
-class Page(NamedTuple):
+@dataclass(frozen=True)
+class Page:
     """One answer of a list.
 
     :param text: the JSON text of the list.
-    :param rows: the JSON text of each row, as the server sent it.
+    :param texts: the JSON text of each row, as the server sent it.
     :param total: how many rows there are in all, if the server says so.
     :param more: whether there are further pages, if the server says so.
     :param cursor: the cursor of the next page; ``None`` on the last.
     """
 
     text: bytes
-    rows: list[bytes]
+    texts: list[msgspec.Raw]
     total: int | None = None
     more: bool | None = None
     cursor: str | None = None
+
+    @cached_property
+    def rows(self) -> list[bytes]:
+        """The JSON text of each row, in one line."""
+        return list(map(bytes, self.lines))
+
+    @property
+    def lines(self) -> Sequence[msgspec.Raw]:
+        """The rows, in one line each, without a copy where they are so already."""
+        if b"\n" in self.text or b"\r" in self.text:
+            return [msgspec.Raw(msgspec.json.format(text, indent=-1)) for text in self.texts]
+        return self.texts
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -61,7 +76,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     if isinstance(data, list):
         if endpoint.paging == "cursor":
             raise HyperoruContractError("A bare list has no cursor for its next page. Correct the contract's paging.")
-        return Page(body, _lines(body, data))
+        return Page(body, data)
     texts = {name: bytes(raw) for name, raw in data.items()}
     beside = {name: _any.decode(text) for name, text in texts.items() if text[:1] not in b"[{"}
     _check_success(beside)
@@ -74,7 +89,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     text = texts[lists[0]]
     return Page(
         text=text,
-        rows=_lines(text, _list.decode(text)),
+        texts=_list.decode(text),
         total=_total(beside, endpoint),
         more=_more(beside, endpoint),
         cursor=_cursor(beside, endpoint),
@@ -142,14 +157,6 @@ def rename(data: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
                 data[field] = data.pop(name)
                 break
     return data
-
-
-def _lines(text: bytes, rows: list[msgspec.Raw]) -> list[bytes]:
-    """Give the rows of a list's text, each in one line."""
-    lines = list(map(bytes, rows))
-    if b"\n" in text or b"\r" in text:
-        lines = [msgspec.json.format(line, indent=-1) if b"\n" in line or b"\r" in line else line for line in lines]
-    return lines
 
 
 def _what(body: bytes) -> str:

@@ -18,9 +18,9 @@ class Keys:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Note the keys of rows which are different among themselves."""
-        keys = rows.keys() if isinstance(rows, BulkRows) else [row.key for row in rows]
-        columns = zip(*keys, strict=True)
-        self._hashes.extend(map(hash, zip(*map(_unsalted, columns), strict=True)))
+        columns = rows.key_columns() if isinstance(rows, BulkRows) else zip(*[row.key for row in rows], strict=True)
+        parts = list(map(_unsalted, columns))
+        self._hashes.extend(map(hash, parts[0] if len(parts) == 1 else zip(*parts, strict=True)))
 
     def watch(self, spans: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
         """Let spans pass, and note their keys."""
@@ -37,13 +37,14 @@ class Keys:
         self._hashes.frombytes(noted)
 
     def check(self, endpoint: ListEndpoint) -> None:
-        """Find a repeat, in slices that need little memory.
+        """Find a repeat, in shares that need little memory.
 
         :raises HyperoruContractError: there is one.
         """
-        slices = len(self._hashes) // 250_000 + 1
-        for number in range(slices):
-            share = [value for value in self._hashes if value % slices == number] if slices > 1 else self._hashes
+        shares = [array("q") for _ in range(len(self._hashes) // 250_000 + 1)]
+        for value in self._hashes:
+            shares[value % len(shares)].append(value)
+        for share in shares:
             if len(set(share)) != len(share):
                 raise HyperoruContractError(
                     f"Two rows of different times have the same {', '.join(endpoint.key)}. If more fields are "

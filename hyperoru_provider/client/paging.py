@@ -84,10 +84,10 @@ class Course:
 
         :raises ShortPagesError: the page before this one was.
         """
-        if self.endpoint.paging == "page" and self.endpoint.page_size and page.rows:
+        if self.endpoint.paging == "page" and self.endpoint.page_size and page.texts:
             if self._page_size is not None and self._page_size < self.endpoint.page_size:
                 raise ShortPagesError(self._page_size)
-            self._page_size = len(page.rows)
+            self._page_size = len(page.texts)
 
     def advance(self, page: Page, new: int, inside: int) -> None:
         """Move to the next page, or find that the list has ended.
@@ -98,32 +98,32 @@ class Course:
         :raises HyperoruContractError: rows would be lost or doubled.
         """
         self.seen += new
-        if page.rows:
+        if page.texts:
             self._check_repeat(page, nothing_new=new == 0)
-            self.overlapped |= self._number != self.first_page and new < len(page.rows)
-        if page.total is not None and (page.rows or self.total is None):
+            self.overlapped |= self._number != self.first_page and new < len(page.texts)
+        if page.total is not None and (page.texts or self.total is None):
             self._first_total = page.total if self._first_total is None else self._first_total
             self.total = page.total  # what a page past the end says does not count
         if self.prove_first and self.endpoint.paging == "page" and self.total is None:
             self.unnumbered = True
         self.prove_first = False
         self._number += 1
-        self._offset += len(page.rows)
+        self._offset += len(page.texts)
         match self.endpoint.paging:
             case "none":
                 self.ended = True
                 cap = min(self.cap, self.endpoint.page_size or self.cap)
-                if page.more or (len(page.rows) >= cap and not self._full(inside)):
-                    raise CappedError(len(page.rows))
+                if page.more or (len(page.texts) >= cap and not self._full(inside)):
+                    raise CappedError(len(page.texts))
             case "cursor":
                 self._follow(page)
             case _:
                 # A page that is merely short proves nothing: a server may cap pages below the size asked for.
-                self.ended = not page.rows or page.more is False
+                self.ended = not page.texts or page.more is False
                 skips = self.endpoint.paging == "page" or page.more is False
                 if self.ended and skips and self._may_be_cut():
                     raise ShortPagesError(self._longest)
-                if page.more and not page.rows:
+                if page.more and not page.texts:
                     raise HyperoruContractError("The server sent no rows and says that there are more.")
         if self.ended and self.total is not None and self.total > self.seen:
             raise self._unmet(self.total)
@@ -131,7 +131,7 @@ class Course:
     def _follow(self, page: Page) -> None:
         """Move to the next cursor."""
         self._cursor = page.cursor
-        self._empty = 0 if page.rows else self._empty + 1
+        self._empty = 0 if page.texts else self._empty + 1
         if page.cursor is None:
             self.ended = True
             return
@@ -163,9 +163,9 @@ class Course:
 
     def _check_repeat(self, page: Page, *, nothing_new: bool) -> None:
         """Rows that arrive while pages are read shift some of them onto the next page, but not a whole page."""
-        told_by = (len(page.rows), page.rows[0], page.rows[-1])
-        self._longest = max(self._longest, len(page.rows))
-        if told_by in self._pages or (nothing_new and len(page.rows) == self._longest):
+        told_by = (len(page.texts), bytes(page.texts[0]), bytes(page.texts[-1]))
+        self._longest = max(self._longest, len(page.texts))
+        if told_by in self._pages or (nothing_new and len(page.texts) == self._longest):
             raise HyperoruContractError(
                 "The server sent the same page twice: it seems to ignore where to go on. Correct the contract's "
                 f"paging (now {self.endpoint.paging!r}) or the names in its params."

@@ -95,7 +95,7 @@ class Plan:
         if reading.course.unnumbered:
             return []
         self._prove_first = False
-        self.cap = max(self.cap, len(page.rows))
+        self.cap = max(self.cap, len(page.texts))
         if max(reading.course.total or 0, reading.course.seen) > self._span_rows and self._split(
             reading, self._pieces(reading)
         ):

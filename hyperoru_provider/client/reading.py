@@ -71,7 +71,7 @@ class Reading:
         course = self.course
         try:
             course.check_size(page)
-            course.advance(page, new=len(page.rows), inside=0)
+            course.advance(page, new=len(page.texts), inside=0)
         except HyperoruContractError:
             return False
         if course.unnumbered:
@@ -92,7 +92,7 @@ class Reading:
     def _compare_unnumbered(self, page: Page) -> None:
         """Compare how the list begins without a page number with the page that was taken for its first."""
         self.course.unnumbered = False
-        if page.rows and self._checks.new(page) == len(page.rows):
+        if page.texts and self._checks.new(page) == len(page.texts):
             raise UnsteadyError(
                 f"Without a page number the list begins with other rows than on page {self.course.first_page}. If "
                 "the server counts its pages from 0, set the contract's first_page to 0."
@@ -139,7 +139,7 @@ class RowChecks:
     def _all_new(self, page: Page) -> list[Row] | None:
         """Check all rows of a page at once against what was asked; ``None`` if not all of them are new and right."""
         columns = self.picker.columns(page)
-        if not columns or not page.rows:
+        if not columns or not page.texts:
             return None
         parts = len(self._endpoint.key)
         first, last = self.span.slack

@@ -33,8 +33,8 @@ class BulkRows(Sequence[Row]):
     """Rows that were checked and sorted all at once, and are objects only when asked for."""
 
     @abstractmethod
-    def keys(self) -> list[Key]:
-        """Give the keys, in the order of the rows."""
+    def key_columns(self) -> list[list[int | str]]:
+        """Give each part of the keys, in the order of the rows."""
 
 
 @dataclass(frozen=True)

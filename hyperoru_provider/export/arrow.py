@@ -14,7 +14,7 @@ import pyarrow.json  # noqa: TID253
 from hyperoru_provider.client.answers import Page
 from hyperoru_provider.client.contract import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.rows import BulkRows, Key, Row, Span
+from hyperoru_provider.client.rows import BulkRows, Row, Span
 from hyperoru_provider.export.columns import Column, Table, extra_text, raw_text
 from hyperoru_provider.export.cut import Batch
 
@@ -39,23 +39,25 @@ class ArrowRows(BulkRows):
     :param order: where each row's text is.
     """
 
-    def __init__(self, table: pa.Table, times: pa.Array, keys: pa.Table, texts: list[bytes], order: pa.Array) -> None:
+    def __init__(
+        self, table: pa.Table, times: pa.Array, keys: pa.Table, texts: list[msgspec.Raw], order: pa.Array
+    ) -> None:
         self.table = table
         self._times = times
         self._keys = keys
         self._texts = texts
         self._order = order
 
-    def keys(self) -> list[Key]:
-        """Give the keys, in the order of the rows."""
-        return list(zip(*(part.to_pylist() for part in self._keys.columns), strict=True))
+    def key_columns(self) -> list[list[int | str]]:
+        """Give each part of the keys, in the order of the rows."""
+        return [part.to_pylist() for part in self._keys.columns]
 
     def __len__(self) -> int:
         return len(self._order)
 
     def __iter__(self) -> Iterator[Row]:
-        texts = map(self._texts.__getitem__, self._order.to_pylist())
-        return map(Row, self._times.to_pylist(), self.keys(), texts)
+        texts = (bytes(self._texts[place]) for place in self._order.to_pylist())
+        return map(Row, self._times.to_pylist(), zip(*self.key_columns(), strict=True), texts)
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -70,7 +72,7 @@ class ArrowRows(BulkRows):
             return ArrowRows(table, times, keys, self._texts, order)
         place = range(len(self))[index]
         key = tuple(part[place].as_py() for part in self._keys.columns)
-        return Row(self._times[place].as_py(), key, self._texts[self._order[place].as_py()])
+        return Row(self._times[place].as_py(), key, bytes(self._texts[self._order[place].as_py()]))
 
 
 class ArrowTable:
@@ -86,7 +88,7 @@ class ArrowTable:
 
     def read(self, pages: list[Page], span: Span) -> Sequence[Row] | None:
         """Read all pages of a list at once; see :class:`~hyperoru_provider.client.reading.Bulk`."""
-        texts = [text for page in pages for text in page.rows]
+        texts = [text for page in pages for text in page.lines]
         if not texts:
             return []
         try:
@@ -119,7 +121,7 @@ class ArrowTable:
         except (pa.ArrowException, msgspec.DecodeError, _OddError):
             return self._by_row(rows)
 
-    def _by_column(self, texts: list[bytes]) -> tuple[pa.Table, pa.Table]:
+    def _by_column(self, texts: Sequence[bytes | msgspec.Raw]) -> tuple[pa.Table, pa.Table]:
         """Decode all rows at once, with no Python object for each value.
 
         :return: the rows by the server's names, and as a table of the schema.
@@ -182,7 +184,7 @@ class ArrowTable:
         )
 
     def _raw_columns(
-        self, sent: dict[str, Any], known: dict[str, str], raw_names: list[str], texts: list[bytes]
+        self, sent: dict[str, Any], known: dict[str, str], raw_names: list[str], texts: Sequence[bytes | msgspec.Raw]
     ) -> dict[str, list[str | None]]:
         """Give the columns of JSON text: those of the model, and ``extra``.
 

@@ -13,7 +13,7 @@ import msgspec
 
 from hyperoru_provider.client.answers import canonical, rename
 from hyperoru_provider.client.calls import validated
-from hyperoru_provider.client.contract import Endpoint
+from hyperoru_provider.client.contract import Endpoint, ListEndpoint
 from hyperoru_provider.client.models import Resource
 from hyperoru_provider.client.rows import Row
 
@@ -44,6 +44,12 @@ class Table:
         """The model's fields, and ``extra`` for a JSON object of all that it does not know."""
         fields = self.model.model_fields.items()
         return [*(Column(name, _kind(field.annotation)) for name, field in fields), Column("extra", "json")]
+
+    @property
+    def repeating(self) -> list[str]:
+        """The columns of texts which many rows share."""
+        keys = self.endpoint.key if isinstance(self.endpoint, ListEndpoint) else ()
+        return [column.name for column in self.columns if column.type == "string" and column.name not in keys]
 
     def values(self, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
         """Give each row's values in the order of the columns: text, bool, Decimal, datetime, or ``None``.

@@ -128,7 +128,9 @@ class Format:
         import pyarrow.parquet as pq
 
         table = self._arrow
-        with pq.ParquetWriter(file, table.schema, compression=self.compression) as writer:
+        with pq.ParquetWriter(
+            file, table.schema, compression=self.compression, use_dictionary=self.table.repeating
+        ) as writer:
             yield lambda batch: writer.write_table(table.of(batch))
 
 

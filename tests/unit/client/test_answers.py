@@ -38,7 +38,8 @@ def test_every_envelope_is_understood(envelope: str) -> None:
 
 
 def test_a_bare_list_is_understood() -> None:
-    assert parse_page(b' [ {"a":1} , {"b":2} ] ', TRADES)[1:] == ([b'{"a":1}', b'{"b":2}'], None, None, None)
+    page = parse_page(b' [ {"a":1} , {"b":2} ] ', TRADES)
+    assert (page.rows, page.total, page.more, page.cursor) == ([b'{"a":1}', b'{"b":2}'], None, None, None)
     assert parse_page(b"[]", TRADES).rows == []
 
 

@@ -142,7 +142,7 @@ def test_a_share_of_the_rows() -> None:
     assert share[-1] == whole[4]
     assert share[-1].key == (4,)
     assert json.loads(share[-1].raw) == rows[4]
-    assert share.keys() == [(2,), (3,), (4,)]
+    assert share.key_columns() == [[2, 3, 4]]
     assert arrow(endpoint).of([share, whole[5:6]])["quantity"].to_pylist() == [7, 6, 5, 4]
 
 
