@@ -34,7 +34,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "by bytes": {"file_format": "jsonl", "compression": "none", "bytes_per_part": 800_000},
 }
 EARLIER = {"file_format": "jsonl", "compression": "none", "rows_per_part": 3_500}
-FAULTS = {"latency": 0.02, "error_rate": 0.05, "rate_limit_rate": 0.03, "drop_rate": 0.03, "retry_after": 0.05}
+FAULTS = {"latency": 0.01, "error_rate": 0.05, "rate_limit_rate": 0.03, "drop_rate": 0.03, "retry_after": 0.05}
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["exporter"])
@@ -117,7 +117,7 @@ def test_killed_exports_end_as_undisturbed_ones(connection: str, tmp_path: Path)
             shutil.copytree(tmp_path / "earlier", where)
         while True:
             process = begin(connection, where, **kind.arguments)
-            process.join(rng.triangular(0, 1.2 * kind.seconds, kind.seconds))
+            process.join(rng.uniform(0, 1.2 * kind.seconds))
             process.kill()
             process.join()
             if process.exitcode == 0:
