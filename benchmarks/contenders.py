@@ -51,7 +51,7 @@ class Contender:
         return rows <= (self.most_rows or rows) and self.only != ("fast" if latency else "slow")
 
 
-OURS, BARE, XCOM = "parquet", "bare", "xcom"
+OURS, OURS_16, BARE, XCOM = "parquet", "parquet-16", "bare", "xcom"
 _HTTP = "airflow.providers.http"
 _PARQUET = {"file_format": "parquet"}
 _PLAIN, _GZIP = {"file_format": "jsonl", "compression": "none"}, {"file_format": "jsonl", "compression": "gzip"}
@@ -60,6 +60,13 @@ CONTENDERS = {
     contender.name: contender
     for contender in (
         Contender(OURS, "this provider, typed Parquet", "provider.run", _PARQUET),
+        Contender(
+            OURS_16,
+            "this provider, typed Parquet, 16 at once",
+            "provider.run",
+            {**_PARQUET, "concurrency": 16},
+            only="slow",
+        ),
         Contender("jsonl", "this provider, JSON lines", "provider.run", _PLAIN),
         Contender("jsonl-gzip", "this provider, JSON lines, gzip", "provider.run", _GZIP),
         Contender("requests", "requests + pyarrow, typed Parquet", "loop.run", needs="requests"),
