@@ -51,7 +51,7 @@ class Contender:
         return rows <= (self.most_rows or rows) and self.only != ("fast" if latency else "slow")
 
 
-OURS, OURS_16, BARE, XCOM = "parquet", "parquet-16", "bare", "xcom"
+OURS, OURS_32, BARE, XCOM = "parquet", "parquet-32", "bare", "xcom"
 _HTTP = "airflow.providers.http"
 _PARQUET = {"file_format": "parquet"}
 _PLAIN, _GZIP = {"file_format": "jsonl", "compression": "none"}, {"file_format": "jsonl", "compression": "gzip"}
@@ -61,10 +61,10 @@ CONTENDERS = {
     for contender in (
         Contender(OURS, "this provider, typed Parquet", "provider.run", _PARQUET),
         Contender(
-            OURS_16,
-            "this provider, typed Parquet, 16 at once",
+            OURS_32,
+            "this provider, typed Parquet, 32 at once",
             "provider.run",
-            {**_PARQUET, "concurrency": 16},
+            {**_PARQUET, "concurrency": 32},
             only="slow",
         ),
         Contender("jsonl", "this provider, JSON lines", "provider.run", _PLAIN),

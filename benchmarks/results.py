@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.contenders import BARE, OURS, OURS_16, XCOM
+from benchmarks.contenders import BARE, OURS, OURS_32, XCOM
 from benchmarks.measure import Sample
 
 MB = 1_000_000
@@ -58,9 +58,9 @@ class Results:
     def ratio(self, group: Group, other: str) -> float | None:
         """Tell how many times as fast our Parquet is as another: the median of their ratios within each round.
 
-        Where requests wait, ours has 16 under way.
+        Where requests wait, ours has 32 under way.
         """
-        both = [self.samples.get(group, {}).get(name, []) for name in (OURS_16 if group[0] else OURS, other)]
+        both = [self.samples.get(group, {}).get(name, []) for name in (OURS_32 if group[0] else OURS, other)]
         ratios = [theirs.seconds / ours.seconds for ours, theirs in zip(*both, strict=False)]
         return median(ratios) if ratios else None
 

@@ -43,7 +43,7 @@ class Plan:
         start: datetime,
         end: datetime,
         filters: Mapping[str, Any],
-        span_rows: int = 5_000,
+        span_rows: int = 3_000,
         *,
         spacing: timedelta | None = None,
         cap: int | None = None,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any, overload
 
 import msgspec
+
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps for each thread what it once needed
+
 import pyarrow as pa  # noqa: TID253 - imported where Parquet is written
 import pyarrow.compute as pc  # noqa: TID253
 import pyarrow.json  # noqa: TID253

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
@@ -24,8 +25,8 @@ FileFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
 
 #: what a file may be compressed with; the first is the default
 COMPRESSIONS: dict[str, tuple[str, ...]] = {
-    "jsonl": ("gzip", "none"),
-    "csv": ("none", "gzip"),
+    "jsonl": ("gzip", "zstd", "none"),
+    "csv": ("none", "gzip", "zstd"),
     "parquet": ("zstd", "snappy", "gzip", "none"),
 }
 
@@ -40,7 +41,7 @@ class Format:
     :param file_format: ``jsonl`` (each row as the server sent it), ``csv`` or ``parquet``.
     :param compression: one of :data:`COMPRESSIONS`; ``None`` for the format's default.
     :param table: what makes rows columns, for CSV and Parquet.
-    :raises HyperoruConfigError: the format or compression is not known, or pyarrow is missing for Parquet.
+    :raises HyperoruConfigError: the format or compression is not known, or what it needs is not installed.
     """
 
     file_format: FileFormat
@@ -58,23 +59,19 @@ class Format:
             raise HyperoruConfigError(
                 f"compression {compression!r} of {file_format}: expected one of {', '.join(known)}."
             )
-        if file_format == "parquet":
-            try:
-                import pyarrow.parquet  # noqa: F401
-            except ImportError:
-                raise HyperoruConfigError(
-                    "Parquet needs pyarrow: pip install 'airflow-provider-hyperoru[parquet]'."
-                ) from None
+        needed = "pyarrow" if file_format == "parquet" else "zstandard" if compression == "zstd" else None
+        if needed is not None and find_spec(needed) is None:
+            extra = "parquet" if needed == "pyarrow" else "zstd"
+            raise HyperoruConfigError(
+                f"{file_format} with {compression} needs {needed}: pip install 'airflow-provider-hyperoru[{extra}]'."
+            )
         return cls(file_format, compression, table)  # type: ignore[arg-type]
 
     @property
     def extension(self) -> str:
         """The end of a file's name."""
-        return (
-            f"{self.file_format}.gz"
-            if self.compression == "gzip" and self.file_format != "parquet"
-            else self.file_format
-        )
+        packed = {"gzip": ".gz", "zstd": ".zst"} if self.file_format != "parquet" else {}
+        return self.file_format + packed.get(self.compression, "")
 
     @contextmanager
     def open(self, file: IO[bytes]) -> Iterator[Encode]:
@@ -93,6 +90,10 @@ class Format:
         if self.compression == "gzip":
             packed = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0)
             return cast("IO[bytes]", packed)
+        if self.compression == "zstd":
+            import zstandard
+
+            return cast("IO[bytes]", zstandard.ZstdCompressor().stream_writer(file, closefd=False))
         return nullcontext(file)
 
     def _csv(self, stream: IO[bytes]) -> Encode:
