@@ -59,13 +59,21 @@ class Format:
             raise HyperoruConfigError(
                 f"compression {compression!r} of {file_format}: expected one of {', '.join(known)}."
             )
-        needed = "pyarrow" if file_format == "parquet" else "zstandard" if compression == "zstd" else None
-        if needed is not None and find_spec(needed) is None:
-            extra = "parquet" if needed == "pyarrow" else "zstd"
+        form = cls(file_format, compression, table)  # type: ignore[arg-type]
+        if form.needs is not None and find_spec(form.needs) is None:
+            extra = "parquet" if file_format == "parquet" else "zstd"
             raise HyperoruConfigError(
-                f"{file_format} with {compression} needs {needed}: pip install 'airflow-provider-hyperoru[{extra}]'."
+                f"{file_format} with {compression} needs {form.needs}: "
+                f"pip install 'airflow-provider-hyperoru[{extra}]'."
             )
-        return cls(file_format, compression, table)  # type: ignore[arg-type]
+        return form
+
+    @property
+    def needs(self) -> str | None:
+        """The package that must be installed for it, and whose version shows in the files."""
+        if self.file_format == "parquet":
+            return "pyarrow"
+        return "zstandard" if self.compression == "zstd" else None
 
     @property
     def extension(self) -> str:

@@ -66,8 +66,8 @@ def decides(subject: Subject, form: Format, landing: StorageLanding, **more: Any
     :param more: what else does.
     """
     libraries = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
-    if form.file_format == "parquet":
-        libraries["pyarrow"] = version("pyarrow")
+    if form.needs is not None:
+        libraries[form.needs] = version(form.needs)
     return {
         **subject.as_dict(),
         "format": [FORMAT_VERSION, form.file_format, form.compression],

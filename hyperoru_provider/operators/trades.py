@@ -33,7 +33,7 @@ class HyperoruExportTradesOperator(BaseOperator):
     :param destination: object-storage URL or local path. Default: the rows go to XCom. (templated)
     :param storage_conn_id: the storage's connection. Default: the storage's own. (templated)
     :param file_format: ``jsonl`` (each row as the server sent it; the default), ``csv`` or ``parquet``. (templated)
-    :param compression: ``gzip`` or ``none`` for jsonl (default ``gzip``) and csv (default ``none``);
+    :param compression: ``gzip``, ``zstd`` or ``none`` for jsonl (default ``gzip``) and csv (default ``none``);
         ``zstd`` (default), ``snappy``, ``gzip`` or ``none`` for parquet. (templated)
     :param concurrency: how many requests to have under way at once, at least 1. Default: 4.
     :param rows_per_part: rows of a file at most. Default: 250,000.

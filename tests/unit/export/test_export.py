@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from airflow.sdk import ObjectStoragePath
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -79,7 +81,13 @@ def read(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rows(file_format: str, name: str, data: bytes) -> Iterator[dict[str, Any]]:
-    text = gzip.decompress(data) if name.endswith(".gz") else data
+    text = (
+        gzip.decompress(data)
+        if name.endswith(".gz")
+        else zstandard.ZstdDecompressor().decompressobj().decompress(data)
+        if name.endswith(".zst")
+        else data
+    )
     if file_format == "jsonl":
         return (json.loads(line, parse_float=Decimal) for line in text.splitlines())
     if file_format == "csv":
@@ -365,3 +373,20 @@ def test_a_line_s_end_in_a_text_stays_in_its_row(tmp_path: Path) -> None:
     (file,) = land(tmp_path, rows, "csv")["files"]
     with Path(file.removeprefix("file://")).open(newline="") as lines:
         assert [row["model"] for row in csv.DictReader(lines)] == ["a\rb", "c\nd", 'e,"f']
+
+
+@pytest.mark.parametrize(
+    ("file_format", "compression", "told"),
+    [
+        ("parquet", None, r"parquet with zstd needs pyarrow: pip install 'airflow-provider-hyperoru\[parquet\]'"),
+        ("csv", "zstd", r"csv with zstd needs zstandard: pip install 'airflow-provider-hyperoru\[zstd\]'"),
+    ],
+)
+def test_what_is_not_installed_is_told(
+    monkeypatch: pytest.MonkeyPatch, file_format: str, compression: str | None, told: str
+) -> None:
+    for name in ("pyarrow", "zstandard"):
+        monkeypatch.setitem(sys.modules, name, None)  # as where it is not installed, also for find_spec
+    with pytest.raises(HyperoruConfigError, match=told):
+        Format.choose(file_format, compression, Table(Trade, DEFAULT_CONTRACT.trades))
+    Format.choose("csv", "gzip", Table(Trade, DEFAULT_CONTRACT.trades))
