@@ -41,7 +41,7 @@ class Keys:
 
         :raises HyperoruContractError: there is one.
         """
-        shares = [array("q") for _ in range(len(self._hashes) // 250_000 + 1)]
+        shares = [array("q") for _ in range(len(self._hashes) // 30_000 + 1)]
         for value in self._hashes:
             shares[value % len(shares)].append(value)
         for share in shares:
