@@ -103,7 +103,7 @@ def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
     """
     try:
         data = _object.decode(row)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HyperoruContractError(f"A row is no JSON object: {error}") from None
     return rename(data, endpoint)
 

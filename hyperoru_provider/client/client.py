@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeVar
@@ -47,6 +48,7 @@ class _Client:
         if session_token is not None and not (session_token.isascii() and session_token.isprintable()):
             raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
         credentials = Credentials(self.base_url, email, password, session_token)
+        self._user = session_token or email
         self._settings = Settings(
             base_url=self.base_url,
             auth=SessionAuth(credentials, self.contract.login, stores, on_token),
@@ -59,6 +61,11 @@ class _Client:
 
     def _open(self) -> None:
         raise NotImplementedError
+
+    @property
+    def user(self) -> str:
+        """Tells a user of a service from another, without naming either."""
+        return hashlib.sha256(f"{self.base_url}\n{self._user}".encode()).hexdigest()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"

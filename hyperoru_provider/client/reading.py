@@ -159,7 +159,7 @@ class RowChecks:
                     for sent in set(column)
                 )
             )
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, KeyError):
             return None
         if not right:
             return None

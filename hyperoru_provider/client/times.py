@@ -25,7 +25,10 @@ def parse_time(value: object) -> datetime:
     fraction = value.replace(",", ".").partition(".")[2]
     if fraction[_DIGITS : _DIGITS + 1].isdigit():
         raise ValueError(f"{value!r} has more digits than microseconds")
-    return to_utc(datetime.fromisoformat(value))
+    try:
+        return to_utc(datetime.fromisoformat(value))
+    except OverflowError:
+        raise ValueError(f"{value!r} is out of range") from None
 
 
 def parse_times(values: list[Any]) -> list[datetime]:

@@ -101,7 +101,7 @@ class ArrowTable:
             times = self._times(span.endpoint, read)
             if not (_are_keys(keys) and self._as_asked(span, read, times)):
                 return None
-        except (pa.ArrowException, msgspec.DecodeError, _OddError):
+        except (*_ODD, OverflowError):
             return None
         order = _in_order(times, keys)
         times = times.take(order)
@@ -122,7 +122,7 @@ class ArrowTable:
             return rows.table
         try:
             return self._by_column([row.raw for row in rows])[1]
-        except (pa.ArrowException, msgspec.DecodeError, _OddError):
+        except _ODD:
             return self._by_row(rows)
 
     def _by_column(self, texts: Sequence[bytes | msgspec.Raw]) -> tuple[pa.Table, pa.Table]:
@@ -132,7 +132,11 @@ class ArrowTable:
         :raises _OddError: this is not sure to give what :meth:`_by_row` gives.
         """
         sent = msgspec.json.decode(texts[0])
+        if not isinstance(sent, dict):
+            raise _OddError
         names = {field: _name(self._table.endpoint.names_of(field), sent) for field in self._table.model.model_fields}
+        if any(names.get(name, name) != name for name in sent):  # one of our names, for something else
+            raise _OddError
         known = {name: field for field, name in names.items() if name in sent}
         types = {
             names[column.name]: _sniffed(column, sent[names[column.name]])
@@ -226,6 +230,9 @@ class _OddError(Exception):
     """The rows are not of the plain kind that can be read by column."""
 
 
+_ODD = (_OddError, pa.ArrowException, msgspec.DecodeError, UnicodeDecodeError)
+
+
 def _name(names: tuple[str, ...], sent: Any) -> str:
     """Tell which of a field's names the server uses."""
     found = [name for name in names if name in sent]
@@ -256,7 +263,8 @@ def _are_keys(keys: pa.Table) -> bool:
     """Tell whether each row has a key, and none has that of another."""
     texts = [part for part in keys.columns if pa.types.is_string(part.type)]
     return (
-        len(keys.group_by(keys.column_names, use_threads=False).aggregate([])) == len(keys)
+        all(pa.types.is_int64(part.type) or pa.types.is_string(part.type) for part in keys.columns)
+        and len(keys.group_by(keys.column_names, use_threads=False).aggregate([])) == len(keys)
         and not any(part.null_count for part in keys.columns)
         and not any(pc.any(pc.equal(part, "")).as_py() for part in texts)
     )

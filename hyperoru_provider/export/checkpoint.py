@@ -18,7 +18,7 @@ from hyperoru_provider.export.landing import Part, StorageLanding
 
 log = logging.getLogger(__name__)
 
-#: how long a try can be resumed: rows that came late to its closed parts would be missing from them
+#: how long after its first part an export can be resumed: rows that came late to that part would be missing from it
 _MAX_AGE = timedelta(days=1)
 _KEY = "hyperoru_export"
 _FILE = "checkpoint.json"
@@ -119,6 +119,7 @@ class Checkpoint(Closed):
     def __init__(self, landing: StorageLanding, store: StateStore, decides: Mapping[str, Any]) -> None:
         super().__init__()
         self.keys = Keys()
+        self._begun = datetime.now(UTC)
         self._landing = landing
         self._store = store
         self._digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
@@ -145,7 +146,7 @@ class Checkpoint(Closed):
         self._store.write(
             {
                 "digest": self._digest,
-                "noted_at": format_time(datetime.now(UTC)),
+                "begun_at": format_time(self._begun),
                 "parts": [asdict(part) for part in self.parts],
                 "first_time": first and format_time(first),
                 "last": {"time": format_time(last.time), "key": list(last.key)},
@@ -153,8 +154,8 @@ class Checkpoint(Closed):
         )
 
     def _resume(self, state: Any) -> None:
-        age = datetime.now(UTC) - parse_time(state["noted_at"])
-        if state["digest"] != self._digest or age > _MAX_AGE:
+        begun = parse_time(state["begun_at"])
+        if state["digest"] != self._digest or datetime.now(UTC) - begun > _MAX_AGE:
             log.info("An export that was not finished is out of date or of something else: starting over")
             return
         keys = Keys()
@@ -169,7 +170,7 @@ class Checkpoint(Closed):
             keys.load(kept[32:])
         last = Row(parse_time(state["last"]["time"]), tuple(state["last"]["key"]), b"")
         self.first, self.last = parse_time(state["first_time"]), last
-        self.parts, self.keys = parts, keys
+        self.parts, self.keys, self._begun = parts, keys, begun
         log.info("Resuming after %s: %d rows in %d parts are there", format_time(last.time), self.rows, len(parts))
 
     def _tried(self, what: str, action: Callable[[], Any]) -> Any:

@@ -76,10 +76,8 @@ class StorageLanding:
         """Give a part of an earlier try under the name that it has now; ``None`` if it is not there and whole."""
         own = part.name.removeprefix(_STAGED)
         for found in (replace(part, name=name) for name in (own, _STAGED + own)):
-            if self._is_there(found):
-                with (self._directory / found.name).open("rb") as file:
-                    if _digest(file) == part.sha256:
-                        return found
+            if self._is_whole(found):
+                return found
         return None
 
     def keep(self, name: str, data: bytes) -> None:
@@ -106,7 +104,7 @@ class StorageLanding:
         :return: the files, under the names that they have now.
         :raises HyperoruConfigError: another run has landed there meanwhile.
         """
-        if self._read_manifest() != self._before or not all(map(self._is_there, parts)):
+        if self._read_manifest() != self._before or not all(map(self._is_whole, parts)):
             raise HyperoruConfigError(
                 f"Another run has written to {self._directory} at the same time. Nothing was committed: run this one "
                 "again, and let only one at a time export a window."
@@ -154,6 +152,12 @@ class StorageLanding:
             shutil.copyfileobj(file, sink, 1 << 20)
         if self._local:
             Path(target.path).replace((self._directory / name).path)
+
+    def _is_whole(self, part: Part) -> bool:
+        if not self._is_there(part):
+            return False
+        with (self._directory / part.name).open("rb") as file:
+            return _digest(file) == part.sha256
 
     def _is_there(self, part: Part) -> bool:
         try:

@@ -250,7 +250,7 @@ class SqlLanding:
         key = [table.c[name] for name in self._key]
         connection.execute(insert.on_conflict_do_update(index_elements=key, set_=new, where=differs))
         same = sa.and_(*(column == stage.c[column.name] for column in key))
-        return sa.select(sa.func.count()).select_from(table.join(stage, same))
+        return sa.select(sa.func.count()).select_from(table).where(sa.exists().where(same))
 
 
 def _quoted(name: str) -> sa.quoted_name:

@@ -129,7 +129,7 @@ class HyperoruExportTradesOperator(BaseOperator):
             checkpoint = Checkpoint(
                 landing,
                 FileStateStore(landing) if states is None else TaskStateStore(states),
-                decides(subject, form, landing, server=client.base_url, parts=[rows_per_part, bytes_per_part]),
+                decides(subject, form, landing, user=client.user, parts=[rows_per_part, bytes_per_part]),
             )
             progress = Progress(window)
             plan = checkpoint.rest(calls.trades(client.contract, window.start, window.end, **filters, bulk=form.bulk))

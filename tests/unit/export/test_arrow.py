@@ -136,6 +136,22 @@ def test_both_ways_agree(drawn: list[dict[str, str]], alike: bool) -> None:
         assert Decimal(str(json.loads(sent.raw, parse_float=Decimal)["price"])) == price
 
 
+@pytest.mark.parametrize(
+    ("names", "sent"),
+    [
+        ({"commission": "taker_fee"}, {"commission": "0.1"}),
+        ({"commission": "taker_fee"}, {"commission": "0.1", "taker_fee": "0.2"}),
+        ({"trade_id": "id"}, {"id": "5"}),
+        ({"trade_id": "id", "order_id": "trade_id"}, {"id": "5"}),
+        ({"price": "notional", "notional": "price"}, {"notional": "7"}),
+    ],
+)
+def test_a_name_of_ours_that_stands_for_something_else_is_odd(names: dict[str, str], sent: dict[str, str]) -> None:
+    table = ArrowTable(Table(Trade, load_contract({"trades": {"fields": names}}).trades))
+    with pytest.raises(_OddError):
+        table._by_column([row(1, **sent).raw])
+
+
 def test_a_second_name_of_a_field_is_odd() -> None:
     """Which name counts is decided row by row, so that no row's amount depends on its neighbours."""
     rows = [row(1, commission="0.1", fee="0.2"), row(2, fee="0.3")]

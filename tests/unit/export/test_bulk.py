@@ -49,7 +49,12 @@ fields = st.fixed_dictionaries(
         "trade_time": st.tuples(st.integers(-70, 130), st.sampled_from(STYLES)).map(
             lambda drawn: drawn[1].format(START + timedelta(seconds=drawn[0]))
         )
-        | st.sampled_from(["2026-01-15", "", None, 5, "2026-01-15T00:00:00.1234567Z"]),
+        | st.sampled_from(
+            [
+                *("2026-01-15", "", None, 5, "2026-01-15T00:00:00.1234567Z", {"a": 1}, "0000-01-01T00:00:00Z"),
+                *("9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00"),
+            ]
+        ),
         "symbol": st.sampled_from(["BTC", "ETH"]),
         "side": st.just("BUY"),
         "price": st.just(1.5),
@@ -85,7 +90,9 @@ ROW = {"trade_id": 1, "trade_time": STYLES[0].format(START), "symbol": "BTC", "s
     drawn=pages,
     total=st.booleans(),
     text_ids=st.booleans(),
-    key=st.sampled_from([["trade_id"], ["trade_id", "symbol"], ["source", "trade_id"], ["account_id", "trade_id"]]),
+    key=st.sampled_from(
+        [["trade_id"], ["trade_id", "symbol"], ["source", "trade_id"], ["account_id", "trade_id"], ["symbol", "price"]]
+    ),
     symbol=st.sampled_from([None, "btc"]),
     span_rows=st.sampled_from([5, 5000]),
     window=st.sampled_from([(0, 60), (20, 21), (20, 40), (21, 22)]),
@@ -93,6 +100,11 @@ ROW = {"trade_id": 1, "trade_time": STYLES[0].format(START), "symbol": "BTC", "s
 @example([[ROW], [ROW]], False, False, ["trade_id"], None, 5000, (0, 60))
 @example([[ROW, ROW | {"price": 2}]], False, False, ["trade_id"], None, 5000, (0, 60))
 @example([[ROW | {"trade_id": 10}, ROW | {"trade_id": 9}]], True, True, ["trade_id"], None, 5000, (0, 60))
+@example([[None, ROW]], False, False, ["trade_id"], None, 5000, (0, 60))
+@example([[ROW | {"trade_time": {"a": 1}}]], True, False, ["trade_id"], None, 5000, (0, 60))
+@example([[ROW | {"trade_time": "0000-01-01T00:00:00Z"}]], True, False, ["trade_id"], None, 5000, (0, 60))
+@example([[ROW | {"trade_time": "9999-12-31T23:59:59-10:00"}]], True, False, ["trade_id"], None, 5000, (0, 60))
+@example([[ROW | {"price": 9.5}, ROW | {"price": 10}]], True, False, ["symbol", "price"], None, 5000, (0, 60))
 @example([[ROW | {"trade_id": ""}]], True, True, ["trade_id"], None, 5000, (0, 60))
 @example([[ROW | {"account_id": None}]], True, True, ["account_id", "trade_id"], None, 5000, (0, 60))
 @example([[ROW | {"symbol": "ETH"}]], True, False, ["trade_id"], "btc", 5000, (0, 60))
@@ -108,7 +120,7 @@ def test_rows_and_errors_are_the_same(
 ) -> None:
     endpoint = load_contract({"trades": {"key": key}}).trades
     if text_ids:
-        drawn = [[row | {"trade_id": str(row["trade_id"])} for row in page] for page in drawn]
+        drawn = [[row and row | {"trade_id": str(row["trade_id"])} for row in page] for page in drawn]
     count = sum(map(len, drawn)) if total else None
     answers = [body(page, number < len(drawn) - 1, count) for number, page in enumerate(drawn)] or [body([], False, 0)]
     start, end = (START + timedelta(seconds=second) for second in window)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import time_machine
 
+from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.auth import MemoryTokenStore
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
 from hyperoru_provider.export import checkpoint as module
@@ -231,7 +232,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("change", [*CHANGES, "contract", "server", "versions"])
+@pytest.mark.parametrize("change", [*CHANGES, "contract", "server", "user", "versions"])
 def test_something_else_starts_over(
     tmp_path: Path, context: dict[str, Any], change: str, connect: Callable[..., None], server: Sandbox,
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
@@ -252,6 +253,10 @@ def test_something_else_starts_over(
                 }
             ),
         )
+    elif change == "user":  # the rows that are there may be those of another one
+        tokens: list[str] = []
+        HyperoruClient(server.url, server.email, server.password, on_token=tokens.append).login()
+        connect(server, session_token=tokens[-1])
     elif change == "versions":
         monkeypatch.setattr("platform.python_version", lambda: "3.99.0")
     export(tmp_path / "export", context, **CHANGES.get(change, {}))
@@ -332,6 +337,19 @@ def test_what_is_a_day_old_starts_over(
     assert "starting over" in caplog.text
 
 
+def test_the_age_is_that_of_the_first_part(
+    tmp_path: Path, context: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert killed_at("part-00001", tmp_path, context)
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=23)):
+        assert killed_at("part-00002", tmp_path, context)
+    assert "Resuming" in caplog.text
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=25)):
+        export(tmp_path, context)
+    assert "starting over" in caplog.text
+
+
 def test_a_cleared_task_exports_again(tmp_path: Path, context: dict[str, Any], server: Sandbox) -> None:
     export(tmp_path, context)
     asked = server.stats()["requests"]
@@ -361,7 +379,7 @@ def test_a_store_that_fails_costs_a_warning(tmp_path: Path, failing: str, caplog
         assert files_of(tmp_path / "export") == files_of(tmp_path / "undisturbed")
 
 
-@pytest.mark.parametrize("state", ["[]", "{}", '{"digest": 1, "noted_at": "x"}', '"text"', "1"])
+@pytest.mark.parametrize("state", ["[]", "{}", '{"digest": 1, "begun_at": "x"}', '"text"', "1"])
 def test_a_state_that_is_none_starts_over(tmp_path: Path, state: str) -> None:
     states = TaskStates()
     states.values[module._KEY] = state

@@ -368,6 +368,20 @@ def test_two_runs_of_a_window_at_once(tmp_path: Path, earlier: bool) -> None:
     assert {row["price"] for row in read(summary)} == {3}
 
 
+def test_another_run_s_part_of_the_same_size_is_not_committed(tmp_path: Path) -> None:
+    slow = StorageLanding(ObjectStoragePath(f"file://{tmp_path}") / SUBJECT.directory)
+
+    def spans() -> Iterator[list[Row]]:
+        yield [trade(n, "2") for n in range(5)]
+        (part,) = (tmp_path / SUBJECT.directory).glob("part-*")
+        part.write_bytes(part.read_bytes()[:-1] + b"x")
+        yield [trade(5, "2")]
+
+    with pytest.raises(HyperoruConfigError, match="Another run"):
+        export(spans(), SUBJECT, form("jsonl"), slow, 4)
+    assert not (tmp_path / SUBJECT.directory / "_manifest.json").exists()
+
+
 def test_a_line_s_end_in_a_text_stays_in_its_row(tmp_path: Path) -> None:
     rows = [trade(1, model='"a\\rb"'), trade(2, model='"c\\nd"'), trade(3, model='"e,\\"f"')]
     (file,) = land(tmp_path, rows, "csv")["files"]

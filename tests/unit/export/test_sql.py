@@ -7,11 +7,12 @@ import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from databases import Database
+from databases import Database, in_file
 from psycopg import DataError
 from psycopg.rows import dict_row
 
@@ -344,6 +345,16 @@ def test_upsert_takes_any_unique_index(database: Database, unique: str) -> None:
     }
 
 
+def test_keys_that_the_database_takes_for_one_are_an_error(tmp_path: Path) -> None:
+    database = in_file(tmp_path / "nocase.db")
+    database.create("trades", "UNIQUE (trade_id)", trade_id="TEXT COLLATE NOCASE")
+    named = {b"ab": trade(1), b"AB": trade(1, "2")}
+    rows = [Row(row.time, (key.decode(),), row.raw.replace(b":1,", b':"%s",' % key, 1)) for key, row in named.items()]
+    with pytest.raises(HyperoruContractError):
+        land(database, rows, "upsert", create=False)
+    assert database.query("SELECT count(*) FROM trades") == [(0,)]
+
+
 def test_upsert_leaves_equal_rows_alone(postgres: Database) -> None:
     land(postgres, [trade(n) for n in range(10)], "upsert")
     versions = postgres.query("SELECT trade_id, xmin::text FROM trades")
@@ -433,7 +444,11 @@ def test_a_key_as_number_and_as_text_is_an_error(database: Database, mode: str) 
     land(database, [trade(1)], mode)
     other = trade(2, "3")
     with pytest.raises(Exception, match=r"(?i)unique"):
-        land(database, [trade(1, "2"), trade(2), other._replace(raw=other.raw.replace(b":2,", b':"2",', 1))], mode)
+        land(
+            database,
+            [trade(1, "2"), trade(2), Row(other.time, other.key, other.raw.replace(b":2,", b':"2",', 1))],
+            mode,
+        )
     assert database.trades() == {"1": ("1", Decimal("1.5"))}
 
 
