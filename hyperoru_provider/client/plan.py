@@ -100,7 +100,7 @@ class Plan:
             reading, self._pieces(reading)
         ):
             return []
-        if reading.course.query() is not None:
+        if not reading.course.ended:
             return []
         if not self._settled(reading):
             return []
@@ -187,10 +187,9 @@ class Plan:
         """Guess into how many spans of a bounded number of rows a span falls, a quarter more to be safe."""
         if reading.course.total:
             return -(-reading.course.total * 5 // (self._span_rows * 4))
-        times = [row.time for row in reading.rows] or [reading.span.start]
-        covered = (max(times) - min(times)) / (
-            reading.span.end - reading.span.start
-        )  # rows mostly come in the order of time
+        start, end = reading.span.start, reading.span.end
+        times = [row.time for row in reading.rows] or [start]
+        covered = (max(times) - min(times)) / (end - start)  # rows mostly come in the order of time
         return min(int(1.25 / max(covered, 0.001)), 1000)
 
     def _split(self, reading: Reading, pieces: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.times import format_time
@@ -41,6 +42,14 @@ def optional(name: str, value: object) -> str | None:
     if isinstance(value, (list, tuple, dict, bool)) or text in ("", "None"):
         raise HyperoruConfigError(f"{name} is {value!r}: give one value, or leave it out.")
     return text
+
+
+def trade_filters(account_id: object, symbol: object) -> dict[str, Any]:
+    """Read what limits trades, beside their time.
+
+    :raises HyperoruConfigError: see :func:`optional`.
+    """
+    return {"account_id": optional("account_id", account_id), "symbol": optional("symbol", symbol)}
 
 
 def positive(name: str, value: object) -> int:

@@ -101,9 +101,7 @@ class HyperoruTradesToSqlOperator(BaseOperator):
         from hyperoru_provider.export.sql import SqlLanding, load
 
         window = arguments.window(self.start, self.end)
-        filters: dict[str, Any] = {
-            name: arguments.optional(name, getattr(self, name)) for name in ("account_id", "symbol")
-        }
+        filters = arguments.trade_filters(self.account_id, self.symbol)
         table = arguments.optional("table", self.table)
         if table is None:
             raise HyperoruConfigError("table is missing.")

@@ -109,9 +109,7 @@ class HyperoruExportTradesOperator(BaseOperator):
         from hyperoru_provider.export.xcom import collect
 
         window = arguments.window(self.start, self.end)
-        filters: dict[str, Any] = {
-            name: arguments.optional(name, getattr(self, name)) for name in ("account_id", "symbol")
-        }
+        filters = arguments.trade_filters(self.account_id, self.symbol)
         destination = arguments.optional("destination", self.destination)
         concurrency = arguments.positive("concurrency", self.concurrency)
         rows_per_part = arguments.positive("rows_per_part", self.rows_per_part)
