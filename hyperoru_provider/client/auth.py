@@ -85,6 +85,20 @@ class Credentials:
         return hashlib.pbkdf2_hmac("sha256", (self.password or "").encode(), salt, 60_000).hex()
 
 
+@dataclass
+class Session:
+    """A token in use, and the way to it.
+
+    :param refused: the tokens that the server refused on that way.
+    :param token: the present one.
+    :param final: whether a refusal of this one is an error.
+    """
+
+    refused: set[str] = field(default_factory=set, repr=False)
+    token: str = field(default="", repr=False)
+    final: bool = False
+
+
 class TokenStore(Protocol):
     """Where tokens are kept between clients. A failure inside is a warning and no token, never an exception."""
 
@@ -184,29 +198,29 @@ class SessionAuth(httpx.Auth):
 
     def sync_login_flow(self) -> Generator[httpx.Request, httpx.Response, None]:
         """Drive the rules up to where there is a session; yields a login request if one is needed."""
-        return _drive(self._session())
+        return _drive(self._find(Session()))
 
-    def async_login_flow(self) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Drive the rules up to where there is a session; yields a login request if one is needed."""
-        return _adrive(self._session())
+    def async_login_flow(self, session: Session) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Drive the rules up to where the session has a token; yields a login request if one is needed."""
+        return _adrive(self._find(session))
 
-    def _session(self) -> _Steps[None]:
-        if not self._credentials.session_token:
-            yield from self._obtain(set())
+    def _find(self, session: Session) -> _Steps[None]:
+        """Give a session its next token."""
+        if self._credentials.session_token:
+            session.token, session.final = self._credentials.session_token, True
+            return
+        token, fresh = yield from self._obtain(session.refused)
+        session.token, session.final = token.value, fresh and bool(session.refused)
 
     def _flow(self, request: httpx.Request) -> _Steps[None]:
-        if self._credentials.session_token:
-            request.headers["Authorization"] = f"Bearer {self._credentials.session_token}"
-            yield request
-            return
-        refused: set[str] = set()
+        session = Session()
         while True:
-            token, fresh = yield from self._obtain(refused)
-            request.headers["Authorization"] = f"Bearer {token.value}"
+            yield from self._find(session)
+            request.headers["Authorization"] = f"Bearer {session.token}"
             response = yield request
-            if response.status_code != 401 or (fresh and refused):
+            if response.status_code != 401 or session.final:
                 return
-            refused.add(token.value)
+            session.refused.add(session.token)
 
     def _obtain(self, refused: set[str]) -> _Steps[tuple[Token, bool]]:
         """Find a token that was not refused, and log in only if there is none; gives whether it is a new one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -15,6 +15,7 @@ from hyperoru_provider.client.answers import canonical
 from hyperoru_provider.client.auth import Credentials, MemoryTokenStore, SessionAuth, TokenStore
 from hyperoru_provider.client.contract import Contract, load_contract
 from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.frames import FILTERS, Event, Gap
 from hyperoru_provider.client.keys import Keys
 from hyperoru_provider.client.models import Health, Kline, Price, Profile, Trade, Trader
 from hyperoru_provider.client.plan import Plan
@@ -237,6 +238,20 @@ class AsyncHyperoruClient(_Client):
     async def read_page(self, plan: Plan, query: Mapping[str, str]) -> Sequence[Row]:
         """See :meth:`HyperoruClient.read_page`."""
         return await self._run(calls.page(plan, query))
+
+    def events(self, channels: Sequence[str] = tuple(FILTERS)) -> AsyncGenerator[Event | Gap, None]:
+        """Listen to the event stream, forever: it connects again by itself, and says where events may be missing.
+
+        The first item is a gap, too: what happened before it was not seen. Close the generator when done, with
+        :func:`contextlib.aclosing`. A slow consumer holds the server's messages back, and nothing is piled up.
+
+        :param channels: of ``trades``, ``positions``, ``model_chat`` and ``asset_curve``. Default: all.
+        :raises HyperoruConfigError: there is no such channel.
+        :raises HyperoruApiError: connecting again can't mend it: a refused login or session token, a wrong path.
+        """
+        from hyperoru_provider.client.stream import EventStream
+
+        return EventStream(self._settings, self._transport, self.contract, channels).items()
 
     async def aclose(self) -> None:
         """Close all connections."""

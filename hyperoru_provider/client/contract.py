@@ -5,7 +5,8 @@ Nobody could check these defaults against the live service, so each can be overr
 
     {"trades": {"path": "/api/trades", "paging": "offset", "params": {"start": "from"}, "key": ["table", "trade_id"]}}
 
-What is given is merged over the default: ``params`` and ``fields`` entry by entry, anything else as a whole.
+What is given is merged over the default: ``params``, ``fields`` and ``channels`` entry by entry, anything else as a
+whole.
 """
 
 from __future__ import annotations
@@ -105,6 +106,19 @@ class WindowedEndpoint(ListEndpoint):
         return self
 
 
+class StreamEndpoint(Endpoint):
+    """The WebSocket. Its fields are those of all channels but ``trades``, whose rows are the trades' own.
+
+    :param auth: how the token is sent: ``query``, in the address, or ``message``, in a first message ``connect``.
+    :param channels: our name of a channel -> the server's; ``null`` if the server has none.
+    :param refused_codes: codes with which the server closes a socket whose token it refuses.
+    """
+
+    auth: Literal["query", "message"] = "query"
+    channels: dict[str, str | None] = {}
+    refused_codes: tuple[int, ...] = (4401, 1008)
+
+
 _TRADE_FIELDS: dict[str, Any] = {
     "trade_id": ("trade_id", "id"),
     "commission": ("commission", "fee"),
@@ -140,6 +154,16 @@ class Contract(BaseModel):
         time="trade_time",
         echoes=("account_id", "symbol"),
     )
+    stream: StreamEndpoint = StreamEndpoint(
+        path="/ws",
+        fields={
+            "side": ("side", "operation"),
+            "quantity": ("quantity", "size"),
+            "price": ("price", "entry_price"),
+            "time": ("time", "taken_at", "created_at", "timestamp"),
+        },
+        channels={name: name for name in ("trades", "positions", "model_chat", "asset_curve")},
+    )
 
 
 DEFAULT_CONTRACT = Contract()
@@ -155,6 +179,7 @@ _NAMES: dict[str, tuple[tuple[str, ...], Iterable[str]]] = {
     "price": (("symbol",), Price.model_fields),
     "klines": (("symbol", "interval", "start", "end", *_PAGING), Kline.model_fields),
     "trades": (("account_id", "symbol", "start", "end", *_PAGING), Trade.model_fields),
+    "stream": (("session_token",), ("account_id", "symbol", "side", "quantity", "price", "notional", "time")),
 }
 
 
@@ -192,7 +217,9 @@ def _merge(where: str, default: dict[str, Any], given: Mapping[str, Any]) -> dic
         if name not in default:
             raise HyperoruConfigError(f"{where}.{name}: no such key; there are {_listed(default)}.")
     nested = {
-        name: {**default[name], **given[name]} for name in ("params", "fields") if isinstance(given.get(name), Mapping)
+        name: {**default[name], **given[name]}
+        for name in ("params", "fields", "channels")
+        if isinstance(given.get(name), Mapping)
     }
     return {**default, **given, **nested}
 
@@ -204,6 +231,8 @@ def _check_names(resource: str, endpoint: Endpoint) -> None:
     if isinstance(endpoint, ListEndpoint):
         fields = {*fields, *endpoint.key, *filter(None, [endpoint.time])}
         checks["echoes"] = (endpoint.echoes, params)
+    if isinstance(endpoint, StreamEndpoint):
+        checks["channels"] = (endpoint.channels, DEFAULT_CONTRACT.stream.channels)
     checks["fields"] = (endpoint.fields, fields)
     for where, (used, known) in checks.items():
         for name in sorted({*used} - {*known}):

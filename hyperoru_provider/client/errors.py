@@ -224,6 +224,14 @@ def _shorten(text: str) -> str:
     return text if len(text) <= _MESSAGE_LIMIT else text[:_MESSAGE_LIMIT] + "..."
 
 
+def unverified(error: Exception) -> str:
+    """Say that the server's certificate can't be verified, and what to do."""
+    return (
+        f"The server's certificate can't be verified: {error}. Check the host, or name the authority that "
+        "issued it in the environment variable SSL_CERT_FILE."
+    )
+
+
 def redact(error: HyperoruApiError, secrets: Iterable[str]) -> HyperoruApiError:
     """Blot out secrets that a server echoed in its answer; gives the same error."""
     for secret in filter(None, secrets):

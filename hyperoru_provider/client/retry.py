@@ -45,6 +45,17 @@ class RetryPolicy:
         pause = max(backoff, min(error.retry_after or 0.0, self.longest))
         return pause if elapsed + pause <= self.deadline else None
 
+    def reconnect(self, error: HyperoruApiError, *, tries: int, jitter: float) -> float:
+        """Decide how long to wait before a lost stream is connected again; it never gives up.
+
+        :param error: how the last try failed, or the stream was lost.
+        :param tries: failures in a row, at least 1.
+        :param jitter: a number from 0 to 1, drawn by the caller.
+        :return: seconds; they are spread widely, as a server's restart cuts all off at once.
+        """
+        backoff = min(self.base * 2.0 ** min(tries - 1, 60), self.longest) * (0.5 + jitter / 2)
+        return max(backoff, min(error.retry_after or 0.0, self.longest))
+
 
 def refused_unread(error: HyperoruApiError) -> bool:
     """Tell whether nothing can have acted on the request, so that even a write can be repeated."""

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
-from hyperoru_provider.client.auth import SessionAuth
+from hyperoru_provider.client.auth import Session, SessionAuth
 from hyperoru_provider.client.errors import (
     HyperoruApiError,
     HyperoruBadRequestError,
@@ -25,6 +25,7 @@ from hyperoru_provider.client.errors import (
     from_status,
     redact,
     scrub,
+    unverified,
 )
 from hyperoru_provider.client.retry import Pacer, RetryPolicy, as_final, parse_retry_after
 
@@ -114,11 +115,7 @@ class Settings:
             raise HyperoruBadRequestError("The request can't be put in HTTP: check the connection.", **facts) from None
         except httpx.RequestError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise HyperoruBadRequestError(
-                    f"The server's certificate can't be verified: {error}. Check the host, or name the authority that "
-                    "issued it in the environment variable SSL_CERT_FILE.",
-                    **facts,
-                ) from None
+                raise HyperoruBadRequestError(unverified(error), **facts) from None
             kind = type(error).__name__
             unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
             cls = HyperoruConnectError if unsent else HyperoruNetworkError
@@ -240,12 +237,13 @@ class AsyncTransport:
         """
         return await self._retried(request, lambda: self._send(request))
 
-    async def login(self, request: Request) -> None:
+    async def login(self, request: Request, session: Session | None = None) -> None:
         """Make sure that there is a session; ``request`` says what a login is in errors.
 
+        :param session: gets its next token.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
-        return await self._retried(request, self._login)
+        return await self._retried(request, lambda: self._login(session or Session()))
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -266,8 +264,8 @@ class AsyncTransport:
         response = await self._client.request(**self._settings.arguments(request))
         return self._settings.check(request, response)
 
-    async def _login(self) -> None:
-        async with aclosing(self._settings.auth.async_login_flow()) as flow:
+    async def _login(self, session: Session) -> None:
+        async with aclosing(self._settings.auth.async_login_flow(session)) as flow:
             with suppress(StopAsyncIteration):
                 step = await anext(flow)
                 while True:

@@ -1,0 +1,131 @@
+"""The event stream as a trigger, to wake DAGs by what happens on a Hyperoru account."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.frames import Event, Gap
+from hyperoru_provider.client.times import parse_time
+from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.triggers.hints import Batch, Filter, Pace, joined, listed
+
+log = logging.getLogger(__name__)
+
+_TICK = 0.1
+_PULSE = 5.0
+_PENALTY = 60.0
+#: how far clocks may differ, and how late an event may be told
+_OVERLAP = timedelta(seconds=60)
+
+
+class HyperoruEventTrigger(BaseEventTrigger):
+    """Fire when something happens on the event stream; for an ``AssetWatcher``.
+
+    All triggers of a connection share one socket. An event is a small hint that says where to look, and holds no rows::
+
+        {"kind": "events", "channel": "trades", "account_ids": [1], "symbols": ["BTC", "ETH"], "count": 7,
+         "from": "2026-01-15T08:30:00.125Z", "to": "2026-01-15T08:30:04.500001Z"}
+
+    ``kind`` is ``gap`` where events may be missing: at the start (``from`` is ``null`` then), and after the socket was
+    lost. A list is ``null`` for any, or if it would be long.
+
+    :param channel: ``trades``, ``positions``, ``model_chat`` or ``asset_curve``. Default: ``trades``.
+    :param account_id: only of this trader, or of these. Default: all.
+    :param symbol: only of this symbol, or of these; upper or lower case. Default: all.
+    :param side: only this side, or these, such as ``BUY`` or ``long``, or for ``model_chat`` the operation; upper or
+        lower case. Default: all.
+    :param min_notional: only events of this amount or more. Default: any.
+    :param min_interval: least seconds between two events of the trigger; what comes meanwhile becomes one. Default: 5.
+    :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``.
+    :param since: set by :class:`~hyperoru_provider.sensors.events.HyperoruEventSensor`, when it began to wait: fire once.
+    """
+
+    def __init__(
+        self,
+        channel: str = "trades",
+        account_id: int | str | Sequence[int | str] | None = None,
+        symbol: str | Sequence[str] | None = None,
+        side: str | Sequence[str] | None = None,
+        min_notional: Decimal | int | float | str | None = None,
+        min_interval: float = 5.0,
+        hyperoru_conn_id: str = HyperoruHook.default_conn_name,
+        since: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.channel = channel
+        self.account_id = account_id
+        self.symbol = symbol
+        self.side = side
+        self.min_notional = min_notional
+        self.min_interval = min_interval
+        self.hyperoru_conn_id = hyperoru_conn_id
+        self.since = since
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give what makes the same trigger elsewhere, and is the same for equal filters."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "channel": self.channel,
+                "account_id": listed(self.account_id),
+                "symbol": listed(self.symbol),
+                "side": listed(self.side),
+                "min_notional": None if self.min_notional is None else str(self.min_notional),
+                "min_interval": float(self.min_interval),
+                "hyperoru_conn_id": self.hyperoru_conn_id,
+                "since": self.since,
+            },
+        )
+
+    def shared_stream_key(self) -> Hashable:
+        """Share one socket for all channels and filters of a connection."""
+        return ("hyperoru", self.hyperoru_conn_id)
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Batch]:
+        """Listen for all triggers of a connection.
+
+        :raises HyperoruError: connecting again can't mend it. A minute passes before: Airflow begins anew at once.
+        """
+        hyperoru_conn_id = kwargs["hyperoru_conn_id"]
+        try:
+            async with await asyncio.to_thread(HyperoruHook(hyperoru_conn_id).get_async_conn) as client:
+                channels = [name for name, server in client.contract.stream.channels.items() if server is not None]
+                async with aclosing(_batches(client.events(channels), frozenset(channels))) as batches:
+                    async for batch in batches:
+                        yield batch
+        except Exception as error:
+            await _penance(f"Can't listen to the events of the connection {hyperoru_conn_id}: {error}")
+            raise
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Batch]) -> AsyncIterator[TriggerEvent]:
+        """Give this trigger's events.
+
+        :raises HyperoruConfigError: the filter can't be; after a minute, too.
+        """
+        began = datetime.now(UTC)
+        pace, first = Pace(self.min_interval), True
+        try:
+            wanted = Filter(self.channel, self.account_id, self.symbol, self.side, self.min_notional)
+            since = None if self.since is None else parse_time(self.since)
+        except ValueError as error:
+            await _penance(f"A trigger for events can't work: {error}")
+            raise
+        ...
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Listen alone, where no triggerer shares the stream, as in ``dag.test()``."""
+        async with aclosing(self.open_shared_stream(self.serialize()[1])) as stream:
+            async for event in self.filter_shared_stream(stream):
+                yield event
