@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote_plus, urlencode
 
 import httpx
@@ -173,7 +173,7 @@ class EventStream:
                 user_agent_header=self._settings.user_agent,
                 open_timeout=self._patience,
                 ping_interval=None,  # see _receive
-                close_timeout=_CLOSING,
+                close_timeout=min(_CLOSING, self._patience),
                 max_size=_LONGEST_MESSAGE,
                 max_queue=_MOST_MESSAGES,
                 logger=_silence,

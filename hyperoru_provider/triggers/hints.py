@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.frames import FILTERS, Event, Gap
 from hyperoru_provider.client.times import format_time
+
+#: how far clocks may differ, and how late an event may be told
+OVERLAP = timedelta(seconds=60)
 
 _MOST_EVENTS = 1000
 _MOST_NAMES = 50
@@ -162,7 +165,7 @@ class Filter:
             account_ids=_named(self._account_ids),
             symbols=_named(self._symbols),
             count=0,
-            start=gap.since,
+            start=None if gap.since is None else gap.since - OVERLAP,
             end=gap.until,
         )
 
