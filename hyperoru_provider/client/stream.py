@@ -128,7 +128,7 @@ class EventStream:
             except HyperoruApiError as failure:
                 error, refused = failure, False
             if opened is not None and time.monotonic() - opened >= _STEADY * policy.base:
-                session, tries = Session(refused=session.refused), 0
+                session.final, tries = False, 0
             reason = error.message
             if refused and not session.final:
                 session.refused.add(session.token)
@@ -150,13 +150,12 @@ class EventStream:
                 yield socket
             finally:
                 await socket.close()
-        except _RefusedError:
-            raise
         except Exception as error:  # noqa: BLE001 - each is looked at, and what is no failure of the socket goes on
             secrets = (*self._settings.auth.secrets, token, quote_plus(token))
             explained = self._explained(error, secrets)
-            if isinstance(explained, HyperoruApiError):
-                redact(explained.about(method="GET", path=self._contract.stream.path), secrets)
+            about = explained.error if isinstance(explained, _RefusedError) else explained
+            if isinstance(about, HyperoruApiError):
+                redact(about.about(method="GET", path=self._contract.stream.path), secrets)
             raise explained from None
 
     def _connection(self, token: str) -> connect:
@@ -294,9 +293,9 @@ class EventStream:
         if isinstance(error, ConnectionClosed):
             close = error.rcvd
             if close and close.code in self._contract.stream.refused_codes:
-                told = scrub(close.reason.encode(), secrets).decode() or "no reason given"
+                told = f"{close.code}: {close.reason or 'no reason given'}"
                 return _RefusedError(
-                    HyperoruAuthenticationError(f"The server closed the socket with {close.code}: {told}. {_ADVICE}")
+                    HyperoruAuthenticationError(f"The server closed the socket with {told}. {_ADVICE}")
                 )
             return HyperoruNetworkError(f"The socket was closed: {error}")
         if isinstance(error, ssl.SSLCertVerificationError):
