@@ -31,7 +31,7 @@ _TICK = 0.1
 _BURST = 100  # messages of a tick between which clients may read
 _BREATH = 0.01
 _SEND_BUFFER = 65_536
-_LAST_WORDS = 2.0  # for a close frame to be read and answered
+_LAST_WORDS = 10.0  # for a close frame to be read and answered
 
 _MUTE = logging.Logger("muted")
 _MUTE.disabled = True
