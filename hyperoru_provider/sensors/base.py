@@ -130,14 +130,14 @@ class HyperoruSensor(BaseSensorOperator):
         from hyperoru_provider.client.errors import HyperoruApiError
         from hyperoru_provider.triggers.conditions import RETRY_FOR
 
-        condition = self.condition()
+        condition, now = self.condition(), datetime.now(UTC)
         outcome: Any
         with HyperoruHook(self.hyperoru_conn_id, RETRY_FOR).get_conn() as client:
             try:
-                outcome = condition.question(datetime.now(UTC)).put_to(client)
+                outcome = condition.question(now).put_to(client)
             except HyperoruApiError as error:
                 outcome = error
-        verdict = condition.weigh(outcome, self._state)
+        verdict = condition.weigh(outcome, self._state, now)
         self._state = verdict.state
         self.log.info("%s", verdict.says)
         return verdict

@@ -60,8 +60,7 @@ class HyperoruPriceSensor(HyperoruSensor):
             if (level := getattr(self, way)) is not None
         }
         if len(levels) != 1:
-            raise HyperoruConfigError(
-                f"Give one of above, below and crosses; {' and '.join(levels) or 'none'} is given."
-            )
+            given = " and ".join(levels) or "none"
+            raise HyperoruConfigError(f"One of above, below and crosses is expected; {given} is given.")
         ((way, level),) = levels.items()
         return PriceReached(arguments.required("symbol", self.symbol), way, level)

@@ -58,10 +58,12 @@ class Condition(ABC):
         """Give what to ask at a moment."""
 
     @abstractmethod
-    def judge(self, answer: Any, state: Any) -> Verdict:
+    def judge(self, answer: Any, state: Any, now: datetime) -> Verdict:
         """Decide about an answer.
 
+        :param answer: what the client's method gave.
         :param state: what the verdict before said to remember; ``None`` at first.
+        :param now: when it was asked.
         :raises HyperoruError: waiting on is of no use.
         """
 
@@ -74,7 +76,7 @@ class Condition(ABC):
         """Give what to remember after a question that got no answer."""
         return state
 
-    def weigh(self, outcome: object, state: Any) -> Verdict:
+    def weigh(self, outcome: object, state: Any, now: datetime) -> Verdict:
         """Decide about an answer, or about the error that came in its place.
 
         The one place that says what an error means to a sensor, in all its modes: what may pass is "not yet".
@@ -85,7 +87,7 @@ class Condition(ABC):
             return Verdict(False, f"Not known: {outcome}", self.missed(state))
         if isinstance(outcome, BaseException):
             raise outcome
-        return self.judge(outcome, state)
+        return self.judge(outcome, state, now)
 
     def as_dict(self) -> dict[str, Any]:
         """Give the condition as JSON; see :func:`load_condition`."""
@@ -105,7 +107,7 @@ class Healthy(Condition):
         """Ask for the health."""
         return Question("health")
 
-    def judge(self, answer: Health, state: int | None) -> Verdict:
+    def judge(self, answer: Health, state: int | None, now: datetime) -> Verdict:
         """Count."""
         if not answer.healthy:
             return Verdict(False, f"The service is {answer.status}, not healthy.")
@@ -134,7 +136,7 @@ class PriceReached(Condition):
         """Ask for the price."""
         return Question("price", (self.symbol,))
 
-    def judge(self, answer: Price, state: str | None) -> Verdict:
+    def judge(self, answer: Price, state: str | None, now: datetime) -> Verdict:
         """Compare, and for ``crosses`` remember the side that the price came from."""
         side = {1: "above", 0: "at", -1: "below"}[int(answer.price.compare(Decimal(self.level)))]
         says = f"{self.symbol} is {answer.price:f}, {side} {self.level}"
@@ -170,7 +172,7 @@ class TradesThere(Condition):
         end = max(now, start + datetime.resolution) if self.end is None else parse_time(self.end)
         return Question("count_trades", (start, end, self.account_id, self.symbol, self.at_least))
 
-    def judge(self, answer: int, state: None) -> Verdict:
+    def judge(self, answer: int, state: None, now: datetime) -> Verdict:
         """Compare."""
         window = f"since {self.start}" if self.end is None else f"from {self.start} to {self.end}"
         if answer >= self.at_least:
@@ -197,7 +199,7 @@ class KlinesCover(Condition):
         """Ask which candles there are."""
         return Question("kline_coverage")
 
-    def judge(self, answer: Sequence[Coverage], state: None) -> Verdict:
+    def judge(self, answer: Sequence[Coverage], state: None, now: datetime) -> Verdict:
         """Look at all that the service has of the symbol and interval."""
         named = f"{self.interval} candles of {self.symbol}"
         says = f"There are no {named}."
@@ -208,8 +210,9 @@ class KlinesCover(Condition):
                 continue
             length = interval_length(self.interval)
             until = row.latest + length
-            says = f"The {named} are of {format_time(row.earliest)} to {format_time(until)}"
             expected = (until - row.earliest) // length
+            until = min(until, now)  # a last candle that is not over covers no more than this
+            says = f"The {named} are of {format_time(row.earliest)} to {format_time(until)}"
             if row.earliest > parse_time(self.start) or until < parse_time(self.end):
                 says = f"{says}, which does not cover {self.start} to {self.end}."
             elif row.total_candles is not None and row.total_candles < expected:

@@ -60,12 +60,12 @@ class Waiter:
             except TimeoutError:
                 return None
 
-    def tell(self, outcome: object) -> None:
+    def tell(self, outcome: object, now: datetime) -> None:
         """Take an answer, or the error that came in its place."""
         if self._end.done():
             return
         try:
-            verdict = self.condition.weigh(outcome, self.state)
+            verdict = self.condition.weigh(outcome, self.state, now)
         except Exception as error:  # noqa: BLE001 - it belongs to the one who waits
             self._end.set_exception(error)
             return
@@ -74,9 +74,8 @@ class Waiter:
             self._end.set_result(verdict)
             return
         said, at = self._logged
-        now = time.monotonic()
-        if verdict.says != said and now >= at + _LOG_EVERY:
-            self._logged = (verdict.says, now)
+        if verdict.says != said and time.monotonic() >= at + _LOG_EVERY:
+            self._logged = (verdict.says, time.monotonic())
             self._context.run(log.info, "%s", verdict.says)
 
 
@@ -198,7 +197,7 @@ class _Group:
             if not isinstance(error, HyperoruError):
                 log.exception("Waiting for %s failed", self._conn_id)
             _hub().end(self)
-            await self._tell(list(self.waiters), error)
+            await self._tell(list(self.waiters), error, datetime.now(UTC))
 
     async def _ask_with_one_client(self) -> None:
         """Ask at every moment of the grid at which somebody is due, until the connection had better be read anew."""
@@ -213,24 +212,24 @@ class _Group:
                 if due:
                     for waiter in due:
                         waiter.due = self._grid.due(waiter.schedule, begun, waiter.deadline)
-                    question = asked[0].condition.question(datetime.fromtimestamp(begun, UTC))
+                    now = datetime.fromtimestamp(begun, UTC)
                     try:
-                        outcome = await question.put_to(lease.client)
+                        outcome = await asked[0].condition.question(now).put_to(lease.client)
                     except HyperoruApiError as error:
                         if not error.transient:
                             raise
                         outcome = error
-                    await self._tell(asked, outcome)
+                    await self._tell(asked, outcome, now)
                 moment = self._grid.following(begun, time.time())
                 if isinstance(outcome, HyperoruConnectError) and time.monotonic() > lease.made_at + _REREAD_AFTER:
                     _hub().forget(self._conn_id, lease)
                     return
 
-    async def _tell(self, waiters: list[Waiter], outcome: object) -> None:
+    async def _tell(self, waiters: list[Waiter], outcome: object, now: datetime) -> None:
         """Give an outcome to many without holding up the loop."""
         since = time.monotonic()
         for waiter in waiters:
-            waiter.tell(outcome)
+            waiter.tell(outcome, now)
             if time.monotonic() > since + _LONGEST_BLOCK:
                 await asyncio.sleep(0)
                 since = time.monotonic()
