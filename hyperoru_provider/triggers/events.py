@@ -18,6 +18,7 @@ from hyperoru_provider.client.frames import FILTERS, Event, Gap
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.triggers.hints import OVERLAP, Batch, Filter, Pace, joined, listed
+from hyperoru_provider.triggers.hub import shared_client
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
         """
         hyperoru_conn_id = kwargs["hyperoru_conn_id"]
         try:
-            async with await asyncio.to_thread(HyperoruHook(hyperoru_conn_id).get_async_conn) as client:
+            async with shared_client(hyperoru_conn_id) as client:
                 channels = [name for name, server in client.contract.stream.channels.items() if server is not None]
                 async with aclosing(_batches(client.events(channels), frozenset(channels))) as batches:
                     async for batch in batches:
