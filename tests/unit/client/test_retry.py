@@ -114,3 +114,14 @@ def test_a_hold_stops_everyone() -> None:
     pacer.hold(15.0)
     pacer.hold(12.0)
     assert [pacer.reserve(11.0), pacer.reserve(14.0), pacer.reserve(16.0)] == [4, 1, 0]
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1), st.one_of(st.none(), st.floats(0, 1000)))
+def test_a_lost_stream_is_connected_again_after_a_while_and_never_given_up(
+    tries: int, jitter: float, retry_after: float | None
+) -> None:
+    policy, error = RetryPolicy(), HyperoruNetworkError("lost", retry_after=retry_after)
+    pause = policy.reconnect(error, tries=tries, jitter=jitter)
+    assert min(2.0 ** min(tries - 1, 10), policy.longest) / 2 <= pause <= policy.longest
+    assert pause >= min(retry_after or 0, policy.longest)
+    assert policy.reconnect(error, tries=tries + 1, jitter=jitter) >= pause
