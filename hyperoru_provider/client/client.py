@@ -286,19 +286,22 @@ class AsyncHyperoruClient(_Client):
         """See :meth:`HyperoruClient.read_page`."""
         return await self._run(calls.page(plan, query))
 
-    def events(self, channels: Sequence[str] = tuple(FILTERS)) -> AsyncGenerator[Event | Gap, None]:
+    def events(
+        self, channels: Sequence[str] = tuple(FILTERS), give_up_after: float | None = None
+    ) -> AsyncGenerator[Event | Gap, None]:
         """Listen to the event stream, forever: it connects again by itself, and says where events may be missing.
 
         The first item is a gap, too: what happened before it was not seen. Close the generator when done, with
         :func:`contextlib.aclosing`. A slow consumer holds the server's messages back, and nothing is piled up.
 
         :param channels: of ``trades``, ``positions``, ``model_chat`` and ``asset_curve``. Default: all.
+        :param give_up_after: seconds without a connection after which the failure is raised. Default: never.
         :raises HyperoruConfigError: there is no such channel.
         :raises HyperoruApiError: connecting again can't mend it: a refused login or session token, a wrong path.
         """
         from hyperoru_provider.client.stream import EventStream
 
-        return EventStream(self._settings, self._transport, self.contract, channels).items()
+        return EventStream(self._settings, self._transport, self.contract, channels, give_up_after).items()
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import ssl
 import time
@@ -84,16 +85,23 @@ class EventStream:
     :param transport: logs in.
     :param contract: how the server names things.
     :param channels: our names of the channels to subscribe to.
+    :param give_up_after: seconds without a socket; ``None``: never.
     :raises HyperoruConfigError: there is no such channel.
     """
 
     def __init__(
-        self, settings: Settings, transport: AsyncTransport, contract: Contract, channels: Iterable[str]
+        self,
+        settings: Settings,
+        transport: AsyncTransport,
+        contract: Contract,
+        channels: Iterable[str],
+        give_up_after: float | None,
     ) -> None:
         self._settings = settings
         self._transport = transport
         self._contract = contract
         self._channels = server_channels(contract, channels)
+        self._give_up_after = math.inf if give_up_after is None else give_up_after
         self._reader = EventReader(contract, self._channels)
         self._address = f"ws{settings.base_url.removeprefix('http')}{contract.stream.path}"
         self._quiet, self._patience = min(_QUIET, settings.timeout), min(_PATIENCE, settings.timeout)
@@ -108,16 +116,17 @@ class EventStream:
         """
         policy = self._settings.policy
         session, tries, reason = Session(), 0, "the stream begins here"
+        lost_at = time.monotonic()
         while True:
             opened = None
             try:
                 await self._transport.login(calls.login(self._contract), session)
                 async with self._connected(session.token) as socket:
                     early = await self._subscribed(socket, session.token)
-                    opened, now = time.monotonic(), datetime.now(UTC)
+                    opened, begun = time.monotonic(), datetime.now(UTC)
                     log.info("Listening to %s at %s", ", ".join(self._channels.values()), self._address)
-                    yield Gap(reason, self._seen, now)
-                    self._seen = now
+                    yield Gap(reason, self._seen, begun)
+                    self._seen = begun
                     while early:
                         yield early.popleft()
                     while True:
@@ -127,14 +136,17 @@ class EventStream:
                 error, refused = refusal.error, True
             except HyperoruApiError as failure:
                 error, refused = failure, False
-            if opened is not None and time.monotonic() - opened >= _STEADY * policy.base:
-                session.final, tries = False, 0
+            now = time.monotonic()
+            if opened is not None:
+                lost_at = now
+                if now - opened >= _STEADY * policy.base:
+                    session.final, tries = False, 0
             reason = error.message
             if refused and not session.final:
                 session.refused.add(session.token)
                 log.info("The stream's token was refused: %s", error)
                 continue
-            if not error.transient:
+            if not error.transient or now - lost_at > self._give_up_after:
                 raise error
             tries += 1
             pause = policy.reconnect(error, tries=tries, jitter=random.random())

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError
 from hyperoru_provider.client.frames import FILTERS, Event, Gap
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _TICK = 0.1
 _PULSE = 5.0
 _PENALTY = 60.0
+_REREAD_AFTER = 300.0
 
 
 class HyperoruEventTrigger(BaseEventTrigger):
@@ -100,11 +101,15 @@ class HyperoruEventTrigger(BaseEventTrigger):
         """
         hyperoru_conn_id = kwargs["hyperoru_conn_id"]
         try:
-            async with shared_client(hyperoru_conn_id) as client:
-                channels = [name for name, server in client.contract.stream.channels.items() if server is not None]
-                async with aclosing(_batches(client.events(channels), frozenset(channels))) as batches:
-                    async for batch in batches:
-                        yield batch
+            while True:
+                try:
+                    async with aclosing(_listen(hyperoru_conn_id)) as batches:
+                        async for batch in batches:
+                            yield batch
+                except HyperoruApiError as error:
+                    if not error.transient:
+                        raise
+                    log.warning("The connection %s is read anew, as nothing answers: %s", hyperoru_conn_id, error)
         except Exception as error:
             await _pay_for(error, f"Can't listen to the events of the connection {hyperoru_conn_id}")
             raise
@@ -168,6 +173,16 @@ def _first_gap(gap: Gap | None, began: datetime, since: datetime | None) -> Gap 
     if since is None:
         return missed
     return Gap(missed.reason, since, missed.until) if missed.until - since > OVERLAP else None
+
+
+async def _listen(hyperoru_conn_id: str) -> AsyncGenerator[Batch, None]:
+    """Listen to all channels that the service has."""
+    async with shared_client(hyperoru_conn_id) as client:
+        channels = [name for name, server in client.contract.stream.channels.items() if server is not None]
+        events = client.events(channels, give_up_after=_REREAD_AFTER)
+        async with aclosing(_batches(events, frozenset(channels))) as batches:
+            async for batch in batches:
+                yield batch
 
 
 async def _batches(items: AsyncGenerator[Event | Gap, None], channels: frozenset[str]) -> AsyncGenerator[Batch, None]:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib import import_module
@@ -19,6 +20,7 @@ from airflow.triggers.shared_stream import SharedStreamManager
 
 from hyperoru_provider.client.auth import MemoryTokenStore
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError
+from hyperoru_provider.client.frames import Event
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors.events import HyperoruEventSensor
 from hyperoru_provider.triggers import events as module
@@ -141,7 +143,7 @@ def test_channels_share_the_socket_too(connect: Connect, sandbox: Sandbox) -> No
     channels = ("trades", "positions", "model_chat", "asset_curve")
 
     async def test() -> None:
-        async with running(*(HyperoruEventTrigger(channel=name) for name in channels)) as triggerer:
+        async with running(*(HyperoruEventTrigger(channel=name, min_interval=0) for name in channels)) as triggerer:
             sandbox.trade(20)
             await triggerer.until(lambda: all(len(fired) > 1 for fired in triggerer.fired.values()))
             for channel, fired in zip(channels, triggerer.fired.values(), strict=True):
@@ -151,6 +153,7 @@ def test_channels_share_the_socket_too(connect: Connect, sandbox: Sandbox) -> No
     run(test)
 
 
+@pytest.mark.slow
 def test_events_within_the_interval_become_one_and_the_last_is_sent(connect: Connect, sandbox: Sandbox) -> None:
     connect(sandbox, token_cache="memory")
 
@@ -209,12 +212,13 @@ def test_a_trigger_that_joins_later_is_told_that_it_missed_something(connect: Co
     run(test)
 
 
+@pytest.mark.slow
 def test_a_flood_fails_no_trigger(connect: Connect, sandbox: Sandbox) -> None:
     connect(sandbox, token_cache="memory")
 
     async def test() -> None:
         async with running(
-            *(HyperoruEventTrigger(symbol=name) for name in ("BTC", "ETH")), max_subscriber_queue=20
+            *(HyperoruEventTrigger(symbol=name, min_interval=0) for name in ("BTC", "ETH")), max_subscriber_queue=20
         ) as triggerer:
             sandbox.trade(6000)
             await triggerer.until(lambda: sandbox.stats()["sockets"]["events"].get("trades") == 6000)
@@ -223,6 +227,49 @@ def test_a_flood_fails_no_trigger(connect: Connect, sandbox: Sandbox) -> None:
             assert not any(task.done() for task in triggerer.tasks.values())
 
     run(test)
+
+
+def test_what_comes_within_a_moment_is_told_at_once() -> None:
+    async def stream() -> AsyncIterator[Event]:
+        for number in range(5000):
+            await asyncio.sleep(0)
+            yield Event("trades", {"number": number}, 1, "BTC", "BUY", None, datetime.now(UTC))
+        await asyncio.sleep(60)
+
+    async def test() -> None:
+        told, batches = 0, 0
+        async with aclosing(module._batches(stream(), frozenset({"trades"}))) as found:
+            async for batch in found:
+                batches += 1
+                told += len(batch.events) if batch.gap is None else 5000
+                if told >= 5000:
+                    break
+        assert batches <= 20
+
+    run(test)
+
+
+@pytest.mark.slow
+def test_a_connection_that_was_corrected_is_read_anew(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_REREAD_AFTER", 0.2)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        wrong = {"conn_type": "hyperoru", "host": f"http://127.0.0.1:{closed.getsockname()[1]}"}
+        extra = {"session_token": "none", "token_cache": "memory", "max_retries": 0}
+        monkeypatch.setenv("AIRFLOW_CONN_HYPERORU_DEFAULT", json.dumps(wrong | {"extra": extra}))
+
+        async def test() -> None:
+            triggerer = Triggerer()
+            number = triggerer.start(HyperoruEventTrigger())
+            await asyncio.sleep(0.5)
+            connect(sandbox, token_cache="memory")
+            await triggerer.until(lambda: triggerer.fired[number])
+            triggerer.tasks[number].cancel()
+            await asyncio.gather(*triggerer.tasks.values(), return_exceptions=True)
+
+        run(test)
 
 
 def test_the_socket_is_closed_with_the_last_trigger(connect: Connect, sandbox: Sandbox) -> None:
@@ -237,6 +284,7 @@ def test_the_socket_is_closed_with_the_last_trigger(connect: Connect, sandbox: S
     run(test)
 
 
+@pytest.mark.slow
 def test_a_wrong_password_is_tried_once_and_then_only_after_a_while(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -384,6 +432,7 @@ def test_a_sensor_waits_for_one_event(connect: Connect, sandbox: Sandbox, others
     assert sandbox.stats()["sockets"]["opened"] == 1
 
 
+@pytest.mark.slow
 def test_a_sensor_whose_event_may_have_been_missed_says_so(connect: Connect, sandbox: Sandbox) -> None:
     connect(sandbox, token_cache="memory")
     deferral = deferred(HyperoruEventSensor(task_id="any"))

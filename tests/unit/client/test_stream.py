@@ -18,6 +18,7 @@ from hyperoru_provider.client.errors import (
     HyperoruAuthenticationError,
     HyperoruBadRequestError,
     HyperoruConfigError,
+    HyperoruConnectError,
     HyperoruContractError,
     HyperoruNotFoundError,
 )
@@ -191,6 +192,7 @@ def test_after_a_lost_socket_a_gap_says_from_when_on_to_look(sandbox: Sandbox) -
     run(test)
 
 
+@pytest.mark.slow
 def test_a_silent_socket_is_noticed(sandbox: Sandbox) -> None:
     async def test() -> None:
         async with listening(sandbox, timeout=0.2) as listener:
@@ -222,6 +224,7 @@ def test_an_unanswered_subscribe_is_a_failed_connection(sandbox: Sandbox) -> Non
     run(test)
 
 
+@pytest.mark.slow
 def test_a_slow_consumer_is_not_taken_for_a_dead_server_and_piles_nothing_up(sandbox: Sandbox) -> None:
     async def test() -> None:
         async with (
@@ -268,6 +271,7 @@ def test_a_server_that_restarts_is_found_again() -> None:
     run(test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("auth", ["query", "message"])
 def test_a_revoked_token_costs_one_login_and_a_gap(sandbox: Sandbox, auth: str) -> None:
     async def test() -> None:
@@ -390,6 +394,7 @@ def test_an_answer_that_opens_no_socket_is_an_error(head: str, error: type[Excep
     run(test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n", b"", b"what?\r\n\r\n"])
 def test_a_server_in_trouble_is_asked_again_without_haste(answer: bytes) -> None:
     async def test() -> None:
@@ -405,6 +410,22 @@ def test_a_server_in_trouble_is_asked_again_without_haste(answer: bytes) -> None
     run(test)
 
 
+def test_it_gives_up_only_if_it_is_told_to(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        async with AsyncHyperoruClient(**options_of(sandbox)) as client:
+            events = client.events(("trades",), give_up_after=0.3)
+            await anext(events)
+            await asyncio.sleep(0.5)  # not lost: it does not count
+            begun = time.monotonic()
+            await asyncio.to_thread(sandbox.stop)
+            with pytest.raises(HyperoruConnectError):
+                await anext(events)
+            assert 0.3 <= time.monotonic() - begun < 2
+
+    run(test)
+
+
+@pytest.mark.slow
 def test_a_socket_that_is_lost_again_and_again_is_opened_without_haste(sandbox: Sandbox) -> None:
     async def test() -> None:
         sandbox.set_faults(socket_drop_rate=1, pace=100)
@@ -415,6 +436,7 @@ def test_a_socket_that_is_lost_again_and_again_is_opened_without_haste(sandbox: 
     run(test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("auth", ["query", "message"])
 def test_no_token_in_a_log_or_an_error(sandbox: Sandbox, caplog: pytest.LogCaptureFixture, auth: str) -> None:
     for name in ("", "websockets", "websockets.client", "httpx", "httpcore", "asyncio", "hyperoru_provider"):
