@@ -47,7 +47,6 @@ class Connection(WebSocketsSansIOProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.logger = self.conn.logger = _MUTE
-        self.conn.debug = False
         self.close_timeout = _LAST_WORDS
         self.silent: Callable[[], bool] = lambda: False
 
@@ -171,8 +170,7 @@ class Sockets:
             await asyncio.gather(*tasks, return_exceptions=True)
         if client.ended.done():
             code, reason = client.ended.result()
-            # A client that doesn't read is not waited for: uvicorn would, until there is room for the close frame.
-            connection.writable.set()
+            # A client that doesn't read makes no room for the close frame, and is not waited for any longer.
             asyncio.get_running_loop().call_later(_LAST_WORDS, connection.transport.abort)
             await send({"type": "websocket.close", "code": code, "reason": reason})
 
