@@ -616,5 +616,6 @@ def test_stops_with_open_sockets_and_starts_again_on_its_port():
             stopping = time.perf_counter()
             sandbox.stop()
             assert time.perf_counter() - stopping < 0.3
+            assert sandbox.stats()["sockets"]["open"] == 0
             assert [listener.close_code() for listener in listeners] == [1006] * 5
     until(lambda: set(threading.enumerate()) <= before)
