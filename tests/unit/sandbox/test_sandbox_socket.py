@@ -56,7 +56,7 @@ class Listener:
     def frames(self, number: int) -> list[Any]:
         return [self.next() for _ in range(number)]
 
-    def rest(self, seconds: float = 0.25) -> list[Any]:
+    def rest(self, seconds: float = 0.4) -> list[Any]:
         """What comes until there is silence."""
         found = []
         while True:
@@ -379,12 +379,14 @@ def test_control_addresses(quiet, listen):
 
 
 def test_pace_needs_no_socket(quiet):
+    before = time.monotonic()
     quiet.sandbox.set_faults(pace=200)
     time.sleep(0.6)
     quiet.sandbox.set_faults(pace=0)
+    seconds = time.monotonic() - before
     until(lambda: quiet.trades()["total"] > 10)
     made = quiet.trades(per_page=500)["total"] - 10
-    assert 40 <= made <= 160
+    assert 40 <= made <= 200 * (seconds + 0.2)
     ids = quiet.ids(per_page=500)
     assert len(set(ids)) == len(ids) == made + 10
     assert ids == sorted(ids, reverse=True)
@@ -615,7 +617,7 @@ def test_stops_with_open_sockets_and_starts_again_on_its_port():
                 assert listener.subscribe("trades").next()["type"] == "trades"
             stopping = time.perf_counter()
             sandbox.stop()
-            assert time.perf_counter() - stopping < 0.3
+            assert time.perf_counter() - stopping < 1
             assert sandbox.stats()["sockets"]["open"] == 0
             assert [listener.close_code() for listener in listeners] == [1006] * 5
     until(lambda: set(threading.enumerate()) <= before)
