@@ -93,8 +93,8 @@ class Live:
             raise ValueError(f"late can't be {late!r}; it takes seconds, up to ten years")
 
         rows = []
-        with self._book.lock:
-            for _ in range(count):
+        for _ in range(count):
+            with self._book.lock:
                 # The time is the id too: no other trade has it, not even one of a sandbox that ran before.
                 self._newest = max(self.now, self._newest + 1)
                 moment = self._newest - int(late * SECOND)

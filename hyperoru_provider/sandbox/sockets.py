@@ -28,8 +28,10 @@ __all__ = ["Connection", "Sockets"]
 
 _CHANNELS = ("trades", "positions", "model_chat", "asset_curve")
 _TICK = 0.1
-_BURST = 100  # messages of a tick between which clients may read
+_BURST = 100  # messages of a tick after which clients may read first
 _BREATH = 0.01
+_PATIENCE = 5.0  # for that, in one tick
+_STUCK = 0.5  # without a message sent
 _SEND_BUFFER = 65_536
 _LAST_WORDS = 10.0  # for a close frame to be read and answered
 
@@ -47,7 +49,6 @@ class Connection(WebSocketsSansIOProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.logger = self.conn.logger = _MUTE
-        self.conn.debug = False
         self.close_timeout = _LAST_WORDS
         self.silent: Callable[[], bool] = lambda: False
 
@@ -96,6 +97,7 @@ class _Client:
         self.token = token
         self.account_id: int | None = None
         self.channels: set[str] = set()
+        self.sent_at = asyncio.get_running_loop().time()
         self.queue: asyncio.Queue[_Message] = asyncio.Queue()
         #: The code and the reason that the socket is to be closed with.
         self.ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
@@ -109,6 +111,11 @@ class _Client:
         else:
             due = asyncio.get_running_loop().time() + faults.socket_latency
             self.queue.put_nowait(_Message(due, channel, events, content))
+
+    def lags(self) -> bool:
+        """Whether the client reads, but has much to read yet: a burst is no reason to close its socket."""
+        stuck = asyncio.get_running_loop().time() - self.sent_at > _STUCK
+        return self.queue.qsize() * 2 > self._faults().socket_queue and not stuck
 
     def end(self, code: int, reason: str) -> None:
         """Close the socket."""
@@ -171,8 +178,7 @@ class Sockets:
             await asyncio.gather(*tasks, return_exceptions=True)
         if client.ended.done():
             code, reason = client.ended.result()
-            # A client that doesn't read is not waited for: uvicorn would, until there is room for the close frame.
-            connection.writable.set()
+            # A client that doesn't read makes no room for the close frame, and is not waited for any longer.
             asyncio.get_running_loop().call_later(_LAST_WORDS, connection.transport.abort)
             await send({"type": "websocket.close", "code": code, "reason": reason})
 
@@ -202,12 +208,16 @@ class Sockets:
             events += self._live.events(row._replace(body=changed(row.body, faults)), channels)
         if "asset_curve" in channels and self._period != before:
             events += [("asset_curve", point) for point in self._live.asset_curve()]
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + _PATIENCE
         for sent, (channel, count, content) in enumerate(self._messages(events, faults), start=1):
             for client in list(self._clients):
                 if channel in client.channels:
                     client.put(content, channel, count)
             if sent % _BURST == 0:
-                await asyncio.sleep(_BREATH)
+                await asyncio.sleep(0)
+                while any(client.lags() for client in self._clients) and loop.time() < patience:
+                    await asyncio.sleep(_BREATH)
 
     def _messages(self, events: list[_Event], faults: Faults) -> Iterator[tuple[str, int, str | bytes]]:
         """What is sent for the events of a tick: channel, number of events, and text or bytes."""
@@ -268,6 +278,7 @@ class Sockets:
                 return
             kind = "text" if isinstance(message.content, str) else "bytes"
             await send({"type": "websocket.send", kind: message.content})
+            client.sent_at = asyncio.get_running_loop().time()
             if message.channel and message.events:
                 with self._state.lock:
                     self._state.stats.socket_events[message.channel] += message.events

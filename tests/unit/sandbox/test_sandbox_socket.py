@@ -18,7 +18,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from hyperoru_provider.sandbox import Sandbox
+from hyperoru_provider.sandbox import Sandbox, sockets
+from hyperoru_provider.sandbox.live import Live
+from hyperoru_provider.sandbox.prices import SYMBOLS, Prices
+from hyperoru_provider.sandbox.rows import FileBook
 
 TRADES = "/api/arena/trades"
 WAIT = 5.0
@@ -53,7 +56,7 @@ class Listener:
     def frames(self, number: int) -> list[Any]:
         return [self.next() for _ in range(number)]
 
-    def rest(self, seconds: float = 0.25) -> list[Any]:
+    def rest(self, seconds: float = 0.4) -> list[Any]:
         """What comes until there is silence."""
         found = []
         while True:
@@ -165,20 +168,20 @@ def test_subscriptions_add_up(quiet, listen):
 
 
 def test_bootstrap(quiet, listen):
-    quiet.sandbox.trade(account_id=2, symbol="ETH", side="SELL")
+    made = quiet.sandbox.trade(40)
     data = listen(quiet).ask("bootstrap", "b")["data"]
     assert data["accounts"] == quiet.get("/api/account/list").json()
     assert data["active_orders"] == []
+    newest = {(row["account_id"], row["symbol"]): row for row in made}
+    opened = {key: row for key, row in newest.items() if not str(row["direction"]).startswith("Close")}
+    assert opened
+    assert len(data["positions"]) == len(opened)
     for position in data["positions"]:
-        assert set(position) == {
-            "account_id",
-            "symbol",
-            "side",
-            "size",
-            "entry_price",
-            "unrealized_pnl",
-            "taken_at",
-        }
+        row = opened[position["account_id"], position["symbol"]]
+        side = "long" if row["side"] == "BUY" else "short"
+        assert (position["side"], position["size"], position["entry_price"]) == (side, row["quantity"], row["price"])
+        assert isinstance(position["unrealized_pnl"], int | float)
+        assert datetime.fromisoformat(position["taken_at"]) >= datetime.fromisoformat(row["trade_time"][:23] + "Z")
 
 
 def test_snapshot(serve, listen):
@@ -376,12 +379,14 @@ def test_control_addresses(quiet, listen):
 
 
 def test_pace_needs_no_socket(quiet):
+    before = time.monotonic()
     quiet.sandbox.set_faults(pace=200)
     time.sleep(0.6)
     quiet.sandbox.set_faults(pace=0)
+    seconds = time.monotonic() - before
     until(lambda: quiet.trades()["total"] > 10)
     made = quiet.trades(per_page=500)["total"] - 10
-    assert 40 <= made <= 160
+    assert 40 <= made <= 200 * (seconds + 0.2)
     ids = quiet.ids(per_page=500)
     assert len(set(ids)) == len(ids) == made + 10
     assert ids == sorted(ids, reverse=True)
@@ -400,6 +405,11 @@ def test_the_same_seed_trades_alike(serve):
     made = [serve(seed=seed).sandbox.trade(20) for seed in (3, 3, 4)]
     first, second, third = ([(row["account_id"], row["symbol"], row["side"]) for row in rows] for rows in made)
     assert first == second != third
+
+
+def test_ids_are_unique_although_the_clock_stands(rows):
+    live = Live(7, FileBook(rows), Prices(7, SYMBOLS), clock=lambda: 1_000.0)
+    assert len({row.body.split(b",")[0] for row in live.trade(50)}) == 50
 
 
 def test_decisions_and_positions_belong_to_trades(quiet, listen):
@@ -563,7 +573,9 @@ def test_faults_are_drawn_from_the_seed(serve, listen, rows):
     assert seen[0] == seen[1] != seen[2]
 
 
-def test_a_slow_reader_is_closed(quiet, listen):
+@pytest.mark.parametrize(("patience", "code"), [(10, 1013), (0.1, 1006)])
+def test_a_slow_reader_is_closed(quiet, listen, monkeypatch, patience, code):
+    monkeypatch.setattr(sockets, "_LAST_WORDS", patience)
     quiet.sandbox.set_faults(socket_queue=200)
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -573,7 +585,8 @@ def test_a_slow_reader_is_closed(quiet, listen):
     made = [row["trade_id"] for _ in range(10) for row in quiet.sandbox.trade(100)]
     assert fast.ids(1_000) == made
     until(lambda: counts(quiet)["open"] == 1)
-    assert slow.close_code() == 1013
+    time.sleep(0.2)
+    assert slow.close_code() == code
 
 
 def test_a_fast_reader_gets_a_burst(quiet, listen):
@@ -604,6 +617,7 @@ def test_stops_with_open_sockets_and_starts_again_on_its_port():
                 assert listener.subscribe("trades").next()["type"] == "trades"
             stopping = time.perf_counter()
             sandbox.stop()
-            assert time.perf_counter() - stopping < 0.3
+            assert time.perf_counter() - stopping < 1
+            assert sandbox.stats()["sockets"]["open"] == 0
             assert [listener.close_code() for listener in listeners] == [1006] * 5
     until(lambda: set(threading.enumerate()) <= before)
