@@ -207,7 +207,8 @@ def table(results: list[Result], interval: float) -> str:
     """Write the results in Markdown."""
     lines = [
         f"| Sensors | CPU, share of a core | of it the event loop | requests in {interval:g} s "
-        f"| on time (±{_LATE:g} s) | worst | loop blocked | memory before, during, after | sockets before, during, after |",
+        f"| on time (±{_LATE:g} s) | worst | loop blocked | memory before, during, after "
+        "| sockets before, during, after |",
         "| --- " * 9 + "|",
     ]
     for each in results:
