@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -161,6 +162,26 @@ def test_all_are_woken_when_it_is_there(sandbox: Sandbox) -> None:
     asyncio.run(main())
 
 
+def test_no_more_than_some_are_woken_in_a_turn_of_the_loop(sandbox: Sandbox) -> None:
+    """Each of them has more to do."""
+
+    async def main() -> None:
+        turn, ends = 0, Counter[int]()
+
+        async def run(of: HyperoruPollTrigger) -> None:
+            await event(of)
+            ends[turn] += 1
+
+        tasks = [asyncio.create_task(run(trigger(seconds=20))) for _ in range(500)]
+        while not all(task.done() for task in tasks):
+            turn += 1
+            await asyncio.sleep(0)
+        assert ends.total() == 500
+        assert max(ends.values()) <= 100
+
+    asyncio.run(main())
+
+
 def test_those_who_begin_later_ask_with_the_others(sandbox: Sandbox) -> None:
     sandbox.set_faults(health="degraded")
 
@@ -254,7 +275,8 @@ def test_a_host_that_was_corrected_is_found_by_those_who_wait(
 
     async def main() -> None:
         async with nothing_left():
-            waiting = asyncio.create_task(events([trigger(each, 20) for each in (HEALTHY, Healthy(2))]))
+            conditions = [HEALTHY, PriceReached("BTC", "above", "1")]
+            waiting = asyncio.create_task(events(trigger(each, 20) for each in conditions))
             await asyncio.sleep(0.3)
             connect(sandbox, token_cache="memory")
             assert {each["status"] for each in await asyncio.wait_for(waiting, 5)} == {"done"}

@@ -131,6 +131,17 @@ def test_the_count_takes_no_row_twice(call: Call, sandbox: Sandbox) -> None:
         call("count_trades", START, END, enough=6)
 
 
+def test_an_async_client_has_no_more_requests_under_way_than_connections(sandbox: Sandbox) -> None:
+    sandbox.set_faults(latency=0.02)
+
+    async def run() -> None:
+        async with AsyncHyperoruClient(sandbox.url) as client:
+            await asyncio.gather(*(client.health() for _ in range(100)))
+
+    asyncio.run(run())
+    assert sandbox.stats()["max_in_flight"] == 20
+
+
 def test_an_ignored_symbol_is_an_error(call: Call) -> None:
     contract = {"price": {"params": {"symbol": None}}}
     with pytest.raises(errors.HyperoruBadRequestError):
