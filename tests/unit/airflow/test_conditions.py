@@ -21,7 +21,7 @@ from hyperoru_provider.client.errors import (
     HyperoruServerError,
 )
 from hyperoru_provider.client.models import Coverage, Health, Price
-from hyperoru_provider.triggers import events
+from hyperoru_provider.triggers import outcomes
 from hyperoru_provider.triggers.conditions import (
     Condition,
     Healthy,
@@ -216,21 +216,21 @@ CLASSES = [cls for cls in vars(errors).values() if isinstance(cls, type) and iss
 def test_an_error_crosses_as_itself(cls: type[HyperoruApiError]) -> None:
     error = cls("What happened", method="GET", path="/a", status=429, code="C", request_id="r", retry_after=1.5)
     with pytest.raises(cls) as caught:
-        events.parse_event(json.loads(json.dumps(events.failed(error))))
+        outcomes.parse_event(json.loads(json.dumps(outcomes.failed(error))))
     assert type(caught.value) is cls
     assert vars(caught.value) == vars(error)
 
 
 def test_a_wrong_connection_crosses_as_itself() -> None:
     with pytest.raises(HyperoruConfigError, match="host"):
-        events.parse_event(json.loads(json.dumps(events.failed(HyperoruConfigError("The host is wrong.")))))
+        outcomes.parse_event(json.loads(json.dumps(outcomes.failed(HyperoruConfigError("The host is wrong.")))))
 
 
 def test_good_ends_cross() -> None:
-    assert events.parse_event(events.done(Verdict(True, "It is.", None, {"a": "1"}))) == Verdict(
+    assert outcomes.parse_event(outcomes.done(Verdict(True, "It is.", None, {"a": "1"}))) == Verdict(
         True, "It is.", None, {"a": "1"}
     )
-    assert events.parse_event(events.timed_out("It is not.")) == Verdict(False, "It is not.")
+    assert outcomes.parse_event(outcomes.timed_out("It is not.")) == Verdict(False, "It is not.")
 
 
 @pytest.mark.parametrize(
@@ -253,14 +253,14 @@ def test_good_ends_cross() -> None:
 )
 def test_an_event_of_somebody_else_is_an_error(event: object) -> None:
     with pytest.raises(HyperoruContractError, match="event"):
-        events.parse_event(event)
+        outcomes.parse_event(event)
 
 
 @pytest.mark.parametrize("name", ["SystemExit", "Any", "from_status", "_rebuild", "Foo", "HyperoruError2", "", "json"])
 def test_no_other_class_is_made(name: str) -> None:
     facts = {"class": name, "message": "m" * 10_000, "status": "500", "retry_after": float("nan"), "code": 5, "x": "y"}
     with pytest.raises(HyperoruApiError) as caught:
-        events.parse_event({"status": "failed", "error": facts})
+        outcomes.parse_event({"status": "failed", "error": facts})
     assert type(caught.value) is HyperoruApiError
     assert len(caught.value.message) <= 2_000
     assert (caught.value.status, caught.value.retry_after, caught.value.code) == (None, None, None)
@@ -268,5 +268,5 @@ def test_no_other_class_is_made(name: str) -> None:
 
 def test_a_retry_policy_can_match_what_crossed() -> None:
     with pytest.raises(HyperoruRateLimitError) as caught:
-        events.parse_event(events.failed(HyperoruRateLimitError("Slower", status=429, retry_after=3)))
+        outcomes.parse_event(outcomes.failed(HyperoruRateLimitError("Slower", status=429, retry_after=3)))
     assert caught.value.retry_after == 3
