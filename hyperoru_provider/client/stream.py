@@ -298,7 +298,7 @@ class EventStream:
 
     def _explained(self, error: Exception, secrets: tuple[str, ...]) -> Exception:
         """Say what a failure of the socket means, without secrets."""
-        from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+        from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, WebSocketException
 
         if isinstance(error, InvalidStatus):
             return self._unopened(error.response, secrets)
@@ -313,7 +313,9 @@ class EventStream:
         if isinstance(error, ssl.SSLCertVerificationError):
             return HyperoruBadRequestError(unverified(error))
         if isinstance(error, (OSError, EOFError, WebSocketException)):
-            return HyperoruConnectError(f"No socket: {type(error).__name__}: {error}")
+            # a proxy's address may hold a password
+            told = "see the environment's proxy" if isinstance(error, InvalidProxy) else error
+            return HyperoruConnectError(f"No socket: {type(error).__name__}: {told}")
         return error
 
     def _unopened(self, response: Response, secrets: tuple[str, ...]) -> Exception:

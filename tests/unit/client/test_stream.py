@@ -3,15 +3,23 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import ssl
 import time
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from hyperoru_provider.client import AsyncHyperoruClient
 from hyperoru_provider.client.errors import (
@@ -350,7 +358,9 @@ def test_what_the_contract_has_wrong_is_an_error_that_says_so(sandbox: Sandbox) 
 
 
 @asynccontextmanager
-async def answering(answer: bytes) -> AsyncGenerator[tuple[str, list[bytes]], None]:
+async def answering(
+    answer: bytes, context: ssl.SSLContext | None = None
+) -> AsyncGenerator[tuple[str, list[bytes]], None]:
     """A server that answers every request alike and hangs up; its address, and what it was asked."""
     asked = []
 
@@ -360,9 +370,9 @@ async def answering(answer: bytes) -> AsyncGenerator[tuple[str, list[bytes]], No
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+        yield f"http{'s' if context else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
 
 
 @pytest.mark.parametrize(
@@ -390,6 +400,39 @@ def test_an_answer_that_opens_no_socket_is_an_error(head: str, error: type[Excep
                 await anext(client.events())
         assert len(asked) == 1
         assert "secret-token" not in "".join(traceback.format_exception(caught.value))
+
+    run(test)
+
+
+def test_certificates_are_verified_as_for_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "certificate.pem"
+    file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+
+    async def test() -> None:
+        async with answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", context) as (url, asked):
+            async with AsyncHyperoruClient(url, session_token="secret-token") as client:
+                with pytest.raises(HyperoruBadRequestError, match=r"certificate can't be verified.*SSL_CERT_FILE"):
+                    await anext(client.events())
+                assert not asked
+                monkeypatch.setenv("SSL_CERT_FILE", str(file))
+                with pytest.raises(HyperoruNotFoundError):
+                    await anext(client.events())
+            assert b"GET /ws?session_token=secret-token HTTP/1.1" in asked[0]
 
     run(test)
 
