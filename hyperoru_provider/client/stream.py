@@ -314,7 +314,7 @@ class EventStream:
             return HyperoruBadRequestError(unverified(error))
         if isinstance(error, (OSError, EOFError, WebSocketException)):
             # a proxy's address may hold a password
-            told = "see the environment's proxy" if isinstance(error, InvalidProxy) else error
+            told = "see the environment's proxy" if isinstance(error, InvalidProxy) else str(error)
             return HyperoruConnectError(f"No socket: {type(error).__name__}: {told}")
         return error
 
