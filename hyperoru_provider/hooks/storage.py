@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+    from upath import UPath
 
 
-def storage_path(destination: str, conn_id: str | None) -> ObjectStoragePath:
+def storage_path(destination: str, conn_id: str | None) -> UPath | ObjectStoragePath:
     """Give a path in object storage, or on local disk.
+
+    On local disk it is none of Airflow's: those import the storage of every provider that is installed (boto3, ...),
+    and note the names of files for lineage, which here are temporary.
 
     :param destination: its URL, or a local path.
     :param conn_id: the storage's connection; ``None`` for the storage's own.
     """
     from airflow.sdk import ObjectStoragePath
-    from airflow.sdk.io import attach
-    from fsspec.implementations.local import LocalFileSystem
+    from upath import UPath
 
     path = ObjectStoragePath(destination, conn_id=conn_id)
-    if conn_id is None and path.protocol in ("", "file", "local"):
-        # else Airflow would import the storage of every installed provider (boto3, ...) to find that of local disk
-        attach(path.protocol or "file", fs=LocalFileSystem())
-    return path
+    return UPath(destination) if conn_id is None and path.protocol in ("", "file", "local") else path
