@@ -306,6 +306,15 @@ def test_counts(serve, rows):
         "repeated_refusals": 0,
         "max_in_flight": 1,
         "rows_served": 8,
+        "sockets": {
+            "opened": 0,
+            "open": 0,
+            "most_open": 0,
+            "refused": 0,
+            "tokens_in_url": 0,
+            "events": {},
+            "messages": {},
+        },
     }
     assert caller.get("/__sandbox__/stats").json() == caller.sandbox.stats() == expected
 
