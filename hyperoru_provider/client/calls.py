@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,9 +13,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from hyperoru_provider.client.answers import canonical, parse_object, parse_page, rename
-from hyperoru_provider.client.contract import Contract, Endpoint
+from hyperoru_provider.client.contract import Contract, Endpoint, ListEndpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.models import Health, Kline, Price, Profile, Resource, Trader
+from hyperoru_provider.client.keys import Keys
+from hyperoru_provider.client.models import Coverage, Health, Kline, Price, Profile, Resource, Trader
 from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.reading import Bulk
 from hyperoru_provider.client.rows import Row
@@ -59,16 +61,23 @@ def list_traders(contract: Contract, include_hidden: bool) -> Call[list[Trader]]
     request = Request("GET", endpoint.path, endpoint.query({"include_hidden": include_hidden}))
 
     def read(body: bytes) -> list[Trader]:
-        page = parse_page(body, endpoint)
-        traders = [validated(Trader, canonical(raw, endpoint)) for raw in page.rows]
-        if page.more or (page.total or 0) > len(traders) or len({trader.id for trader in traders}) < len(traders):
+        traders = _whole_list(Trader, body, endpoint, "traders")
+        if len({trader.id for trader in traders}) < len(traders):
             raise HyperoruContractError(
-                f"The list has {len(traders)} traders, but the server says that there are more, or one is there twice. "
-                "Correct the contract's traders."
+                f"One of the {len(traders)} traders is listed twice. Correct the contract's traders."
             )
         return traders
 
     return Call(request, read)
+
+
+def kline_coverage(contract: Contract) -> Call[list[Coverage]]:
+    """Ask which candles there are."""
+    endpoint = contract.coverage
+    return Call(
+        Request("GET", endpoint.path, endpoint.query({})),
+        lambda body: _whole_list(Coverage, body, endpoint, "coverage"),
+    )
 
 
 def price(contract: Contract, symbol: str) -> Call[Price]:
@@ -98,6 +107,61 @@ def trades(
 ) -> Plan:
     """Plan to read the trades of a window."""
     return Plan(contract.trades, *window(start, end), {"account_id": account_id, "symbol": symbol}, bulk=bulk)
+
+
+def count_trades(
+    contract: Contract,
+    start: datetime,
+    end: datetime,
+    account_id: int | str | None = None,
+    symbol: str | None = None,
+    *,
+    enough: int | None = None,
+) -> Count:
+    """Plan to count the trades of a window."""
+    filters = {"account_id": account_id, "symbol": symbol}
+    if enough is None:
+        return Count(Plan(contract.trades, *window(start, end), filters), None)
+    # all pages count from the first on, as no more is held than is enough
+    return Count(Plan(contract.trades, *window(start, end), filters, span_rows=sys.maxsize), enough)
+
+
+class Count:
+    """Counts the rows of a plan, each once, and stops reading where there are enough.
+
+    :param plan: what to read.
+    :param enough: how many rows are enough; ``None`` to count all.
+    """
+
+    def __init__(self, plan: Plan, enough: int | None) -> None:
+        self.plan = plan
+        self._enough = enough
+        self._whole = 0
+        self._keys = Keys()
+
+    @property
+    def rows(self) -> int:
+        """How many there are, as far as was read."""
+        return self._whole + len(self.plan.shown)
+
+    def query(self) -> dict[str, str] | None:
+        """Give the parameters of the next request; ``None`` when the count is done.
+
+        :raises HyperoruContractError: a row came at two times.
+        """
+        enough = self._enough is not None and self.rows >= self._enough
+        query = None if enough else self.plan.query()
+        if query is None:
+            if self.plan.shown:
+                self._keys.add(self.plan.shown)
+            self._keys.check(self.plan.endpoint)
+        return query
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take what a step of the plan gave."""
+        if rows:
+            self._whole += len(rows)
+            self._keys.add(rows)
 
 
 def page(plan: Plan, query: Mapping[str, str]) -> Call[Sequence[Row]]:
@@ -163,6 +227,17 @@ def window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
             "the end is exclusive and must be later than the start."
         )
     return start, end
+
+
+def _whole_list(cls: type[R], body: bytes, endpoint: ListEndpoint, resource: str) -> list[R]:
+    """Read a list that comes in one answer."""
+    page = parse_page(body, endpoint)
+    if page.more or (page.total or 0) > len(page.rows):
+        raise HyperoruContractError(
+            f"The list has {len(page.rows)} {resource}, but the server says that there are more. "
+            f"Correct the contract's {resource}."
+        )
+    return [validated(cls, canonical(raw, endpoint)) for raw in page.rows]
 
 
 def validated(cls: type[R], data: dict[str, Any], endpoint: Endpoint | None = None) -> R:

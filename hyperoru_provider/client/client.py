@@ -16,7 +16,7 @@ from hyperoru_provider.client.auth import Credentials, MemoryTokenStore, Session
 from hyperoru_provider.client.contract import Contract, load_contract
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.models import Health, Kline, Price, Profile, Trade, Trader
+from hyperoru_provider.client.models import Coverage, Health, Kline, Price, Profile, Trade, Trader
 from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.retry import Pacer, RetryPolicy
 from hyperoru_provider.client.rows import Row
@@ -133,6 +133,33 @@ class HyperoruClient(_Client):
         rows = [row for plan in plans for span in self.iter_spans(plan) for row in span]
         return calls.candles(self.contract, symbol, interval, rows)
 
+    def kline_coverage(self) -> list[Coverage]:
+        """Ask which candles there are, of each symbol and interval."""
+        return self._run(calls.kline_coverage(self.contract))
+
+    def count_trades(
+        self,
+        start: datetime,
+        end: datetime,
+        account_id: int | str | None = None,
+        symbol: str | None = None,
+        enough: int | None = None,
+    ) -> int:
+        """Count the trades of ``start <= trade_time < end``, each once.
+
+        :param start: begin of the window; a naive time is UTC.
+        :param end: end of the window, exclusive; a naive time is UTC.
+        :param account_id: only this trader's.
+        :param symbol: only this symbol's.
+        :param enough: stop reading once there are so many; the count is then this or a little more.
+        :raises HyperoruConfigError: the window is empty.
+        :raises HyperoruContractError: the server's pages don't prove to be right and complete.
+        """
+        count = calls.count_trades(self.contract, start, end, account_id, symbol, enough=enough)
+        while (query := count.query()) is not None:
+            count.add(self.read_page(count.plan, query))
+        return count.rows
+
     def iter_trades(
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
     ) -> Iterator[Trade]:
@@ -216,6 +243,24 @@ class AsyncHyperoruClient(_Client):
         plans = calls.klines(self.contract, symbol, interval, start, end)
         rows = [row for plan in plans async for span in self.iter_spans(plan) for row in span]
         return calls.candles(self.contract, symbol, interval, rows)
+
+    async def kline_coverage(self) -> list[Coverage]:
+        """See :meth:`HyperoruClient.kline_coverage`."""
+        return await self._run(calls.kline_coverage(self.contract))
+
+    async def count_trades(
+        self,
+        start: datetime,
+        end: datetime,
+        account_id: int | str | None = None,
+        symbol: str | None = None,
+        enough: int | None = None,
+    ) -> int:
+        """See :meth:`HyperoruClient.count_trades`."""
+        count = calls.count_trades(self.contract, start, end, account_id, symbol, enough=enough)
+        while (query := count.query()) is not None:
+            count.add(await self.read_page(count.plan, query))
+        return count.rows
 
     async def iter_trades(
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None

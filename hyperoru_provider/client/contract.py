@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.models import Health, Kline, Price, Profile, Trade, Trader
+from hyperoru_provider.client.models import Coverage, Health, Kline, Price, Profile, Trade, Trader
 
 Names = Annotated[
     tuple[str, ...],
@@ -131,6 +131,7 @@ class Contract(BaseModel):
         time="timestamp",
         echoes=("symbol", "interval"),
     )
+    coverage: ListEndpoint = ListEndpoint(path="/api/klines/coverage")
     trades: WindowedEndpoint = WindowedEndpoint(
         path="/api/arena/trades",
         fields=_TRADE_FIELDS,
@@ -154,6 +155,7 @@ _NAMES: dict[str, tuple[tuple[str, ...], Iterable[str]]] = {
     "traders": (("include_hidden",), Trader.model_fields),
     "price": (("symbol",), Price.model_fields),
     "klines": (("symbol", "interval", "start", "end", *_PAGING), Kline.model_fields),
+    "coverage": ((), Coverage.model_fields),
     "trades": (("account_id", "symbol", "start", "end", *_PAGING), Trade.model_fields),
 }
 
