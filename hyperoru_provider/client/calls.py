@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from hyperoru_provider.client.answers import canonical, parse_object, parse_page, rename
-from hyperoru_provider.client.contract import Contract, Endpoint
+from hyperoru_provider.client.backfills import Backfill
+from hyperoru_provider.client.contract import Contract, Endpoint, ListEndpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.models import Health, Kline, Price, Profile, Resource, Trader
+from hyperoru_provider.client.models import BackfillTask, Health, Kline, Price, Profile, Resource, Trader
 from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.reading import Bulk
 from hyperoru_provider.client.rows import Row
@@ -25,6 +27,7 @@ _CANDLES = 100
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
+L = TypeVar("L", Trader, BackfillTask)
 
 
 @dataclass(frozen=True)
@@ -57,18 +60,7 @@ def list_traders(contract: Contract, include_hidden: bool) -> Call[list[Trader]]
     """Ask for the user's traders."""
     endpoint = contract.traders
     request = Request("GET", endpoint.path, endpoint.query({"include_hidden": include_hidden}))
-
-    def read(body: bytes) -> list[Trader]:
-        page = parse_page(body, endpoint)
-        traders = [validated(Trader, canonical(raw, endpoint)) for raw in page.rows]
-        if page.more or (page.total or 0) > len(traders) or len({trader.id for trader in traders}) < len(traders):
-            raise HyperoruContractError(
-                f"The list has {len(traders)} traders, but the server says that there are more, or one is there twice. "
-                "Correct the contract's traders."
-            )
-        return traders
-
-    return Call(request, read)
+    return Call(request, lambda body: _whole_list(Trader, body, endpoint, "traders"))
 
 
 def price(contract: Contract, symbol: str) -> Call[Price]:
@@ -139,6 +131,40 @@ def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row])
     return [validated(Kline, {**canonical(row.raw, contract.klines), **known}) for row in rows]
 
 
+def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillTask]:
+    """Start a job that writes candles at the server. Sent twice, it would start two."""
+    interval_length(wanted.interval)
+    window(wanted.start, wanted.end)
+    endpoint = contract.backfill
+    request = Request("POST", endpoint.path, body=endpoint.query(wanted.as_dict()), safe=False)
+    return Call(request, lambda body: validated(BackfillTask, parse_object(body), endpoint))
+
+
+def backfill_task(contract: Contract, task_id: int | str) -> Call[BackfillTask]:
+    """Ask how a job is."""
+    endpoint = contract.backfill_status
+    path = endpoint.path.replace("{task_id}", quote(str(task_id), safe=""))
+    query = {} if path != endpoint.path else endpoint.query({"task_id": task_id})
+
+    def read(body: bytes) -> BackfillTask:
+        data = rename(parse_object(body), endpoint)
+        if str(data.setdefault("id", task_id)) != str(task_id):
+            raise HyperoruContractError(
+                f"The answer is about job {data['id']}, but {task_id} was asked for: the server seems to ignore the "
+                "id. Correct the contract's backfill_status: its path, or its params task_id."
+            )
+        return validated(BackfillTask, data)
+
+    return Call(Request("GET", path, query), read)
+
+
+def backfill_tasks(contract: Contract) -> Call[list[BackfillTask]]:
+    """Ask for all jobs that the server knows."""
+    endpoint = contract.backfill_tasks
+    request = Request("GET", endpoint.path)
+    return Call(request, lambda body: _whole_list(BackfillTask, body, endpoint, "backfill_tasks"))
+
+
 def interval_length(interval: str) -> timedelta:
     """Read an interval such as ``1m``, ``4h`` or ``1d``.
 
@@ -183,3 +209,18 @@ def validated(cls: type[R], data: dict[str, Any], endpoint: Endpoint | None = No
             f"The {cls.__name__.lower()} {named or '(unnamed)'} is not as expected: {problems}. "
             "If the server names a field otherwise, say so in the contract's fields."
         ) from None
+
+
+def _whole_list(cls: type[L], body: bytes, endpoint: ListEndpoint, resource: str) -> list[L]:
+    """Read a list that comes in one answer.
+
+    :raises HyperoruContractError: more are to come, or one is there twice.
+    """
+    page = parse_page(body, endpoint)
+    items = [validated(cls, canonical(raw, endpoint)) for raw in page.rows]
+    if page.more or (page.total or 0) > len(items) or len({item.id for item in items}) < len(items):
+        raise HyperoruContractError(
+            f"The list has {len(items)} {resource}, but the server says that there are more, or one is there twice. "
+            f"Correct the contract's {resource}."
+        )
+    return items

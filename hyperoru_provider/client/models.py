@@ -91,6 +91,24 @@ class Kline(Resource):
     volume: Amount | None = None
 
 
+class BackfillTask(Resource):
+    """A job that writes candles at the server. Its times are text as sent, as no format of theirs is documented."""
+
+    id: Id
+    status: str
+    symbol: str | None = None
+    interval: str | None = None
+    exchange: str | None = None
+    environment: str | None = None
+    start: str | None = None
+    end: str | None = None
+    rows_written: int | None = None
+    progress_pct: Amount | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    error: str | None = None
+
+
 class Trade(Resource):
     """A fill."""
 

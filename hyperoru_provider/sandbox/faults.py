@@ -55,6 +55,12 @@ class Faults:
     :param duplicate_rows: each page begins with the last row of the page before it
     :param conflicting_rows: the first row of the list is there twice, the second time with another price
     :param bad_rows: the first row of the list has no key (``no_key``) or no time (``no_time``)
+    :param backfill_seconds: how long a backfill job takes
+    :param backfill_fail: a job that begins now will fail half-way
+    :param backfill_gone: no job is known any more
+    :param backfill_lose_answer: a job begins, but the connection is closed without an answer
+    :param backfill_window: jobs show the ``start`` and ``end`` of their window
+    :param backfill_old: jobs as an older version of the API has them, with other names and ids
     """
 
     latency: float = 0
@@ -90,6 +96,12 @@ class Faults:
     duplicate_rows: bool = False
     conflicting_rows: bool = False
     bad_rows: Literal["none", "no_key", "no_time"] = "none"
+    backfill_seconds: float = 0.2
+    backfill_fail: bool = False
+    backfill_gone: bool = False
+    backfill_lose_answer: bool = False
+    backfill_window: bool = False
+    backfill_old: bool = False
 
     def merged(self, changes: Mapping[str, object]) -> Faults:
         """These faults with some of them changed.

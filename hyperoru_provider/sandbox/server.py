@@ -126,9 +126,10 @@ class Sandbox:
         self._state.revoke_tokens()
 
     def reset(self) -> None:
-        """Counters to zero, faults off, trades as at the start; tokens stay."""
+        """Counters to zero, faults off, trades as at the start, no jobs; tokens stay."""
         self._state.reset()
         self._book.forget_arrivals()
+        self._app.jobs.forget()
 
 
 class _Server(uvicorn.Server):

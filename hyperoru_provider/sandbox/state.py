@@ -32,6 +32,7 @@ class Stats:
         self.in_flight = 0
         self.max_in_flight = 0
         self.rows_served = 0
+        self.backfills = 0
         self._refused: dict[Call, tuple[int, str | None, bool]] = {}
 
     def begin(self, call: Call, token: str | None) -> None:
@@ -70,6 +71,7 @@ class Stats:
             "repeated_refusals": self.repeated_refusals,
             "max_in_flight": self.max_in_flight,
             "rows_served": self.rows_served,
+            "backfills": self.backfills,
         }
 
 
