@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Self
 
+from hyperoru_provider.client.contract import Contract
 from hyperoru_provider.client.models import BackfillTask
 from hyperoru_provider.client.times import format_time, parse_time, to_utc
 
@@ -30,8 +31,8 @@ class Backfill:
     interval: str
     start: datetime
     end: datetime
-    exchange: str
-    environment: str | None
+    exchange: str = "hyperliquid"
+    environment: str | None = None
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.interval}, {format_time(self.start)} to {format_time(self.end)}"
@@ -45,25 +46,35 @@ class Backfill:
         """Read what :meth:`as_dict` gave."""
         return cls(**{**data, "start": parse_time(data["start"]), "end": parse_time(data["end"])})
 
-    def fits(self, task: BackfillTask) -> bool:
-        """Tell whether a job may be one that does this: nothing that it shows says otherwise."""
-        named = ("symbol", "interval", "exchange", "environment")
-        pairs: list[tuple[Any, Any]] = [(_folded(getattr(self, name)), _folded(getattr(task, name))) for name in named]
-        pairs += [(self.start, _moment(task.start)), (self.end, _moment(task.end))]
-        return all(wanted == shown for wanted, shown in pairs if wanted is not None and shown is not None)
+    def differences(self, task: BackfillTask, echoes: Sequence[str]) -> list[str]:
+        """Name the fields in which a job shows that it does something else.
 
-    def begun_since(self, since: datetime, known: Collection[str], tasks: Iterable[BackfillTask]) -> list[BackfillTask]:
-        """Give the jobs that a request may have started whose answer nobody saw.
-
-        :param since: when it was about to be sent.
-        :param known: ids of the jobs that were there before.
-        :param tasks: the jobs that are there now.
+        :param task: the job.
+        :param echoes: fields to look at; what a job does not show is no difference.
         """
         return [
-            task
-            for task in tasks
-            if str(task.id) not in known and self.fits(task) and (_moment(task.started_at) or since) >= since - _SKEW
+            name
+            for name in echoes
+            if (shown := _comparable(getattr(task, name))) is not None
+            and (wanted := _comparable(getattr(self, name))) is not None
+            and shown != wanted
         ]
+
+    def alike(self, tasks: Iterable[BackfillTask], echoes: Sequence[str]) -> list[BackfillTask]:
+        """Give the jobs that may do this: nothing that they show says otherwise."""
+        return [task for task in tasks if not self.differences(task, echoes)]
+
+
+def begun_since(since: datetime, known: Collection[str], tasks: Iterable[BackfillTask]) -> list[BackfillTask]:
+    """Give the jobs that a request may have started whose answer nobody saw.
+
+    :param since: when it was about to be sent.
+    :param known: ids of the jobs that were there before.
+    :param tasks: the jobs that are there now.
+    """
+    return [
+        task for task in tasks if str(task.id) not in known and (_moment(task.started_at) or since) >= since - _SKEW
+    ]
 
 
 def shows_window(task: BackfillTask) -> bool:
@@ -71,8 +82,18 @@ def shows_window(task: BackfillTask) -> bool:
     return _moment(task.start) is not None and _moment(task.end) is not None
 
 
-def _folded(name: str | None) -> str | None:
-    return None if name is None else name.casefold()
+def left_behind(job: int | str, wanted: Backfill, contract: Contract) -> str:
+    """Say what becomes of a job whose task is killed."""
+    path = contract.backfill_status.path.replace("{task_id}", str(job))
+    return (
+        f"Killed. The backfill job {job} ({wanted}) goes on at the server, as this provider knows no call that stops "
+        f"it; GET {path} tells how it is. If the task is cleared, it waits for this job."
+    )
+
+
+def _comparable(value: str | datetime | None) -> str | datetime | None:
+    """Bring what is wanted and what is shown in one form; ``None`` says nothing."""
+    return value if isinstance(value, datetime) else _moment(value) or (value and value.casefold())
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -153,7 +153,8 @@ def backfill_task(contract: Contract, task_id: int | str) -> Call[BackfillTask]:
                 f"The answer is about job {data['id']}, but {task_id} was asked for: the server seems to ignore the "
                 "id. Correct the contract's backfill_status: its path, or its params task_id."
             )
-        return validated(BackfillTask, data)
+        task = validated(BackfillTask, data)
+        return task.model_copy(update={"meaning": endpoint.meaning(task.status)})
 
     return Call(Request("GET", path, query), read)
 

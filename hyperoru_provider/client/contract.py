@@ -150,6 +150,7 @@ _TRADE_FIELDS: dict[str, Any] = {
 }
 
 
+_BACKFILL = ("symbol", "interval", "start", "end", "exchange", "environment")
 _BACKFILL_FIELDS: dict[str, Any] = {
     "id": ("id", "task_id"),
     "interval": ("period", "interval"),
@@ -181,7 +182,10 @@ class Contract(BaseModel):
     backfill: Endpoint = Endpoint(path="/api/klines/backfill", params={"interval": "period"}, fields=_BACKFILL_FIELDS)
     backfill_status: JobEndpoint = JobEndpoint(path="/api/klines/backfill/status/{task_id}", fields=_BACKFILL_FIELDS)
     backfill_tasks: ListEndpoint = ListEndpoint(
-        path="/api/klines/backfill-tasks", fields=_BACKFILL_FIELDS, rows=("items", "tasks", "data", "results")
+        path="/api/klines/backfill-tasks",
+        fields=_BACKFILL_FIELDS,
+        rows=("items", "tasks", "data", "results"),
+        echoes=_BACKFILL,
     )
     trades: WindowedEndpoint = WindowedEndpoint(
         path="/api/arena/trades",
@@ -206,9 +210,9 @@ _NAMES: dict[str, tuple[tuple[str, ...], Iterable[str]]] = {
     "traders": (("include_hidden",), Trader.model_fields),
     "price": (("symbol",), Price.model_fields),
     "klines": (("symbol", "interval", "start", "end", *_PAGING), Kline.model_fields),
-    "backfill": (("symbol", "interval", "start", "end", "exchange", "environment"), BackfillTask.model_fields),
+    "backfill": (_BACKFILL, BackfillTask.model_fields),
     "backfill_status": (("task_id",), BackfillTask.model_fields),
-    "backfill_tasks": ((), BackfillTask.model_fields),
+    "backfill_tasks": (_BACKFILL, BackfillTask.model_fields),
     "trades": (("account_id", "symbol", "start", "end", *_PAGING), Trade.model_fields),
 }
 

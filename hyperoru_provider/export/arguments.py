@@ -44,6 +44,17 @@ def optional(name: str, value: object) -> str | None:
     return text
 
 
+def required(name: str, value: object) -> str:
+    """Read an argument that must be given.
+
+    :raises HyperoruConfigError: it is not.
+    """
+    text = optional(name, value)
+    if text is None:
+        raise HyperoruConfigError(f"{name} is missing.")
+    return text
+
+
 def trade_filters(account_id: object, symbol: object) -> dict[str, Any]:
     """Read what limits trades, beside their time.
 
