@@ -16,7 +16,8 @@ from hyperoru_provider.client.answers import canonical, parse_object, parse_page
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.contract import Contract, Endpoint, ListEndpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.models import BackfillTask, Health, Kline, Price, Profile, Resource, Trader
+from hyperoru_provider.client.keys import Keys
+from hyperoru_provider.client.models import BackfillTask, Coverage, Health, Kline, Price, Profile, Resource, Trader
 from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.reading import Bulk
 from hyperoru_provider.client.rows import Row
@@ -27,7 +28,6 @@ _CANDLES = 100
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
-L = TypeVar("L", Trader, BackfillTask)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,25 @@ def list_traders(contract: Contract, include_hidden: bool) -> Call[list[Trader]]
     """Ask for the user's traders."""
     endpoint = contract.traders
     request = Request("GET", endpoint.path, endpoint.query({"include_hidden": include_hidden}))
-    return Call(request, lambda body: _whole_list(Trader, body, endpoint, "traders"))
+
+    def read(body: bytes) -> list[Trader]:
+        traders = _whole_list(Trader, body, endpoint, "traders")
+        if len({trader.id for trader in traders}) < len(traders):
+            raise HyperoruContractError(
+                f"One of the {len(traders)} traders is listed twice. Correct the contract's traders."
+            )
+        return traders
+
+    return Call(request, read)
+
+
+def kline_coverage(contract: Contract) -> Call[list[Coverage]]:
+    """Ask which candles there are."""
+    endpoint = contract.coverage
+    return Call(
+        Request("GET", endpoint.path, endpoint.query({})),
+        lambda body: _whole_list(Coverage, body, endpoint, "coverage"),
+    )
 
 
 def price(contract: Contract, symbol: str) -> Call[Price]:
@@ -90,6 +108,44 @@ def trades(
 ) -> Plan:
     """Plan to read the trades of a window."""
     return Plan(contract.trades, *window(start, end), {"account_id": account_id, "symbol": symbol}, bulk=bulk)
+
+
+class Count:
+    """Counts the rows of a plan, each once, and stops reading where there are enough.
+
+    :param plan: what to read.
+    :param enough: how many rows are enough; ``None`` to count all.
+    """
+
+    def __init__(self, plan: Plan, enough: int | None) -> None:
+        self._plan = plan
+        self._enough = enough
+        self._whole = 0
+        self._keys = Keys()
+
+    @property
+    def rows(self) -> int:
+        """How many there are, as far as was read."""
+        return self._whole + len(self._plan.shown)
+
+    def query(self) -> dict[str, str] | None:
+        """Give the parameters of the next request; ``None`` when the count is done.
+
+        :raises HyperoruContractError: a row came at two times.
+        """
+        enough = self._enough is not None and self.rows >= self._enough
+        query = None if enough else self._plan.query()
+        if query is None:
+            if self._plan.shown:
+                self._keys.add(self._plan.shown)
+            self._keys.check(self._plan.endpoint)
+        return query
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take what a step of the plan gave."""
+        if rows:
+            self._whole += len(rows)
+            self._keys.add(rows)
 
 
 def page(plan: Plan, query: Mapping[str, str]) -> Call[Sequence[Row]]:
@@ -192,6 +248,17 @@ def window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     return start, end
 
 
+def _whole_list(cls: type[R], body: bytes, endpoint: ListEndpoint, resource: str) -> list[R]:
+    """Read a list that comes in one answer."""
+    page = parse_page(body, endpoint)
+    if page.more or (page.total or 0) > len(page.rows):
+        raise HyperoruContractError(
+            f"The list has {len(page.rows)} {resource}, but the server says that there are more. "
+            f"Correct the contract's {resource}."
+        )
+    return [validated(cls, canonical(raw, endpoint)) for raw in page.rows]
+
+
 def validated(cls: type[R], data: dict[str, Any], endpoint: Endpoint | None = None) -> R:
     """Make decoded JSON a model.
 
@@ -210,18 +277,3 @@ def validated(cls: type[R], data: dict[str, Any], endpoint: Endpoint | None = No
             f"The {cls.__name__.lower()} {named or '(unnamed)'} is not as expected: {problems}. "
             "If the server names a field otherwise, say so in the contract's fields."
         ) from None
-
-
-def _whole_list(cls: type[L], body: bytes, endpoint: ListEndpoint, resource: str) -> list[L]:
-    """Read a list that comes in one answer.
-
-    :raises HyperoruContractError: more are to come, or one is there twice.
-    """
-    page = parse_page(body, endpoint)
-    items = [validated(cls, canonical(raw, endpoint)) for raw in page.rows]
-    if page.more or (page.total or 0) > len(items) or len({item.id for item in items}) < len(items):
-        raise HyperoruContractError(
-            f"The list has {len(items)} {resource}, but the server says that there are more, or one is there twice. "
-            f"Correct the contract's {resource}."
-        )
-    return items

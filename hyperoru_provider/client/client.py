@@ -17,7 +17,7 @@ from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.contract import Contract, load_contract
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.models import BackfillTask, Health, Kline, Price, Profile, Trade, Trader
+from hyperoru_provider.client.models import BackfillTask, Coverage, Health, Kline, Price, Profile, Trade, Trader
 from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.retry import Pacer, RetryPolicy
 from hyperoru_provider.client.rows import Row
@@ -156,6 +156,34 @@ class HyperoruClient(_Client):
         """Ask for all jobs that the server knows."""
         return self._run(calls.backfill_tasks(self.contract))
 
+    def kline_coverage(self) -> list[Coverage]:
+        """Ask which candles there are, of each symbol and interval."""
+        return self._run(calls.kline_coverage(self.contract))
+
+    def count_trades(
+        self,
+        start: datetime,
+        end: datetime,
+        account_id: int | str | None = None,
+        symbol: str | None = None,
+        enough: int | None = None,
+    ) -> int:
+        """Count the trades of ``start <= trade_time < end``, each once.
+
+        :param start: begin of the window; a naive time is UTC.
+        :param end: end of the window, exclusive; a naive time is UTC.
+        :param account_id: only this trader's.
+        :param symbol: only this symbol's.
+        :param enough: stop reading once there are so many; the count is then this or a little more.
+        :raises HyperoruConfigError: the window is empty.
+        :raises HyperoruContractError: the server's pages don't prove to be right and complete.
+        """
+        plan = calls.trades(self.contract, start, end, account_id, symbol)
+        count = calls.Count(plan, enough)
+        while (query := count.query()) is not None:
+            count.add(self.read_page(plan, query))
+        return count.rows
+
     def iter_trades(
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
     ) -> Iterator[Trade]:
@@ -251,6 +279,25 @@ class AsyncHyperoruClient(_Client):
     async def backfill_tasks(self) -> list[BackfillTask]:
         """See :meth:`HyperoruClient.backfill_tasks`."""
         return await self._run(calls.backfill_tasks(self.contract))
+
+    async def kline_coverage(self) -> list[Coverage]:
+        """See :meth:`HyperoruClient.kline_coverage`."""
+        return await self._run(calls.kline_coverage(self.contract))
+
+    async def count_trades(
+        self,
+        start: datetime,
+        end: datetime,
+        account_id: int | str | None = None,
+        symbol: str | None = None,
+        enough: int | None = None,
+    ) -> int:
+        """See :meth:`HyperoruClient.count_trades`."""
+        plan = calls.trades(self.contract, start, end, account_id, symbol)
+        count = calls.Count(plan, enough)
+        while (query := count.query()) is not None:
+            count.add(await self.read_page(plan, query))
+        return count.rows
 
     async def iter_trades(
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None

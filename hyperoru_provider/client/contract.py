@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.models import BackfillTask, Health, Kline, Price, Profile, Trade, Trader
+from hyperoru_provider.client.models import BackfillTask, Coverage, Health, Kline, Price, Profile, Trade, Trader
 
 Names = Annotated[
     tuple[str, ...],
@@ -179,6 +179,7 @@ class Contract(BaseModel):
         time="timestamp",
         echoes=("symbol", "interval"),
     )
+    coverage: ListEndpoint = ListEndpoint(path="/api/klines/coverage")
     backfill: Endpoint = Endpoint(path="/api/klines/backfill", params={"interval": "period"}, fields=_BACKFILL_FIELDS)
     backfill_status: JobEndpoint = JobEndpoint(path="/api/klines/backfill/status/{task_id}", fields=_BACKFILL_FIELDS)
     backfill_tasks: ListEndpoint = ListEndpoint(
@@ -210,6 +211,7 @@ _NAMES: dict[str, tuple[tuple[str, ...], Iterable[str]]] = {
     "traders": (("include_hidden",), Trader.model_fields),
     "price": (("symbol",), Price.model_fields),
     "klines": (("symbol", "interval", "start", "end", *_PAGING), Kline.model_fields),
+    "coverage": ((), Coverage.model_fields),
     "backfill": (_BACKFILL, BackfillTask.model_fields),
     "backfill_status": (("task_id",), BackfillTask.model_fields),
     "backfill_tasks": (_BACKFILL, BackfillTask.model_fields),

@@ -91,6 +91,16 @@ class Kline(Resource):
     volume: Amount | None = None
 
 
+class Coverage(Resource):
+    """Which candles of a symbol and interval there are: from the begin of the first to the begin of the last."""
+
+    symbol: str
+    interval: str
+    earliest: UtcTime | None = None
+    latest: UtcTime | None = None
+    total_candles: int | None = None
+
+
 class BackfillTask(Resource):
     """A job that writes candles at the server. Its times are text as sent, as no format of theirs is documented.
 

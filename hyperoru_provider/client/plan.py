@@ -179,6 +179,11 @@ class Plan:
         return plan
 
     @property
+    def shown(self) -> Sequence[Row]:
+        """The rows of the window that the span under way has shown so far, each once."""
+        return self._reading.rows if self._reading else ()
+
+    @property
     def divided(self) -> bool:
         """Whether the window turned out to be too large for one span."""
         return bool(self._later) and self._reading is None and self._later != [self._window]

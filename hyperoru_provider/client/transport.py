@@ -30,6 +30,8 @@ from hyperoru_provider.client.retry import Pacer, RetryPolicy, as_final, parse_r
 
 log = logging.getLogger(__name__)
 
+_SLOTS = 20  # as many connections as httpx keeps open
+
 T = TypeVar("T")
 
 
@@ -165,6 +167,8 @@ class Attempts:
             error, tries=self._tries, elapsed=now - self._begun, safe=safe, jitter=random.random()
         )
         if pause is None or not self._request.retries:
+            if error.status == 429 and error.retry_after:
+                self._settings.pacer.hold(now + min(error.retry_after, self._settings.policy.longest))
             raise as_final(error, safe=safe)
         log.info("Try %d: %s. The next follows in %.1f s.", self._tries, error, pause)
         if error.status == 429:
@@ -231,6 +235,8 @@ class AsyncTransport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # httpx looks through all requests that wait for a connection whenever one ends
+        self._slots = asyncio.Semaphore(_SLOTS)
         self._client = httpx.AsyncClient(**settings.client_options())
 
     async def send(self, request: Request) -> Answer:
@@ -263,7 +269,8 @@ class AsyncTransport:
                 await asyncio.sleep(attempts.failed(error))
 
     async def _send(self, request: Request) -> Answer:
-        response = await self._client.request(**self._settings.arguments(request))
+        async with self._slots:
+            response = await self._client.request(**self._settings.arguments(request))
         return self._settings.check(request, response)
 
     async def _login(self) -> None:

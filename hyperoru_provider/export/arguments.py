@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from hyperoru_provider.client.errors import HyperoruConfigError
@@ -47,12 +48,26 @@ def optional(name: str, value: object) -> str | None:
 def required(name: str, value: object) -> str:
     """Read an argument that must be given.
 
-    :raises HyperoruConfigError: it is not.
+    :raises HyperoruConfigError: it is not, or see :func:`optional`.
     """
     text = optional(name, value)
     if text is None:
         raise HyperoruConfigError(f"{name} is missing.")
     return text
+
+
+def amount(name: str, value: object) -> str:
+    """Read an exact number, such as a price; gives its plain text. A float is what it is written as.
+
+    :raises HyperoruConfigError: it is none.
+    """
+    try:
+        number = Decimal("" if isinstance(value, bool) else str(value).strip())
+    except ArithmeticError:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise HyperoruConfigError(f"{name} is {value!r}: a number is expected.")
+    return f"{number:f}"
 
 
 def trade_filters(account_id: object, symbol: object) -> dict[str, Any]:

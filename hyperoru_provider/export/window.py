@@ -32,7 +32,7 @@ class Window:
         :param end: its end, exclusive; likewise.
         :raises HyperoruConfigError: one of them is no time, or the window is empty or inverted.
         """
-        first, last = _moment("start", start), _moment("end", end)
+        first, last = parse_moment("start", start), parse_moment("end", end)
         if first >= last:
             kind = "is empty" if first == last else "ends before it starts"
             raise HyperoruConfigError(f"The window from {format_time(first)} to {format_time(last)} {kind}. {_WHY}")
@@ -52,7 +52,12 @@ class Window:
         return (moment - self.start) / (self.end - self.start)
 
 
-def _moment(name: str, value: object) -> datetime:
+def parse_moment(name: str, value: object) -> datetime:
+    """Read a time: a datetime, a date, or ISO 8601 text. Without an offset it is in UTC.
+
+    :param name: the argument's, for errors.
+    :raises HyperoruConfigError: it is no time.
+    """
     if value is None or value in ("", "None"):
         raise HyperoruConfigError(f"{name} is missing. {_WHY}")
     if isinstance(value, str):

@@ -33,6 +33,7 @@ class HyperoruHook(BaseHook):
     :param hyperoru_conn_id: the connection: ``host`` (base URL), ``login`` (email or user name), ``password``,
         and in its extra ``session_token``, ``token_cache``, ``timeout``, ``max_retries``,
         ``requests_per_second`` and ``contract``.
+    :param retry_for: seconds after which a failed request is not begun again. Default: 600.
     """
 
     conn_name_attr = "hyperoru_conn_id"
@@ -40,9 +41,10 @@ class HyperoruHook(BaseHook):
     conn_type = "hyperoru"
     hook_name = "Hyperoru"
 
-    def __init__(self, hyperoru_conn_id: str = default_conn_name) -> None:
+    def __init__(self, hyperoru_conn_id: str = default_conn_name, retry_for: float = 600.0) -> None:
         super().__init__()
         self.hyperoru_conn_id = hyperoru_conn_id
+        self.retry_for = retry_for
         self._client: HyperoruClient | None = None
 
     def get_conn(self) -> HyperoruClient:
@@ -123,7 +125,9 @@ class HyperoruHook(BaseHook):
             "session_token": session_token,
             "contract": extra.json("contract"),
             "timeout": extra.number("timeout", 30.0, lowest=0.1),
-            "retry_policy": RetryPolicy(max_retries=int(extra.number("max_retries", 8, lowest=0))),
+            "retry_policy": RetryPolicy(
+                max_retries=int(extra.number("max_retries", 8, lowest=0)), deadline=self.retry_for
+            ),
             "requests_per_second": extra.number("requests_per_second", 0.0, lowest=0.0) or None,
             "token_stores": stores,
             "on_token": mask_secret,

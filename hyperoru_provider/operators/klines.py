@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _KEY = "hyperoru_backfill"
 #: seconds that a request which nobody waits for any more may take to begin its job
 _SETTLED = 60.0
+#: seconds after which a deferred task looks itself whether all is well
+_ONE_WAIT = 86_400.0
 _RESOLVE = (
     f"Look at the server. If no job runs, or once it has ended, remove {_KEY} from the task's state and clear the "
     "task: it then starts one."
@@ -114,15 +118,32 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         )
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             note = _Note(context, client, wanted)
-            return self._wait(client, wanted, self._job(client, wanted, note), note)
+            return self._wait(client, wanted, self._job(client, wanted, note), note, since=time.time())
 
-    def execute_complete(self, context: Context, event: Any, job: int | str, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Take up where the triggerer has left off. What the event says of the job is asked again."""
+    def execute_complete(
+        self, context: Context, event: Any, job: int | str, wanted: dict[str, Any], since: float
+    ) -> dict[str, Any]:
+        """Take up where the triggerer has left off. How the job is, is asked again, whatever the event says.
+
+        :param event: what the trigger fired.
+        :param job: id of the job.
+        :param wanted: what it is to do.
+        :param since: when the wait began, in seconds since 1970.
+        """
         from hyperoru_provider.client.backfills import Backfill
+        from hyperoru_provider.client.errors import HyperoruApiError
+        from hyperoru_provider.triggers.events import parse_event
 
         backfill = Backfill.of(wanted)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
-            return self._wait(client, backfill, job, _Note(context, client, backfill))
+            note = _Note(context, client, backfill)
+            try:
+                parse_event(event)
+            except HyperoruApiError as error:
+                if error.status != 404:
+                    raise
+                self.log.info("The triggerer could not ask how the backfill job %s is: %s", job, error)
+            return self._wait(client, backfill, job, note, since)
 
     def on_kill(self) -> None:
         """Say what goes on at the server."""
@@ -202,7 +223,9 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
             self.log.info("An earlier try was starting a backfill job, and none is listed yet: %s", wanted)
             time.sleep(_SETTLED / 6)
 
-    def _wait(self, client: HyperoruClient, wanted: Backfill, job: int | str, note: _Note) -> dict[str, Any]:
+    def _wait(
+        self, client: HyperoruClient, wanted: Backfill, job: int | str, note: _Note, since: float
+    ) -> dict[str, Any]:
         """Give the job's summary, or defer until it is over."""
         from hyperoru_provider.client.backfills import left_behind
         from hyperoru_provider.client.errors import HyperoruApiError, HyperoruJobFailedError
@@ -227,7 +250,26 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
                         f"{'an unknown number of' if task.rows_written is None else task.rows_written} rows. The next "
                         "try starts another job."
                     )
+            until = since + self.execution_timeout.total_seconds() if self.execution_timeout else None
+            if until is not None and time.time() >= until:
+                raise AirflowTaskTimeout(f"The backfill job {job} ({wanted}) took more than the execution_timeout.")
+            if self.deferrable:
+                self._defer(wanted, job, since, min(until or math.inf, time.time() + _ONE_WAIT))
             time.sleep(self.poll_interval)
+
+    def _defer(self, wanted: Backfill, job: int | str, since: float, deadline: float) -> NoReturn:
+        from hyperoru_provider.triggers.backfill import HyperoruBackfillTrigger
+        from hyperoru_provider.triggers.conditions import BackfillOver
+
+        condition = BackfillOver(job, self._left_behind)
+        trigger = HyperoruBackfillTrigger(
+            self.hyperoru_conn_id, condition.as_dict(), self.poll_interval, since, deadline
+        )
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            kwargs={"job": job, "wanted": wanted.as_dict(), "since": since},
+        )
 
     def _look(self, client: HyperoruClient, wanted: Backfill, job: int | str, note: _Note) -> BackfillTask:
         """Ask how the job is, and check that it is the one that was asked for."""

@@ -190,7 +190,7 @@ class SandboxApp:
 
     def _health(self, incoming: _Incoming) -> Response:
         self._query(incoming)
-        return JSONResponse({"status": "healthy"})
+        return JSONResponse({"status": self.state.faults.health})
 
     def _login(self, incoming: _Incoming) -> Response:
         self._query(incoming)

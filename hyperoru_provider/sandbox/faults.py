@@ -21,6 +21,7 @@ class Faults:
 
     Rates are probabilities from 0 to 1, drawn from seeded generators, one for each rate.
 
+    :param health: what the health check answers as ``status``
     :param latency: seconds that each answer is held back
     :param error_rate: share of requests that are answered with ``error_status``
     :param error_status: the status of ``error_rate`` and ``fail_next``
@@ -63,6 +64,7 @@ class Faults:
     :param backfill_old: jobs as an older version of the API has them, with other names and ids
     """
 
+    health: str = "healthy"
     latency: float = 0
     error_rate: float = 0
     error_status: int = 503
@@ -163,5 +165,5 @@ def _describe(hint: Any) -> str:
         return " or ".join(_describe(member) for member in get_args(hint))
     if get_origin(hint) is tuple:
         return "a list of names"
-    names = {float: "a number", int: "a whole number", bool: "true or false", type(None): "null"}
+    names = {str: "a text", float: "a number", int: "a whole number", bool: "true or false", type(None): "null"}
     return names[hint]

@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseSensorOperator
-
-from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.sensors.base import HyperoruSensor
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from hyperoru_provider.triggers.conditions import Condition
 
 
-class HyperoruHealthSensor(BaseSensorOperator):
-    """Wait until the service calls itself healthy.
+class HyperoruHealthSensor(HyperoruSensor):
+    """Wait until the service calls itself healthy, perhaps several times in a row.
 
     A server that can't be reached, is overloaded or answers 5xx is not healthy yet, and the log says why; an
     answer that asking again can't mend, such as 404, fails the task at once. Needs no login.
 
+    .. seealso:: ``docs/health.md``
+
+    :param checks: how many checks in a row must find it healthy, ``poke_interval`` apart. Default: 1.
+    :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
+        ``[operators] default_deferrable``.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
+    :raises HyperoruConfigError: an argument or the connection is wrong.
     :raises HyperoruApiError: the server refuses, or its answer can't be understood.
     """
 
-    template_fields: Sequence[str] = ("hyperoru_conn_id",)
-    ui_color = "#e3f2e1"
-
-    def __init__(self, *, hyperoru_conn_id: str = HyperoruHook.default_conn_name, **kwargs: Any) -> None:
+    def __init__(self, *, checks: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.hyperoru_conn_id = hyperoru_conn_id
+        self.checks = checks
 
-    def poke(self, context: Context) -> bool:
-        """Ask once."""
-        from hyperoru_provider.client.errors import HyperoruApiError
+    def condition(self) -> Condition:
+        """Give what is waited for."""
+        from hyperoru_provider.export import arguments
+        from hyperoru_provider.triggers.conditions import Healthy
 
-        with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
-            try:
-                health = client.health()
-            except HyperoruApiError as error:
-                if not error.transient:
-                    raise
-                self.log.info("Not healthy: %s", error)
-                return False
-        self.log.info("The service is %s", health.status)
-        return health.healthy
+        return Healthy(arguments.positive("checks", self.checks))

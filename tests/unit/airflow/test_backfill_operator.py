@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -227,26 +226,26 @@ def test_killed_again_there_is_one_job(sandbox: Sandbox, kills: list[Points]) ->
 
 
 def test_a_lost_answer_fails_the_try_and_the_next_finds_the_job(
-    sandbox: Sandbox, deferrable: bool, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, deferrable: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = Task(deferrable)
     sandbox.set_faults(backfill_lose_answer=True)
     with pytest.raises(errors.HyperoruAmbiguousWriteError):
         task.attempt()
-    with caplog.at_level(logging.INFO):
-        assert task.attempt()["rows_written"] == 24
+    assert task.attempt()["rows_written"] == 24
     assert jobs(sandbox) == 1
-    assert "The backfill job 1 that an earlier try started is found" in caplog.text
-    assert "HyperoruKlineCoverageSensor" in caplog.text
+    said = capsys.readouterr().out
+    assert "The backfill job 1 that an earlier try started is found" in said
+    assert "HyperoruKlineCoverageSensor" in said
 
 
-def test_a_job_that_shows_its_window_needs_no_proof(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_job_that_shows_its_window_needs_no_proof(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     task = Task(deferrable=False)
     sandbox.set_faults(backfill_lose_answer=True, backfill_window=True)
     with pytest.raises(errors.HyperoruAmbiguousWriteError):
         task.attempt()
     assert task.attempt()["id"] == 1
-    assert "HyperoruKlineCoverageSensor" not in caplog.text
+    assert "HyperoruKlineCoverageSensor" not in capsys.readouterr().out
 
 
 def started(sandbox: Sandbox, **arguments: Any) -> None:
@@ -318,11 +317,11 @@ NO_LIST = {"backfill_tasks": {"path": "/api/klines/no-such"}}
 
 
 def test_a_server_without_a_list_of_jobs(
-    sandbox: Sandbox, connect: Callable[..., None], caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, connect: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect(sandbox, token_cache="memory", max_retries=0, contract=NO_LIST)
     assert Task(deferrable=False).attempt()["id"] == 1
-    assert "has no list of jobs at /api/klines/no-such" in caplog.text
+    assert "has no list of jobs at /api/klines/no-such" in capsys.readouterr().out
     task = lost(sandbox)
     with pytest.raises(errors.HyperoruAmbiguousWriteError, match=f"no list of jobs.*remove {KEY}"):
         task.attempt()
@@ -470,23 +469,24 @@ def test_bad_arguments_are_named_before_anything_is_asked(
 
 
 def test_on_kill_says_what_goes_on(
-    sandbox: Sandbox, deferrable: bool, kills: list[Points], caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, deferrable: bool, kills: list[Points], capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = Task(deferrable)
     kills[:] = [task.points]
     operator = task.operator
     operator.on_kill()
-    assert "Killed" not in caplog.text
+    assert "Killed" not in capsys.readouterr().out
     task.points.gaps = [6]
     with pytest.raises(Killed, match=f"before POST {POST}"):
         operator.execute(task.context)
     operator.on_kill()
     assert re.search(
-        r"Killed while a backfill job was being started: BTC 1h, .*GET /api/klines/backfill-tasks", caplog.text
+        r"Killed while a backfill job was being started: BTC 1h, .*GET /api/klines/backfill-tasks",
+        capsys.readouterr().out,
     )
 
 
-def test_on_kill_names_the_job(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+def test_on_kill_names_the_job(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     task = Task(deferrable=True)
     operator = task.operator
     with pytest.raises(TaskDeferred) as deferred:
@@ -496,10 +496,9 @@ def test_on_kill_names_the_job(sandbox: Sandbox, caplog: pytest.LogCaptureFixtur
         "Killed. The backfill job 1 (BTC 1h, 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z) goes on at the server, as "
         "this provider knows no call that stops it; GET /api/klines/backfill/status/1 tells how it is."
     )
-    assert said in caplog.text
-    caplog.clear()
+    assert said in capsys.readouterr().out
     asyncio.run(deferred.value.trigger.on_kill())
-    assert said in caplog.text
+    assert said in capsys.readouterr().out
 
 
 def test_an_event_that_is_none_is_not_believed(sandbox: Sandbox) -> None:

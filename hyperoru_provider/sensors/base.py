@@ -1,0 +1,237 @@
+"""The base of all sensors: one rule for poke, reschedule and deferred mode."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
+)
+
+from hyperoru_provider.hooks.hyperoru import HyperoruHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from hyperoru_provider.triggers.conditions import Condition, Verdict
+
+_KEY = "hyperoru_wait_"
+_GRACE = 60.0  # the trigger itself says why there is nothing yet: Airflow's own timeout is for a triggerer that is gone
+
+
+class HyperoruSensor(BaseSensorOperator):
+    """Base of all sensors: waits until a condition is met, in poke, reschedule or deferred mode.
+
+    What may pass, such as a server that can't be reached, is overloaded or answers 5xx, is "not yet" until the
+    sensor's ``timeout``, and the log says why; what asking again can't mend, such as a refused login, fails the task at
+    once. ``soft_fail`` skips the task at its timeout, and at nothing else; ``never_fail`` skips it whatever happens.
+
+    :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
+        ``[operators] default_deferrable``.
+    :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
+    :raises HyperoruConfigError: an argument or the connection is wrong.
+    :raises HyperoruApiError: the server refuses, or its answer can't be understood.
+    """
+
+    template_fields: Sequence[str] = ("hyperoru_conn_id",)
+    ui_color = "#e3f2e1"
+
+    def __init__(
+        self,
+        *,
+        hyperoru_conn_id: str = HyperoruHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.hyperoru_conn_id = hyperoru_conn_id
+        self.deferrable = deferrable
+        self._state: Any = None
+
+    @abstractmethod
+    def condition(self) -> Condition:
+        """Give what is waited for.
+
+        :raises HyperoruConfigError: an argument is wrong.
+        """
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Ask once."""
+        memory = _Memory(self, context) if self.reschedule else None
+        if memory:
+            self._state = memory.read("state")
+        verdict = self._ask()
+        if memory:
+            memory.write("state", None if verdict.done else verdict.state)
+        return PokeReturnValue(verdict.done, verdict.result)
+
+    def execute(self, context: Context) -> Any:
+        """Wait."""
+        self._state = None
+        if not self.deferrable:
+            return super().execute(context)
+        with self._failing_as_in_poke_mode():
+            since = self._begun(context)
+            try:
+                verdict = self._ask()
+            except Exception:
+                if not self.silent_fail:
+                    raise
+                self.log.exception("Passed over, as silent_fail is set")
+            else:
+                if verdict.done:
+                    return self._finish(context, verdict)
+                if time.time() > since + self.timeout:
+                    raise self._timed_out(verdict.says)
+            return self._defer(since)
+
+    def execute_complete(self, context: Context, event: Any = None, since: float = 0.0) -> Any:
+        """Take the trigger's event.
+
+        :param event: what the trigger fired.
+        :param since: when the wait began, in seconds since 1970.
+        """
+        from hyperoru_provider.client.errors import HyperoruError
+        from hyperoru_provider.triggers.events import parse_event
+
+        try:
+            verdict = parse_event(event)
+        except HyperoruError:
+            if not self.silent_fail:
+                raise
+            self.log.exception("Passed over, as silent_fail is set")
+            return self._defer(since)
+        if not verdict.done:
+            raise self._timed_out(verdict.says)
+        self.log.info("%s", verdict.says)
+        return self._finish(context, verdict)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Take what became of the trigger: its event, or that it timed out or failed."""
+        with self._failing_as_in_poke_mode():
+            try:
+                # Airflow's sensor would skip the task with soft_fail whatever has failed
+                return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+            except TaskDeferralTimeout as error:
+                raise self._timed_out("The triggerer said nothing in time.") from error
+
+    def _ask(self) -> Verdict:
+        from hyperoru_provider.client.errors import HyperoruApiError
+        from hyperoru_provider.triggers.conditions import RETRY_FOR
+
+        condition, now = self.condition(), datetime.now(UTC)
+        outcome: Any
+        with HyperoruHook(self.hyperoru_conn_id, RETRY_FOR).get_conn() as client:
+            try:
+                outcome = condition.question(now).put_to(client)
+            except HyperoruApiError as error:
+                outcome = error
+        verdict = condition.weigh(outcome, self._state, now)
+        self._state = verdict.state
+        self.log.info("%s", verdict.says)
+        return verdict
+
+    def _begun(self, context: Context) -> float:
+        """Give when the first try began, as a timeout goes on over retries."""
+        now = time.time()
+        if not self.retries:
+            return now
+        memory = _Memory(self, context)
+        since = memory.read("since")
+        if isinstance(since, float) and since <= now:
+            return since
+        memory.write("since", now)
+        return now
+
+    def _defer(self, since: float) -> NoReturn:
+        from hyperoru_provider.triggers.poll import HyperoruPollTrigger
+
+        deadline = since + self.timeout
+        trigger = HyperoruPollTrigger(
+            hyperoru_conn_id=self.hyperoru_conn_id,
+            condition=self.condition().as_dict(),
+            interval=self.poke_interval,
+            since=since,
+            deadline=deadline,
+            state=self._state,
+            doubling=self.exponential_backoff,
+            longest=self.max_wait.total_seconds() if self.max_wait else None,
+        )
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            kwargs={"since": since},
+            timeout=timedelta(seconds=max(deadline - time.time(), 0.0) + _GRACE),
+        )
+
+    def _finish(self, context: Context, verdict: Verdict) -> Any:
+        if self.retries:
+            _Memory(self, context).write("since", None)
+        return verdict.result
+
+    def _timed_out(self, says: str) -> AirflowSensorTimeout:
+        return AirflowSensorTimeout(f"Not there within the timeout of {self.timeout:g} s. {says}")
+
+    @contextmanager
+    def _failing_as_in_poke_mode(self) -> Iterator[None]:
+        """Skip the task where Airflow's poke mode does."""
+        try:
+            yield
+        except AirflowSkipException:
+            raise
+        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"Skipped, as soft_fail or never_fail is set: {error}") from error
+            raise
+        except Exception as error:
+            if self.never_fail:
+                raise AirflowSkipException(f"Skipped, as never_fail is set: {error}") from error
+            raise
+
+
+class _Memory:
+    """Keeps what a wait knows in the task's state store: from poke to poke in reschedule mode, and from try to try.
+
+    What another run of the task left there, before it was cleared, does not count. What fails here costs a warning.
+
+    :param sensor: whose wait it is.
+    :param context: of the task.
+    """
+
+    def __init__(self, sensor: BaseSensorOperator, context: Context) -> None:
+        self._store: Any = context.get("task_state_store")
+        instance: Any = context.get("ti")
+        self._run = None if instance is None else instance.max_tries - (sensor.retries or 0)
+        self._log = sensor.log
+
+    def read(self, name: str) -> Any:
+        """Give a value; ``None`` if there is none."""
+        noted = self._tried("read", lambda: self._store.get(_KEY + name))
+        return noted["value"] if isinstance(noted, dict) and noted.get("run") == self._run else None
+
+    def write(self, name: str, value: Any) -> None:
+        """Keep a value, or drop it if it is ``None``."""
+        if value is None:
+            self._tried("cleared", lambda: self._store.delete(_KEY + name))
+        else:
+            self._tried("written", lambda: self._store.set(_KEY + name, {"run": self._run, "value": value}))
+
+    def _tried(self, what: str, action: Callable[[], Any]) -> Any:
+        if self._store is None:
+            return None
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001
+            self._log.warning("The state of the sensor could not be %s: %s: %s", what, type(error).__name__, error)
+            return None

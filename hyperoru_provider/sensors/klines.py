@@ -1,0 +1,58 @@
+"""Wait for candles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from hyperoru_provider.sensors.base import HyperoruSensor
+
+if TYPE_CHECKING:
+    from hyperoru_provider.triggers.conditions import Condition
+
+
+class HyperoruKlineCoverageSensor(HyperoruSensor):
+    """Wait until the service's candles of a symbol cover a time range, without a gap that it admits.
+
+    .. seealso:: ``docs/kline-coverage-sensor.md``
+
+    :param symbol: such as ``BTC``. (templated)
+    :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
+    :param start: begin of the range: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+        Default: ``{{ data_interval_start }}``. (templated)
+    :param end: end of the range; likewise. Default: ``{{ data_interval_end }}``. (templated)
+    :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
+        ``[operators] default_deferrable``.
+    :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
+    :raises HyperoruConfigError: an argument or the connection is wrong, or the range is empty.
+    :raises HyperoruApiError: the server refuses, or its answer can't be understood.
+    """
+
+    template_fields: Sequence[str] = ("symbol", "interval", "start", "end", "hyperoru_conn_id")
+
+    def __init__(
+        self,
+        *,
+        symbol: str,
+        interval: str = "1h",
+        start: datetime | str = "{{ data_interval_start }}",
+        end: datetime | str = "{{ data_interval_end }}",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.symbol = symbol
+        self.interval = interval
+        self.start = start
+        self.end = end
+
+    def condition(self) -> Condition:
+        """Give what is waited for."""
+        from hyperoru_provider.client.calls import interval_length
+        from hyperoru_provider.export import arguments
+        from hyperoru_provider.export.window import Window
+        from hyperoru_provider.triggers.conditions import KlinesCover
+
+        interval_length(self.interval)
+        window = Window.parse(self.start, self.end)
+        return KlinesCover(arguments.required("symbol", self.symbol), self.interval, **window.as_dict())

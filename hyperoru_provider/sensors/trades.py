@@ -1,0 +1,68 @@
+"""Wait for trades."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from hyperoru_provider.sensors.base import HyperoruSensor
+
+if TYPE_CHECKING:
+    from hyperoru_provider.triggers.conditions import Condition
+
+
+class HyperoruTradesSensor(HyperoruSensor):
+    """Wait until there are at least so many trades in a window, or since a time.
+
+    Reads no further than to that number. Each trade counts once.
+
+    .. seealso:: ``docs/trades-sensor.md``
+
+    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+        Default: ``{{ data_interval_start }}``. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the moment of asking. (templated)
+    :param account_id: only this trader's. Default: all. (templated)
+    :param symbol: only this symbol's, such as ``BTC``. Default: all. (templated)
+    :param at_least: how many trades. Default: 1. (templated)
+    :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
+        ``[operators] default_deferrable``.
+    :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
+    :raises HyperoruConfigError: an argument or the connection is wrong, or the window is empty.
+    :raises HyperoruContractError: the server's pages don't prove to be right and complete.
+    :raises HyperoruApiError: the server refuses, or its answer can't be understood.
+    """
+
+    template_fields: Sequence[str] = ("start", "end", "account_id", "symbol", "at_least", "hyperoru_conn_id")
+
+    def __init__(
+        self,
+        *,
+        start: datetime | str = "{{ data_interval_start }}",
+        end: datetime | str | None = None,
+        account_id: int | str | None = None,
+        symbol: str | None = None,
+        at_least: int | str = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.start = start
+        self.end = end
+        self.account_id = account_id
+        self.symbol = symbol
+        self.at_least = at_least
+
+    def condition(self) -> Condition:
+        """Give what is waited for."""
+        from hyperoru_provider.client.times import format_time
+        from hyperoru_provider.export import arguments
+        from hyperoru_provider.export.window import Window, parse_moment
+        from hyperoru_provider.triggers.conditions import TradesThere
+
+        if self.end is None:
+            start, end = parse_moment("start", self.start), None
+        else:
+            window = Window.parse(self.start, self.end)
+            start, end = window.start, format_time(window.end)
+        filters = arguments.trade_filters(self.account_id, self.symbol)
+        return TradesThere(format_time(start), end, at_least=arguments.positive("at_least", self.at_least), **filters)

@@ -1,0 +1,1 @@
+"""Triggers: deferred waiting, in the triggerer's event loop."""

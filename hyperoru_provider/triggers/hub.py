@@ -1,0 +1,235 @@
+"""One client and one question for all who wait in an event loop, however many they are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import Context, copy_context
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+from hyperoru_provider.client import AsyncHyperoruClient
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConnectError, HyperoruError
+from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.triggers.conditions import RETRY_FOR, Condition, Question, Verdict
+from hyperoru_provider.triggers.schedule import Grid, Schedule
+
+log = logging.getLogger(__name__)
+
+_REREAD_AFTER = 60.0
+_LOG_EVERY = 60.0
+_LONGEST_BLOCK = 0.02
+
+
+class Waiter:
+    """One who waits. Made in the task that waits: its log lines go where that task's do.
+
+    :param condition: what is waited for.
+    :param schedule: how often to ask.
+    :param deadline: when to give up, in seconds since 1970.
+    :param state: what the condition remembers so far.
+    """
+
+    def __init__(self, condition: Condition, schedule: Schedule, deadline: float, state: Any = None) -> None:
+        self.condition = condition
+        self.schedule = schedule
+        self.deadline = deadline
+        self.state = state
+        #: why the wait is not over yet
+        self.says = "Nothing was asked in time."
+        self.due = 0.0
+        self._context = copy_context()
+        self._logged = ("", -_LOG_EVERY)
+        self._end = asyncio.get_running_loop().create_future()
+
+    async def wait(self, hyperoru_conn_id: str) -> Verdict | None:
+        """Wait together with all others in this loop that ask the same; ``None`` if the deadline comes first.
+
+        :raises HyperoruError: waiting on is of no use.
+        """
+        async with _joined(self, hyperoru_conn_id):
+            try:
+                async with asyncio.timeout(max(self.deadline - time.time(), 0.0)):
+                    verdict: Verdict = await self._end
+                    return verdict
+            except TimeoutError:
+                return None
+
+    def tell(self, outcome: object, now: datetime) -> None:
+        """Take an answer, or the error that came in its place."""
+        if self._end.done():
+            return
+        try:
+            verdict = self.condition.weigh(outcome, self.state, now)
+        except Exception as error:  # noqa: BLE001 - it belongs to the one who waits
+            self._end.set_exception(error)
+            return
+        self.state, self.says = verdict.state, verdict.says
+        if verdict.done:
+            self._end.set_result(verdict)
+            return
+        said, at = self._logged
+        if verdict.says != said and time.monotonic() >= at + _LOG_EVERY:
+            self._logged = (verdict.says, time.monotonic())
+            self._context.run(log.info, "%s", verdict.says)
+
+
+@asynccontextmanager
+async def shared_client(hyperoru_conn_id: str) -> AsyncIterator[AsyncHyperoruClient]:
+    """Give this loop's client of a connection: made for the first user, closed with the last.
+
+    An error that is not transient, raised in the block, makes the next user's client a new one, so that a connection
+    that was corrected is read anew.
+
+    :param hyperoru_conn_id: the connection.
+    :raises HyperoruConfigError: the connection has a wrong value.
+    """
+    async with _leased(hyperoru_conn_id) as lease:
+        yield lease.client
+
+
+class _Lease:
+    """A client with its users.
+
+    :param client: shared by all of them.
+    """
+
+    def __init__(self, client: AsyncHyperoruClient) -> None:
+        self.client = client
+        self.users = 0
+        self.made_at = time.monotonic()
+
+
+class _Hub:
+    """What there is in an event loop: a lease for each connection, a group for each question."""
+
+    def __init__(self) -> None:
+        self.leases: dict[str, _Lease] = {}
+        self.locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.groups: dict[_Key, _Group] = {}
+
+    def end(self, group: _Group) -> None:
+        """Let nobody else join this group."""
+        if self.groups.get(group.key) is group:
+            del self.groups[group.key]
+
+    def forget(self, hyperoru_conn_id: str, lease: _Lease) -> None:
+        """Give this client to nobody else."""
+        if self.leases.get(hyperoru_conn_id) is lease:
+            del self.leases[hyperoru_conn_id]
+
+
+_Key: TypeAlias = tuple[str, Question, float]
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, _Hub] = WeakKeyDictionary()
+
+
+def _hub() -> _Hub:
+    return _hubs.setdefault(asyncio.get_running_loop(), _Hub())
+
+
+@asynccontextmanager
+async def _leased(hyperoru_conn_id: str) -> AsyncIterator[_Lease]:
+    hub = _hub()
+    async with hub.locks[hyperoru_conn_id]:
+        lease = hub.leases.get(hyperoru_conn_id)
+        if lease is None:
+            hook = HyperoruHook(hyperoru_conn_id, RETRY_FOR)
+            lease = hub.leases[hyperoru_conn_id] = _Lease(await asyncio.to_thread(hook.get_async_conn))
+        lease.users += 1
+    try:
+        yield lease
+    except HyperoruApiError as error:
+        if not error.transient:
+            hub.forget(hyperoru_conn_id, lease)
+        raise
+    finally:
+        lease.users -= 1
+        if not lease.users:
+            hub.forget(hyperoru_conn_id, lease)
+            await lease.client.aclose()
+
+
+@asynccontextmanager
+async def _joined(waiter: Waiter, hyperoru_conn_id: str) -> AsyncIterator[None]:
+    """Make one who waits a member of the group that asks its question; the last to leave ends the group."""
+    hub = _hub()
+    key = (hyperoru_conn_id, waiter.condition.topic, waiter.schedule.interval)
+    group = hub.groups.get(key)
+    if group is None:
+        group = hub.groups[key] = _Group(*key)
+    group.waiters[waiter] = None
+    try:
+        yield
+    finally:
+        del group.waiters[waiter]
+        if not group.waiters:
+            hub.end(group)
+            group.task.cancel()
+            await asyncio.wait([group.task])
+
+
+class _Group:
+    """Asks one question again and again for all who wait for its answer.
+
+    :param hyperoru_conn_id: the connection.
+    :param topic: the question, whatever the time is.
+    :param interval: seconds between two questions.
+    """
+
+    def __init__(self, hyperoru_conn_id: str, topic: Question, interval: float) -> None:
+        self.key = (hyperoru_conn_id, topic, interval)
+        self.waiters: dict[Waiter, None] = {}
+        self._conn_id = hyperoru_conn_id
+        self._grid = Grid(interval, (hyperoru_conn_id, topic))
+        # a context of its own: what the client logs is not about the first one who waits
+        self.task = asyncio.create_task(self._run(), context=Context())
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._ask_with_one_client()
+        except Exception as error:
+            if not isinstance(error, HyperoruError):
+                log.exception("Waiting for %s failed", self._conn_id)
+            _hub().end(self)
+            await self._tell(list(self.waiters), error, datetime.now(UTC))
+
+    async def _ask_with_one_client(self) -> None:
+        """Ask at every moment of the grid at which somebody is due, until the connection had better be read anew."""
+        async with _leased(self._conn_id) as lease:
+            moment = self._grid.after(time.time())
+            while True:
+                await asyncio.sleep(moment - time.time())
+                begun = time.time()
+                asked = list(self.waiters)
+                outcome: object = None
+                due = [waiter for waiter in asked if waiter.due <= begun + self._grid.interval / 2]
+                if due:
+                    for waiter in due:
+                        waiter.due = self._grid.due(waiter.schedule, begun, waiter.deadline)
+                    now = datetime.fromtimestamp(begun, UTC)
+                    try:
+                        outcome = await asked[0].condition.question(now).put_to(lease.client)
+                    except HyperoruApiError as error:
+                        if not error.transient:
+                            raise
+                        outcome = error
+                    await self._tell(asked, outcome, now)
+                moment = self._grid.following(begun, time.time())
+                if isinstance(outcome, HyperoruConnectError) and time.monotonic() > lease.made_at + _REREAD_AFTER:
+                    _hub().forget(self._conn_id, lease)
+                    return
+
+    async def _tell(self, waiters: list[Waiter], outcome: object, now: datetime) -> None:
+        """Give an outcome to many without holding up the loop."""
+        since = time.monotonic()
+        for waiter in waiters:
+            waiter.tell(outcome, now)
+            if time.monotonic() > since + _LONGEST_BLOCK:
+                await asyncio.sleep(0)
+                since = time.monotonic()

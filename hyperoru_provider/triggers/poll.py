@@ -1,0 +1,79 @@
+"""The trigger behind every deferred wait."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from hyperoru_provider.client.errors import HyperoruError
+from hyperoru_provider.triggers import events
+from hyperoru_provider.triggers.conditions import load_condition
+from hyperoru_provider.triggers.hub import Waiter
+from hyperoru_provider.triggers.schedule import Schedule
+
+
+class HyperoruPollTrigger(BaseTrigger):
+    """Wait until a condition is met. All triggers of a triggerer that ask the same share each request.
+
+    Fires one event; see :func:`hyperoru_provider.triggers.events.parse_event`.
+
+    :param hyperoru_conn_id: the connection.
+    :param condition: what is waited for, as :meth:`~hyperoru_provider.triggers.conditions.Condition.as_dict` gives it.
+    :param interval: seconds between two questions.
+    :param since: when the wait began, in seconds since 1970.
+    :param deadline: when it ends in any case, in seconds since 1970.
+    :param state: what the condition remembers so far.
+    :param doubling: whether the pauses double, beginning with the interval.
+    :param longest: the longest pause, in seconds; ``None`` for none.
+    """
+
+    def __init__(
+        self,
+        *,
+        hyperoru_conn_id: str,
+        condition: Mapping[str, Any],
+        interval: float,
+        since: float,
+        deadline: float,
+        state: Any = None,
+        doubling: bool = False,
+        longest: float | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.hyperoru_conn_id = hyperoru_conn_id
+        self.condition = condition
+        self.interval = interval
+        self.since = since
+        self.deadline = deadline
+        self.state = state
+        self.doubling = doubling
+        self.longest = longest
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give what makes the same trigger elsewhere."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "hyperoru_conn_id": self.hyperoru_conn_id,
+                "condition": dict(self.condition),
+                "interval": self.interval,
+                "since": self.since,
+                "deadline": self.deadline,
+                "state": self.state,
+                "doubling": self.doubling,
+                "longest": self.longest,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait."""
+        try:
+            schedule = Schedule(self.interval, self.since, self.doubling, self.longest)
+            waiter = Waiter(load_condition(self.condition), schedule, self.deadline, self.state)
+            verdict = await waiter.wait(self.hyperoru_conn_id)
+            event = events.timed_out(waiter.says) if verdict is None else events.done(verdict)
+        except HyperoruError as error:
+            event = events.failed(error)
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
