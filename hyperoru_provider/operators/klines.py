@@ -263,7 +263,11 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
 
         condition = BackfillOver(job, self._left_behind)
         trigger = HyperoruBackfillTrigger(
-            self.hyperoru_conn_id, condition.as_dict(), self.poll_interval, since, deadline
+            hyperoru_conn_id=self.hyperoru_conn_id,
+            condition=condition.as_dict(),
+            interval=self.poll_interval,
+            since=since,
+            deadline=deadline,
         )
         self.defer(
             trigger=trigger,

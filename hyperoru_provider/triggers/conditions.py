@@ -237,7 +237,7 @@ class BackfillOver(Condition):
         """Ask how the job is."""
         return Question("backfill_task", (self.job,))
 
-    def judge(self, answer: BackfillTask, state: None) -> Verdict:
+    def judge(self, answer: BackfillTask, state: None, now: datetime) -> Verdict:
         """Look at what its status means."""
         rows = "" if answer.rows_written is None else f", {answer.rows_written} rows written"
         return Verdict(answer.meaning != "running", f"The backfill job {self.job} is {answer.status}{rows}.")
