@@ -138,7 +138,7 @@ class SandboxApp:
                 response = self._answer(incoming)
             except Refusal as refusal:
                 response = error_response(refusal, request_id, state.faults.error_body)
-            status = response and response.status_code
+            status = None if response is None else response.status_code
             return response
         finally:
             with state.lock:
@@ -246,13 +246,17 @@ class SandboxApp:
         rows = []
         for symbol in self._prices.symbols:
             for interval, step in INTERVALS.items():
-                earliest, latest = -(-start // step) * step, (end - 1) // step * step
-                total = max(0, (latest - earliest) // step + 1)
+                spans = [range(-(-start // step) * step, end, step), *self.jobs.written(symbol, interval)]
+                spans = sorted(filter(None, spans), key=lambda span: span.start)
+                total, reached = 0, 0
+                for span in spans:
+                    total += len(range(max(span.start, reached), span.stop, step))
+                    reached = max(reached, span[-1] + step)
                 row = {
                     "symbol": symbol,
                     "interval": interval,
-                    "earliest": iso(earliest),
-                    "latest": iso(latest),
+                    "earliest": iso(spans[0].start) if spans else None,
+                    "latest": iso(reached - step) if spans else None,
                 }
                 rows.append(row | {"total_candles": total})
         return self._list(json.dumps(rows).encode())

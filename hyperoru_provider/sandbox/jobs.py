@@ -36,11 +36,11 @@ class _Job:
         """How much of its time is over, 0 to 1."""
         return min(1.0, (now - self.begun) / self.length) if self.length else 1.0
 
-    def rows(self, now: int) -> int:
-        """The candles that are written by now."""
+    def candles(self, now: int) -> range:
+        """The begins of the candles that are written by now."""
         step = INTERVALS[self.period]
-        candles = len(range(-(-self.start // step) * step, min(self.end, self.begun), step))
-        return int(candles * min(self.share(now), 0.5 if self.fails else 1.0))
+        wanted = range(-(-self.start // step) * step, min(self.end, self.begun), step)
+        return wanted[: int(len(wanted) * min(self.share(now), 0.5 if self.fails else 1.0))]
 
 
 class Jobs:
@@ -105,6 +105,11 @@ class Jobs:
         """What the API says of all jobs, newest first."""
         return [] if faults.backfill_gone else [self._shown(job, faults) for job in reversed(self._jobs)]
 
+    def written(self, symbol: str, period: str) -> list[range]:
+        """The begins of the candles of a symbol that were written by jobs."""
+        now = self._now()
+        return [job.candles(now) for job in self._jobs if (job.symbol, job.period) == (symbol, period)]
+
     def forget(self) -> None:
         """Leave no job."""
         self._jobs.clear()
@@ -135,7 +140,7 @@ class Jobs:
             "period": job.period,
             "environment": job.environment,
             "status": status,
-            "rows_written": job.rows(now),
+            "rows_written": len(job.candles(now)),
             "started_at": iso(job.begun),
             "finished_at": iso(job.begun + job.length) if over else None,
             **window,

@@ -133,3 +133,22 @@ def test_jobs_of_the_older_api(serve):
 def test_an_unknown_job(serve):
     answer = serve().get(f"{PATH}/status/7")
     assert (answer.status_code, answer.json()["code"]) == (404, "TASK_NOT_FOUND")
+
+
+def test_candles_that_a_job_writes_are_covered(serve):
+    rows = [
+        {"trade_id": day, "account_id": 1, "symbol": "BTC", "trade_time": f"2026-01-0{day}T00:00:00Z"} for day in (2, 4)
+    ]
+    caller = serve(rows=rows, backfill_seconds=0)
+
+    def covered():
+        found = caller.get("/api/klines/coverage").json()
+        (row,) = (row for row in found if (row["symbol"], row["interval"]) == ("BTC", "1h"))
+        return row["earliest"], row["latest"], row["total_candles"]
+
+    earliest, latest, before = covered()
+    assert earliest == "2026-01-02T00:00:00Z"
+    start(caller, start="2026-01-01T12:00:00Z", end="2026-01-02T06:00:00Z")
+    assert covered() == ("2026-01-01T12:00:00Z", latest, before + 12)
+    start(caller, start="2025-12-31T00:00:00Z", end="2025-12-31T01:00:00Z")  # leaves a gap
+    assert covered() == ("2025-12-31T00:00:00Z", latest, before + 13)
