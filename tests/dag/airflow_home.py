@@ -51,14 +51,14 @@ def connection(sandbox: Any, **extra: object) -> str:
     )
 
 
-def migrated(directory: Path) -> Path:
-    """Make the home that is copied, unless it is there."""
-    if not (directory / "airflow.db").exists():
-        directory.mkdir(parents=True)
+def migrated(directory: Path, **variables: str) -> Path:
+    """Make a home and its database, unless it is there."""
+    if not (directory / "airflow.cfg").exists():
+        directory.mkdir(parents=True, exist_ok=True)
         (directory / "airflow.cfg").touch()
         result = subprocess.run(
             [sys.executable, "-m", "airflow", "db", "migrate"],
-            env=environment(directory, directory / "dags"),
+            env=environment(directory, directory / "dags", **variables),
             capture_output=True,
             text=True,
             check=False,

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import landed
-import msgspec
 import pytest
 from dag_runs import Outcome, RunDag
+from listed import held
 
 from hyperoru_provider.sandbox import Sandbox
 
@@ -38,37 +36,6 @@ def destination(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def day(run_dag: RunDag, sandbox: Sandbox, destination: Path) -> Outcome:
     """One day, exported without trouble."""
     return run_dag(sandbox, DAG, END, destination=destination.as_uri())
-
-
-def held(sandbox: Sandbox, **filters: object) -> list[bytes]:
-    """The sandbox's rows, read without the provider, byte by byte, by time and then id."""
-
-    class Body(msgspec.Struct):
-        items: list[msgspec.Raw]
-        has_more: bool
-
-    class Row(msgspec.Struct):
-        trade_id: int
-        trade_time: str
-
-    def place(raw: bytes) -> tuple[datetime, int]:
-        row = msgspec.json.decode(raw, type=Row)
-        return datetime.fromisoformat(row.trade_time).astimezone(UTC), row.trade_id
-
-    with httpx.Client(base_url=sandbox.url) as client:
-        login = {"email": sandbox.email, "password": sandbox.password}
-        token = client.post("/api/users/login", json=login).json()["session_token"]
-        found: list[bytes] = []
-        page = 0
-        more = True
-        while more:
-            page += 1
-            query: Any = {"page": page, "per_page": 500, **filters}
-            answer = client.get("/api/arena/trades", params=query, headers={"Authorization": f"Bearer {token}"})
-            body = msgspec.json.decode(answer.raise_for_status().content, type=Body)
-            found += map(bytes, body.items)
-            more = body.has_more
-    return sorted(found, key=place)
 
 
 def by_trader(outcome: Outcome) -> dict[int, dict[str, Any]]:

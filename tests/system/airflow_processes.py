@@ -1,19 +1,19 @@
-"""Airflow as its users run it: scheduler, dag-processor and api-server as processes of their own."""
+"""Airflow as its users run it: scheduler, dag-processor, api-server and triggerer as processes of their own."""
 
 from __future__ import annotations
 
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import psutil
+import sqlalchemy
 from airflow_home import environment
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ _COMPONENTS = {
     "api-server": ["api-server", "--workers", "1", "--host", "127.0.0.1", "--port", "{port}"],
     "dag-processor": ["dag-processor"],
     "scheduler": ["scheduler", "--skip-serve-logs"],
+    "triggerer": ["triggerer", "--skip-serve-logs"],
 }
 _FAST = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
@@ -32,14 +33,20 @@ _FAST = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "6",
 }
 
 
 class AirflowProcesses:
-    """A whole Airflow on a home of its own."""
+    """A whole Airflow on a home of its own.
 
-    def __init__(self, home: Path, dags: Path, **variables: str) -> None:
+    :param triggerer: whether it has one.
+    """
+
+    def __init__(self, home: Path, dags: Path, *, triggerer: bool = False, **variables: str) -> None:
         self.home = home
+        self._components = [name for name in _COMPONENTS if triggerer or name != "triggerer"]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
@@ -54,32 +61,54 @@ class AirflowProcesses:
         )
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._client = httpx.Client(base_url=self._url, timeout=20)
+        self._database = sqlalchemy.create_engine(
+            self._environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"], poolclass=sqlalchemy.NullPool
+        )
 
-    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    def query(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
         """Read the metadata database."""
-        with closing(sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True, timeout=30)) as database:
-            return database.execute(sql, values).fetchall()
+        with self._database.connect() as database:
+            return [tuple(row) for row in database.execute(sqlalchemy.text(sql), values)]
+
+    def everything(self) -> Iterator[tuple[str, bytes]]:
+        """All that this Airflow keeps: each value of each table, and each file of its home."""
+        for table in sqlalchemy.inspect(self._database).get_table_names():
+            for number, row in enumerate(self.query(f'SELECT * FROM "{table}"')):
+                for value in row:
+                    yield f"database: {table}, row {number}", value if isinstance(value, bytes) else str(value).encode()
+        for path in files(self.home):
+            yield f"{'database' if path.name.startswith('airflow.db') else 'logs'}: {path}", path.read_bytes()
 
     def start(self) -> None:
+        """Start all processes."""
+        for name in self._components:
+            self._start(name)
+        self.wait_for(self._is_up, "Airflow to be up", every=0.3)
+
+    def replace(self, name: str) -> None:
+        """kill -9 a component with its children, and start another one."""
+        self._end(self.family(name), name)
+        self._start(name)
+
+    def _start(self, name: str) -> None:
         logs = self.home / "process-logs"
         logs.mkdir(exist_ok=True)
-        for name, arguments in _COMPONENTS.items():
-            with (logs / f"{name}.log").open("ab") as log:
-                self._processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", "airflow", *(a.format(port=self._port) for a in arguments)],
-                    env=self._environment,
-                    cwd=self.home,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-        self.wait_for(self._is_up, "Airflow to be up", every=0.3)
+        with (logs / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *(a.format(port=self._port) for a in _COMPONENTS[name])],
+                env=self._environment,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def _is_up(self) -> bool:
         try:
             health = self._client.get("/api/v2/monitor/health").json()
-            if any(health[name]["status"] != "healthy" for name in ("scheduler", "dag_processor")):
+            names = [name.replace("-", "_") for name in self._components if name != "api-server"]
+            if any(health[name]["status"] != "healthy" for name in names):
                 return False
             token = self._client.get("/auth/token").raise_for_status().json()["access_token"]
         except (httpx.TransportError, ValueError):
@@ -96,25 +125,25 @@ class AirflowProcesses:
         for name in ("scheduler", "dag-processor"):
             with suppress(subprocess.TimeoutExpired):
                 self._processes[name].wait(max(0.0, deadline - time.monotonic()))
-        self._end(family)  # the api-server keeps nothing that this could harm, and takes seconds to end by itself
+        # the api-server keeps nothing that this could harm, and takes seconds to end by itself
+        self._end(family, *self._processes)
 
     def kill_all(self) -> None:
         """End every process at once."""
-        self._end(self.family())
+        self._end(self.family(), *self._processes)
 
-    def _end(self, family: list[psutil.Process]) -> None:
+    def _end(self, family: list[psutil.Process], *names: str) -> None:
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        for process in self._processes.values():
-            process.wait()
-        self._processes.clear()
+        for name in names:
+            self._processes.pop(name).wait()
         self.wait_for(lambda: not any(map(_lives, family)), "the processes of Airflow to end", seconds=10)
 
-    def family(self) -> list[psutil.Process]:
-        """All processes of this Airflow."""
+    def family(self, *names: str) -> list[psutil.Process]:
+        """All processes of these components, or of all."""
         found = []
-        for process in self._processes.values():
+        for process in [self._processes[name] for name in names or self._processes]:
             try:
                 parent = psutil.Process(process.pid)
                 found += [parent, *parent.children(recursive=True)]
@@ -141,8 +170,9 @@ class AirflowProcesses:
         """Wait until a run has succeeded; gives its task instances."""
 
         def state() -> str | None:
-            sql = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?"  # cheaper than asking the api-server
-            ((state,),) = self.query(sql, dag_id, run_id)
+            # cheaper than asking the api-server
+            sql = "SELECT state FROM dag_run WHERE dag_id = :dag_id AND run_id = :run_id"
+            ((state,),) = self.query(sql, dag_id=dag_id, run_id=run_id)
             return state if state in ("success", "failed") else None
 
         assert self.wait_for(state, f"the run of {dag_id}") == "success", self.tail()
@@ -151,8 +181,11 @@ class AirflowProcesses:
 
     def pid(self, dag_id: str, run_id: str, map_index: int) -> int:
         """The process of a running task."""
-        sql = "SELECT pid FROM task_instance WHERE dag_id = ? AND run_id = ? AND map_index = ? AND state = 'running'"
-        ((pid,),) = self.query(sql, dag_id, run_id, map_index)
+        sql = (
+            "SELECT pid FROM task_instance "
+            "WHERE dag_id = :dag_id AND run_id = :run_id AND map_index = :map_index AND state = 'running'"
+        )
+        ((pid,),) = self.query(sql, dag_id=dag_id, run_id=run_id, map_index=map_index)
         return int(pid)
 
     def wait_for(self, probe: Callable[[], T | None], what: str, seconds: float = 120, every: float = 0.1) -> T:
@@ -183,6 +216,11 @@ class AirflowProcesses:
             "\n".join([f"--- {path.relative_to(self.home)}", *(line[:2000] for line in text.splitlines()[-lines:])])
             for path, text in files.items()
         )
+
+
+def files(directory: Path) -> list[Path]:
+    """Every file below a directory."""
+    return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from airflow_home import fernet_key
-from airflow_processes import AirflowProcesses
+from airflow_processes import AirflowProcesses, files
 from cryptography.fernet import Fernet
 
 from hyperoru_provider.sandbox import Sandbox
@@ -55,7 +55,7 @@ def runs(airflow: AirflowProcesses, sandbox: Sandbox, tmp_path_factory: pytest.T
 
 def stored_token(airflow: AirflowProcesses) -> str:
     """The token that is shared, from the Variable that Airflow has encrypted; empty if there is none."""
-    found = airflow.query("SELECT val FROM variable WHERE key = ? AND is_encrypted", VARIABLE)
+    found = airflow.query("SELECT val FROM variable WHERE key = :key AND is_encrypted", key=VARIABLE)
     return "".join(json.loads(Fernet(fernet_key()).decrypt(value.encode()))["token"] for (value,) in found)
 
 
@@ -114,17 +114,8 @@ def test_search_for_secrets_sees_what_is_there(airflow: AirflowProcesses, runs: 
 
 
 def everywhere(airflow: AirflowProcesses, runs: list[Run]) -> Iterator[tuple[str, bytes]]:
-    """All that Airflow and the exports keep: each value of each table, and each file."""
-    for (table,) in airflow.query("SELECT name FROM sqlite_master WHERE type = 'table'"):
-        for number, row in enumerate(airflow.query(f'SELECT * FROM "{table}"')):
-            for value in row:
-                yield f"database: {table}, row {number}", value if isinstance(value, bytes) else str(value).encode()
-    for path in files(airflow.home):
-        yield f"{'database' if path.name.startswith('airflow.db') else 'logs'}: {path}", path.read_bytes()
+    """All that Airflow and the exports keep."""
+    yield from airflow.everything()
     for run in runs:
         for path in files(run.exports):
             yield f"exports: {path}", str(path).encode() + path.read_bytes()
-
-
-def files(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.rglob("*") if path.is_file())

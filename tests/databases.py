@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -68,15 +69,31 @@ def in_file(path: Path) -> Database:
     return Database("sqlite", lambda: sqlite3.connect(path), {"conn_type": "sqlite", "host": str(path)})
 
 
-@contextmanager
-def in_schema() -> Iterator[Database]:
-    """A schema of PostgreSQL, and nothing left of it afterwards."""
+def administrator() -> psycopg.Connection:
+    """A connection to PostgreSQL that may make what tests need."""
     try:
-        admin = psycopg.connect(POSTGRES, autocommit=True, connect_timeout=5)
+        return psycopg.connect(POSTGRES, autocommit=True, connect_timeout=5)
     except psycopg.OperationalError as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"no PostgreSQL at HYPERORU_TEST_POSTGRES: {error}")
+
+
+@contextmanager
+def of_one_own() -> Iterator[str]:
+    """The URL of a database of PostgreSQL, and nothing left of it afterwards."""
+    name = f"hyperoru_{uuid.uuid4().hex[:12]}"
+    with administrator() as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        try:
+            yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def in_schema() -> Iterator[Database]:
+    """A schema of PostgreSQL, and nothing left of it afterwards."""
     schema = f"hyperoru_{uuid.uuid4().hex[:12]}"
     options = f"-c search_path={schema}"
     parts = conninfo_to_dict(POSTGRES)
@@ -84,7 +101,7 @@ def in_schema() -> Iterator[Database]:
     connection = {name: parts.pop(part) for name, part in fields.items() if part in parts}
     # what a connection may be set to for other uses must do no harm
     extra = {**parts, "options": options, "cursor": "dictcursor", "autocommit": True}
-    with admin:
+    with administrator() as admin:
         admin.execute(f"CREATE SCHEMA {schema}")
         try:
             yield Database(
