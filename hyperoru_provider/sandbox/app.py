@@ -246,7 +246,10 @@ class SandboxApp:
         rows = []
         for symbol in self._prices.symbols:
             for interval, step in INTERVALS.items():
-                spans = [range(-(-start // step) * step, end, step), *self.jobs.written(symbol, interval)]
+                spans = [
+                    range(-(-start // step) * step, end, step),
+                    *self.jobs.written(symbol, interval, self.state.faults),
+                ]
                 spans = sorted(filter(None, spans), key=lambda span: span.start)
                 total, reached = 0, 0
                 for span in spans:

@@ -56,7 +56,7 @@ class Faults:
     :param duplicate_rows: each page begins with the last row of the page before it
     :param conflicting_rows: the first row of the list is there twice, the second time with another price
     :param bad_rows: the first row of the list has no key (``no_key``) or no time (``no_time``)
-    :param backfill_seconds: how long a backfill job takes
+    :param backfill_seconds: how long a backfill job takes, also one that is under way
     :param backfill_fail: a job that begins now will fail half-way
     :param backfill_gone: no job is known any more
     :param backfill_lose_answer: a job begins, but the connection is closed without an answer

@@ -29,18 +29,13 @@ class _Job:
     start: int
     end: int
     begun: int
-    length: int
     fails: bool
 
-    def share(self, now: int) -> float:
-        """How much of its time is over, 0 to 1."""
-        return min(1.0, (now - self.begun) / self.length) if self.length else 1.0
-
-    def candles(self, now: int) -> range:
-        """The begins of the candles that are written by now."""
+    def candles(self, share: float) -> range:
+        """The begins of the candles that are written when this share of its time is over."""
         step = INTERVALS[self.period]
         wanted = range(-(-self.start // step) * step, min(self.end, self.begun), step)
-        return wanted[: int(len(wanted) * min(self.share(now), 0.5 if self.fails else 1.0))]
+        return wanted[: int(len(wanted) * min(share, 0.5 if self.fails else 1.0))]
 
 
 class Jobs:
@@ -85,7 +80,6 @@ class Jobs:
             start=start,
             end=end,
             begun=self._now(),
-            length=int(faults.backfill_seconds * SECOND),
             fails=faults.backfill_fail,
         )
         self._jobs.append(job)
@@ -105,10 +99,10 @@ class Jobs:
         """What the API says of all jobs, newest first."""
         return [] if faults.backfill_gone else [self._shown(job, faults) for job in reversed(self._jobs)]
 
-    def written(self, symbol: str, period: str) -> list[range]:
+    def written(self, symbol: str, period: str, faults: Faults) -> list[range]:
         """The begins of the candles of a symbol that were written by jobs."""
-        now = self._now()
-        return [job.candles(now) for job in self._jobs if (job.symbol, job.period) == (symbol, period)]
+        jobs = [job for job in self._jobs if (job.symbol, job.period) == (symbol, period)]
+        return [job.candles(self._share(job, faults)) for job in jobs]
 
     def forget(self) -> None:
         """Leave no job."""
@@ -117,9 +111,14 @@ class Jobs:
     def _now(self) -> int:
         return int(self._clock() * SECOND)
 
+    def _share(self, job: _Job, faults: Faults) -> float:
+        """How much of a job's time is over, 0 to 1."""
+        length = faults.backfill_seconds * SECOND
+        return min(1.0, (self._now() - job.begun) / length) if length else 1.0
+
     def _shown(self, job: _Job, faults: Faults) -> dict[str, Any]:
-        now = self._now()
-        over = job.share(now) == 1
+        share = self._share(job, faults)
+        over = share == 1
         status = "running" if not over else "failed" if job.fails else "completed"
         window = {"start": iso(job.start), "end": iso(job.end)} if faults.backfill_window else {}
         error = {"error": _WHY} if over and job.fails else {}
@@ -129,7 +128,7 @@ class Jobs:
                 "symbol": job.symbol,
                 "interval": job.period,
                 "status": status,
-                "progress_pct": round(100 * job.share(now), 1),
+                "progress_pct": round(100 * share, 1),
                 **{f"{name}_date": moment for name, moment in window.items()},
                 **error,
             }
@@ -140,9 +139,9 @@ class Jobs:
             "period": job.period,
             "environment": job.environment,
             "status": status,
-            "rows_written": len(job.candles(now)),
+            "rows_written": len(job.candles(share)),
             "started_at": iso(job.begun),
-            "finished_at": iso(job.begun + job.length) if over else None,
+            "finished_at": iso(job.begun + int(faults.backfill_seconds * SECOND)) if over else None,
             **window,
             **error,
         }

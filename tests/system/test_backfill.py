@@ -84,12 +84,10 @@ class Run:
 @pytest.mark.parametrize("dag_id", ["backfill_deferred", "backfill_on_worker"])
 def test_killed_again_and_again_there_is_one_job(airflow: AirflowProcesses, sandbox: Sandbox, dag_id: str) -> None:
     sandbox.reset()
-    sandbox.set_faults(backfill_seconds=40)
+    sandbox.set_faults(backfill_seconds=3600, latency=2)
     run = Run(airflow, dag_id)
 
     # the worker, while its request is on its way: the server begins the job when nobody waits for the answer
-    run.when(lambda: sandbox.stats()["requests"], "the first request")
-    sandbox.set_faults(latency=3)
     run.when(lambda: sandbox.stats()["by_path"].get(POST), "the request that starts the job")
     run.kill_worker()
     assert sandbox.stats()["backfills"] == 0
@@ -102,9 +100,12 @@ def test_killed_again_and_again_there_is_one_job(airflow: AirflowProcesses, sand
         airflow.replace("triggerer")
         asked = sandbox.stats()["by_path"].get(status, 0)
         run.when(lambda: sandbox.stats()["by_path"].get(status, 0) > asked, "the new triggerer to ask")
+        sandbox.set_faults(backfill_seconds=0)
+        run.kill_worker()  # when it is resumed
     else:
         run.when(lambda: sandbox.stats()["by_path"].get(status, 0) > 2, "the worker to wait")
-    run.kill_worker()  # on its worker while it waits, or when it is resumed
+        run.kill_worker()
+        sandbox.set_faults(backfill_seconds=0)
 
     tries, summary = run.finished()
     assert (tries, summary["id"], summary["rows_written"]) == (3, 1, 24)
@@ -116,15 +117,16 @@ def test_ended_by_a_user_it_says_what_goes_on_and_takes_it_up_when_cleared(
     airflow: AirflowProcesses, sandbox: Sandbox
 ) -> None:
     sandbox.reset()
-    sandbox.set_faults(backfill_seconds=15)
+    sandbox.set_faults(backfill_seconds=3600)
     run = Run(airflow, "backfill_deferred")
     run.when_deferred()
     run.when(lambda: sandbox.stats()["by_path"].get(f"{POST}/status/1", 0) > 1, "the triggerer to ask")
-    airflow.set_state(run.dag_id, run.run_id, "backfill", "failed")
+    airflow.fail(run.dag_id, run.run_id, "backfill")
     run.when(lambda: LEFT_BEHIND in run.log(), "the line in the log")
     assert "The backfill job 1 (BTC 1h, 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z)" in run.log()
 
     airflow.clear(run.dag_id, run.run_id)
+    sandbox.set_faults(backfill_seconds=0)
     assert run.finished()[1]["id"] == 1
     assert sandbox.stats()["backfills"] == 1
 
