@@ -105,8 +105,11 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the job, unless an earlier try did, and wait until it is done."""
         from hyperoru_provider.client.backfills import Backfill
+        from hyperoru_provider.client.errors import HyperoruConfigError
         from hyperoru_provider.export import arguments
 
+        if not isinstance(self.poll_interval, (int, float)) or not 0 < self.poll_interval < math.inf:
+            raise HyperoruConfigError(f"poll_interval is {self.poll_interval!r}: seconds, more than 0, are expected.")
         window = arguments.window(self.start, self.end)
         wanted = Backfill(
             symbol=arguments.required("symbol", self.symbol),

@@ -453,6 +453,8 @@ def test_execution_timeout_ends_the_wait_in_either_mode(sandbox: Sandbox, deferr
         ({"start": "2026-01-02"}, "window"),
         ({"exchange": ""}, "exchange"),
         ({"environment": " "}, "environment"),
+        ({"poll_interval": 0}, "poll_interval"),
+        ({"poll_interval": timedelta(seconds=5)}, "poll_interval"),
     ],
 )
 def test_bad_arguments_are_named_before_anything_is_asked(
