@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeGuard, TypeVar
 
@@ -75,7 +75,7 @@ class Credentials:
         """What must not be seen in a message."""
         return tuple(filter(None, (self.password, self.session_token)))
 
-    @property
+    @cached_property
     def binding(self) -> str:
         """Digest that ties a stored token to URL, login and password: change one, and a new login follows.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -110,6 +111,23 @@ def trades(
     return Plan(contract.trades, *window(start, end), {"account_id": account_id, "symbol": symbol}, bulk=bulk)
 
 
+def count_trades(
+    contract: Contract,
+    start: datetime,
+    end: datetime,
+    account_id: int | str | None = None,
+    symbol: str | None = None,
+    *,
+    enough: int | None = None,
+) -> Count:
+    """Plan to count the trades of a window."""
+    filters = {"account_id": account_id, "symbol": symbol}
+    if enough is None:
+        return Count(Plan(contract.trades, *window(start, end), filters), None)
+    # all pages count from the first on, as no more is held than is enough
+    return Count(Plan(contract.trades, *window(start, end), filters, span_rows=sys.maxsize), enough)
+
+
 class Count:
     """Counts the rows of a plan, each once, and stops reading where there are enough.
 
@@ -118,7 +136,7 @@ class Count:
     """
 
     def __init__(self, plan: Plan, enough: int | None) -> None:
-        self._plan = plan
+        self.plan = plan
         self._enough = enough
         self._whole = 0
         self._keys = Keys()
@@ -126,7 +144,7 @@ class Count:
     @property
     def rows(self) -> int:
         """How many there are, as far as was read."""
-        return self._whole + len(self._plan.shown)
+        return self._whole + len(self.plan.shown)
 
     def query(self) -> dict[str, str] | None:
         """Give the parameters of the next request; ``None`` when the count is done.
@@ -134,11 +152,11 @@ class Count:
         :raises HyperoruContractError: a row came at two times.
         """
         enough = self._enough is not None and self.rows >= self._enough
-        query = None if enough else self._plan.query()
+        query = None if enough else self.plan.query()
         if query is None:
-            if self._plan.shown:
-                self._keys.add(self._plan.shown)
-            self._keys.check(self._plan.endpoint)
+            if self.plan.shown:
+                self._keys.add(self.plan.shown)
+            self._keys.check(self.plan.endpoint)
         return query
 
     def add(self, rows: Sequence[Row]) -> None:

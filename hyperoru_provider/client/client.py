@@ -178,10 +178,9 @@ class HyperoruClient(_Client):
         :raises HyperoruConfigError: the window is empty.
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
-        plan = calls.trades(self.contract, start, end, account_id, symbol)
-        count = calls.Count(plan, enough)
+        count = calls.count_trades(self.contract, start, end, account_id, symbol, enough=enough)
         while (query := count.query()) is not None:
-            count.add(self.read_page(plan, query))
+            count.add(self.read_page(count.plan, query))
         return count.rows
 
     def iter_trades(
@@ -293,10 +292,9 @@ class AsyncHyperoruClient(_Client):
         enough: int | None = None,
     ) -> int:
         """See :meth:`HyperoruClient.count_trades`."""
-        plan = calls.trades(self.contract, start, end, account_id, symbol)
-        count = calls.Count(plan, enough)
+        count = calls.count_trades(self.contract, start, end, account_id, symbol, enough=enough)
         while (query := count.query()) is not None:
-            count.add(await self.read_page(plan, query))
+            count.add(await self.read_page(count.plan, query))
         return count.rows
 
     async def iter_trades(

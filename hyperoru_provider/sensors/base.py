@@ -35,7 +35,7 @@ class HyperoruSensor(BaseSensorOperator):
 
     What may pass, such as a server that can't be reached, is overloaded or answers 5xx, is "not yet" until the
     sensor's ``timeout``, and the log says why; what asking again can't mend, such as a refused login, fails the task at
-    once. ``soft_fail`` skips the task at its timeout, and at nothing else; ``never_fail`` skips it whatever happens.
+    once. ``soft_fail`` skips the task at its timeout, and at nothing else; ``never_fail`` at anything else.
 
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
         ``[operators] default_deferrable``.
@@ -191,7 +191,7 @@ class HyperoruSensor(BaseSensorOperator):
         except AirflowSkipException:
             raise
         except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
-            if self.soft_fail or self.never_fail:
+            if self.soft_fail or (self.never_fail and not isinstance(error, AirflowSensorTimeout)):
                 raise AirflowSkipException(f"Skipped, as soft_fail or never_fail is set: {error}") from error
             raise
         except Exception as error:

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 _SHORTEST = 0.1
+_TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,12 @@ class Schedule:
     doubling: bool = False
     longest: float | None = None
 
-    def pause(self, now: float) -> float:
-        """Give the seconds from a question to the next."""
+    def pause(self, now: float, interval: float) -> int:
+        """Give how many intervals there are from a question to the next, at least 1."""
         if not self.doubling:
-            return self.interval
-        return max(min(now - self.since, math.inf if self.longest is None else self.longest), self.interval)
+            return 1
+        waited = round((now - self.since) / interval)
+        return max(1, waited if self.longest is None else min(waited, int(self.longest / interval + _TINY)))
 
 
 class Grid:
@@ -66,7 +68,7 @@ class Grid:
 
     def due(self, schedule: Schedule, begun: float, deadline: float) -> float:
         """Give when one who waits is to have the next answer, at the latest the last moment before the deadline."""
-        due = self.nearest(begun + max(schedule.pause(begun), self.interval))
+        due = self.nearest(begun + schedule.pause(begun, self.interval) * self.interval)
         last = self.before(deadline)
         return last if begun + self.interval / 2 < last < due else due
 

@@ -91,6 +91,57 @@ def test_price(call: Call) -> None:
     assert (price.symbol, type(price.price)) == ("BTC", Decimal)
 
 
+def test_coverage(call: Call) -> None:
+    rows = call("kline_coverage")
+    (hours,) = (row for row in rows if (row.symbol, row.interval) == ("BTC", "1h"))
+    assert hours.earliest.tzinfo is UTC
+    assert hours.total_candles == (hours.latest - hours.earliest) // timedelta(hours=1) + 1
+
+
+def test_coverage_that_goes_on_is_an_error(call: Call, sandbox: Sandbox) -> None:
+    contract = {"coverage": {"path": "/api/arena/trades"}}  # a list of which this is the first page
+    with pytest.raises(errors.HyperoruContractError, match="more"):
+        call("kline_coverage", client={"contract": contract})
+
+
+@pytest.mark.parametrize("cap", [None, 100])
+def test_the_count_is_that_of_the_trades(call: Call, sandbox: Sandbox, cap: int | None) -> None:
+    sandbox.set_faults(cap=cap, duplicate_rows=True)
+    window = {"start": datetime(2026, 1, 15), "end": datetime(2026, 1, 20)}
+    trades = call("iter_trades", **window)
+    assert len(trades) > 1_000
+    assert call("count_trades", **window) == len(trades)
+    assert call("count_trades", **window, enough=len(trades)) == len(trades)
+    assert call("count_trades", **window, enough=len(trades) + 1) == len(trades)
+
+
+def test_the_count_stops_where_there_are_enough(call: Call, sandbox: Sandbox) -> None:
+    window = {"start": datetime(2025, 1, 15), "end": datetime(2026, 1, 15)}
+    assert call("count_trades", **window, enough=1) >= 1
+    assert sandbox.stats()["by_path"]["/api/arena/trades"] == 1
+    sandbox.reset()
+    assert 1_200 <= call("count_trades", **window, enough=1_200) <= 1_500
+    assert sandbox.stats()["by_path"]["/api/arena/trades"] == 3
+
+
+def test_the_count_takes_no_row_twice(call: Call, sandbox: Sandbox) -> None:
+    """Although there are enough before the end."""
+    sandbox.set_faults(recurring_ids=5)
+    with pytest.raises(errors.HyperoruContractError, match="twice"):
+        call("count_trades", START, END, enough=6)
+
+
+def test_an_async_client_has_no_more_requests_under_way_than_connections(sandbox: Sandbox) -> None:
+    sandbox.set_faults(latency=0.02)
+
+    async def run() -> None:
+        async with AsyncHyperoruClient(sandbox.url) as client:
+            await asyncio.gather(*(client.health() for _ in range(100)))
+
+    asyncio.run(run())
+    assert sandbox.stats()["max_in_flight"] == 20
+
+
 def test_an_ignored_symbol_is_an_error(call: Call) -> None:
     contract = {"price": {"params": {"symbol": None}}}
     with pytest.raises(errors.HyperoruBadRequestError):

@@ -1,0 +1,36 @@
+"""Deferred sensors in real Airflow, against the sandbox."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from dag_runs import RunDag
+
+from hyperoru_provider.sandbox import Sandbox
+
+pytestmark = pytest.mark.slow
+
+
+def test_all_wait_for_a_server_that_is_down(run_dag: RunDag, sandbox: Sandbox) -> None:
+    sandbox.set_faults(error_rate=1.0)
+    threading.Timer(8, sandbox.set_faults, kwargs={"error_rate": 0.0}).start()
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    outcome = run_dag(sandbox, "waiting", start=(end - timedelta(hours=3)).isoformat(), end=end.isoformat())
+    assert outcome.succeeded_at_once()
+    assert outcome.states("skipped") == ["skipped"]
+    for name in ("healthy", "price", "trades", "candles", "seen"):
+        assert outcome.states(name) == ["success"], name
+    assert Decimal(outcome.result("seen")) > 1
+    assert sandbox.stats()["by_status"]["503"] > 1
+    assert sandbox.stats()["logins"] == 1
+
+
+def test_what_asking_again_can_not_mend_fails(run_dag: RunDag, sandbox: Sandbox) -> None:
+    outcome = run_dag(sandbox, "waiting", symbol="NOPE", start="2026-01-16", end="2026-01-15")
+    assert outcome.state == "failed"
+    assert outcome.states("price") == ["failed"]
+    assert outcome.states("candles") == ["failed"]
+    assert outcome.states("healthy") == ["success"]

@@ -1,0 +1,395 @@
+"""Sensors: one table of what a server does, in poke and in deferred mode, which must agree."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.models.trigger import Trigger
+from airflow.sdk.exceptions import (
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferralError,
+    TaskDeferred,
+)
+
+from hyperoru_provider.client.errors import (
+    HyperoruAuthenticationError,
+    HyperoruBadRequestError,
+    HyperoruConfigError,
+    HyperoruContractError,
+    HyperoruNotFoundError,
+    HyperoruPermissionError,
+)
+from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.sandbox import Sandbox
+from hyperoru_provider.sensors.base import HyperoruSensor
+from hyperoru_provider.sensors.health import HyperoruHealthSensor
+from hyperoru_provider.sensors.klines import HyperoruKlineCoverageSensor
+from hyperoru_provider.sensors.price import HyperoruPriceSensor
+from hyperoru_provider.sensors.trades import HyperoruTradesSensor
+from hyperoru_provider.triggers.poll import HyperoruPollTrigger
+
+DAY = {"start": "2026-01-15", "end": "2026-01-16"}
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+SENSORS: dict[type[HyperoruSensor], dict[str, Any]] = {
+    HyperoruHealthSensor: {"checks": 2},
+    HyperoruPriceSensor: {"symbol": "BTC", "above": "1.5"},
+    HyperoruTradesSensor: {**DAY, "at_least": 3},
+    HyperoruKlineCoverageSensor: {"symbol": "BTC", "start": NOW - timedelta(hours=5), "end": NOW},
+}
+DEAF = {  # what is there under no such name
+    "health": {"path": "/__sandbox__/stats"},
+    "price": {"path": "/api/users/profile", "params": {"symbol": None}},
+    "trades": {"key": ["nope"]},
+    "coverage": {"path": "/api/account/list"},
+}
+PATIENT = {"poke_interval": 0.1, "timeout": 20}
+HASTY = {"poke_interval": 0.1, "timeout": 0.5}
+
+
+@pytest.fixture(autouse=True)
+def connection(connect: Callable[..., None], sandbox: Sandbox) -> None:
+    connect(sandbox, token_cache="memory", max_retries=0)
+
+
+async def fired(trigger: HyperoruPollTrigger) -> Any:
+    async for event in trigger.run():
+        return event.payload
+    raise AssertionError("no event")
+
+
+def resumed(sensor: HyperoruSensor, context: Any, deferred: TaskDeferred) -> Any:
+    """Take a deferral as far as it goes, by what would be in the database."""
+    while True:
+        path, kwargs = deferred.trigger.serialize()
+        assert path == "hyperoru_provider.triggers.poll.HyperoruPollTrigger"
+        trigger = HyperoruPollTrigger(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs)))
+        event = json.loads(json.dumps(asyncio.run(fired(trigger))))
+        try:
+            return sensor.resume_execution(deferred.method_name, {**(deferred.kwargs or {}), "event": event}, context)
+        except TaskDeferred as again:
+            deferred = again
+
+
+def poke(sensor: HyperoruSensor) -> Any:
+    return sensor.execute({})
+
+
+def reschedule(sensor: HyperoruSensor) -> Any:
+    """Poke in a new instance each time, as Airflow does."""
+    context, begun = states(max_tries=0), datetime.now(UTC)
+    context["ti"].get_first_reschedule_date = lambda _: begun
+    arguments = {name: getattr(sensor, name) for name in SENSORS[type(sensor)]}
+    flags = {
+        name: getattr(sensor, name) for name in ("soft_fail", "never_fail", "silent_fail", "poke_interval", "timeout")
+    }
+    while True:
+        again = type(sensor)(task_id="t", mode="reschedule", **arguments, **flags)
+        try:
+            return again.execute(context)
+        except AirflowRescheduleException as error:
+            threading.Event().wait(max((error.reschedule_date - datetime.now(UTC)).total_seconds(), 0))
+
+
+def defer(sensor: HyperoruSensor) -> Any:
+    sensor.deferrable = True
+    try:
+        return sensor.execute({})
+    except TaskDeferred as deferred:
+        return resumed(sensor, {}, deferred)
+
+
+def only_trigger(sensor: HyperoruSensor) -> Any:
+    """Let the trigger meet what else the worker's first question would."""
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor._defer(datetime.now(UTC).timestamp())
+    return resumed(sensor, {}, deferred.value)
+
+
+MODES = (poke, reschedule, defer, only_trigger)
+
+
+@dataclass
+class Row:
+    """A server's behaviour, and what each sensor makes of it.
+
+    :param ends: what comes of it: ``None`` for success, else an exception; ``health`` if it is another for health.
+    :param first: the faults in the beginning.
+    :param then: those after a while.
+    :param act: what else happens then.
+    """
+
+    ends: type[Exception] | None = None
+    health: Any = ...
+    first: dict[str, Any] = field(default_factory=dict)
+    then: dict[str, Any] | None = None
+    act: Callable[[Sandbox], None] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    sensor: dict[str, Any] = field(default_factory=lambda: PATIENT)
+
+
+DOWN = {"error_rate": 1.0}
+CALM = {"error_rate": 0.0, "rate_limit_rate": 0.0, "drop_rate": 0.0, "truncate_rate": 0.0, "latency": 0.0}
+TABLE = {
+    "good": Row(),
+    "unhealthy, then healthy": Row(first={"health": "degraded"}, then={"health": "healthy"}),
+    "unhealthy": Row(first={"health": "degraded"}, sensor=PATIENT | {"timeout": 2}, health=AirflowSensorTimeout),
+    "503 for a while": Row(first=DOWN, then=CALM),
+    "500 with a page for a while": Row(first=DOWN | {"error_status": 500, "error_body": "html"}, then=CALM),
+    "429 for a while": Row(first={"rate_limit_rate": 1.0}, then=CALM),
+    "429 with Retry-After": Row(first={"rate_limit_rate": 1.0, "retry_after": 0.2}, then=CALM),
+    "dropped connections": Row(first={"drop_rate": 1.0}, then=CALM),
+    "truncated bodies": Row(first={"truncate_rate": 1.0}, then=CALM),
+    "too slow for a while": Row(first={"latency": 2.0}, then=CALM, extra={"timeout": 0.1}),
+    "gone for a while": Row(first=DOWN, act=lambda sandbox: sandbox.stop(), then=CALM),
+    "a token that ended": Row(first=DOWN, act=lambda sandbox: sandbox.revoke_tokens(), then=CALM),
+    "401 for good": Row(HyperoruAuthenticationError, None, extra={"session_token": "wrong"}),
+    "401 for good, later": Row(HyperoruAuthenticationError, first=DOWN, then={"error_status": 401}),
+    "403 for good, later": Row(HyperoruPermissionError, first=DOWN, then={"error_status": 403}),
+    "404": Row(HyperoruNotFoundError, first=DOWN | {"error_status": 404}),
+    "404, later": Row(HyperoruNotFoundError, first=DOWN, then={"error_status": 404}),
+    "400, later": Row(HyperoruBadRequestError, first=DOWN, then={"error_status": 400}),
+    "other JSON": Row(HyperoruContractError, extra={"contract": DEAF}),
+    "down for good": Row(AirflowSensorTimeout, first=DOWN, sensor=HASTY),
+    "down, soft_fail": Row(AirflowSkipException, first=DOWN, sensor=HASTY | {"soft_fail": True}),
+    "down, never_fail": Row(AirflowSensorTimeout, first=DOWN, sensor=HASTY | {"never_fail": True}),
+    "404, soft_fail": Row(
+        HyperoruNotFoundError, first=DOWN, then={"error_status": 404}, sensor=PATIENT | {"soft_fail": True}
+    ),
+    "404, never_fail": Row(
+        AirflowSkipException, first=DOWN, then={"error_status": 404}, sensor=PATIENT | {"never_fail": True}
+    ),
+    "404 for a while, silent_fail": Row(
+        first=DOWN | {"error_status": 404}, then=CALM, sensor=PATIENT | {"silent_fail": True}
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLE)
+def test_all_modes_make_the_same_of_it(name: str, sandbox: Sandbox, connect: Callable[..., None]) -> None:
+    row = TABLE[name]
+    connect(sandbox, **({"token_cache": "memory", "max_retries": 0} | row.extra))
+    HyperoruHook().get_conn().login()
+    sandbox.set_faults(**row.first)
+
+    def change() -> None:
+        if row.act:
+            row.act(sandbox)
+        if row.then is not None:
+            sandbox.set_faults(**row.then)
+        if name == "gone for a while":
+            threading.Event().wait(0.5)
+            sandbox.start()
+
+    def outcome(mode: Callable[..., Any], cls: type[HyperoruSensor]) -> Any:
+        try:
+            return mode(cls(task_id="t", **SENSORS[cls], **row.sensor))
+        except Exception as error:
+            return type(error)
+
+    later = threading.Timer(0.4, change)
+    later.start()
+    with ThreadPoolExecutor(len(MODES) * len(SENSORS)) as pool:
+        ends = {(cls.__name__, mode.__name__): pool.submit(outcome, mode, cls) for cls in SENSORS for mode in MODES}
+    later.join()
+    found = {who: end.result() for who, end in ends.items()}
+    for cls in SENSORS:
+        expected = row.health if cls is HyperoruHealthSensor and row.health is not ... else row.ends
+        for mode in MODES:
+            end = found[cls.__name__, mode.__name__]
+            if expected is None and cls is HyperoruPriceSensor:
+                assert end["symbol"] == "BTC", mode
+            else:
+                assert end is expected, (cls, mode)
+
+
+WRONG = [
+    (HyperoruHealthSensor, {"checks": 0}, "checks"),
+    (HyperoruPriceSensor, {"symbol": "BTC"}, "none is given"),
+    (HyperoruPriceSensor, {"symbol": "BTC", "above": 1, "below": 2}, "above and below"),
+    (HyperoruPriceSensor, {"symbol": "BTC", "above": "high"}, "above"),
+    (HyperoruPriceSensor, {"symbol": "BTC", "crosses": float("nan")}, "crosses"),
+    (HyperoruPriceSensor, {"symbol": "", "above": 1}, "symbol"),
+    (HyperoruPriceSensor, {"symbol": None, "above": 1}, "symbol"),
+    (HyperoruTradesSensor, {"start": ""}, "start is missing"),
+    (HyperoruTradesSensor, {"start": "2026-01-15", "end": "2026-01-15"}, "is empty"),
+    (HyperoruTradesSensor, {**DAY, "account_id": "None"}, "account_id"),
+    (HyperoruTradesSensor, {**DAY, "at_least": 0}, "at_least"),
+    (HyperoruKlineCoverageSensor, {"symbol": "BTC", "start": "2026-01-16", "end": "2026-01-15"}, "ends before"),
+    (HyperoruKlineCoverageSensor, {**DAY, "symbol": "BTC", "interval": "1x"}, "interval"),
+    (HyperoruKlineCoverageSensor, {**DAY, "symbol": " "}, "symbol"),
+]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize(("cls", "arguments", "named"), WRONG)
+def test_wrong_arguments_are_named_before_anything_is_asked(
+    sandbox: Sandbox, cls: type[HyperoruSensor], arguments: dict[str, Any], named: str, deferrable: bool
+) -> None:
+    with pytest.raises(HyperoruConfigError, match=named):
+        cls(task_id="t", deferrable=deferrable, **arguments).execute({})
+    assert sandbox.stats()["requests"] == 0
+
+
+@pytest.mark.parametrize("cls", SENSORS)
+def test_templated_fields_are_arguments(cls: type[HyperoruSensor]) -> None:
+    sensor = cls(task_id="t", hyperoru_conn_id="other", **SENSORS[cls])
+    assert "hyperoru_conn_id" in cls.template_fields
+    for name in cls.template_fields:
+        assert hasattr(sensor, name)
+    for name in (*cls.template_fields, *SENSORS[cls], "deferrable"):
+        assert f":param {name}:" in (cls.__doc__ or "")
+    assert sensor.deferrable is False
+
+
+@pytest.mark.parametrize("cls", SENSORS)
+def test_what_is_there_already_is_not_deferred(cls: type[HyperoruSensor], sandbox: Sandbox) -> None:
+    arguments = SENSORS[cls] | ({"checks": 1} if cls is HyperoruHealthSensor else {})
+    cls(task_id="t", deferrable=True, **arguments).execute({})
+    assert sandbox.stats()["requests"] <= 2
+
+
+def deferral(sensor: HyperoruSensor, context: Any = None) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as caught:
+        sensor.execute({} if context is None else context)
+    return caught.value
+
+
+def test_the_deferral_bears_an_absolute_deadline_and_the_state() -> None:
+    sensor = HyperoruHealthSensor(
+        task_id="t", checks=3, deferrable=True, timeout=600, poke_interval=30, exponential_backoff=True, max_wait=120
+    )
+    deferred = deferral(sensor)
+    _, kwargs = deferred.trigger.serialize()
+    now = datetime.now(UTC).timestamp()
+    assert kwargs["deadline"] == pytest.approx(now + 600, abs=5)
+    assert deferred.timeout == pytest.approx(timedelta(seconds=660), abs=timedelta(seconds=5))
+    assert {name: kwargs[name] for name in ("state", "interval", "doubling", "longest")} == {
+        "state": 1,
+        "interval": 30,
+        "doubling": True,
+        "longest": 120,
+    }
+    assert kwargs["condition"] == {"rule": "Healthy", "checks": 3}
+
+
+def test_a_side_that_the_worker_saw_is_where_the_price_comes_from(sandbox: Sandbox) -> None:
+    deferred = deferral(HyperoruPriceSensor(task_id="t", symbol="BTC", crosses=1, deferrable=True))
+    assert deferred.trigger.serialize()[1]["state"] == "above"
+
+
+def test_no_time_left_is_a_timeout_without_a_deferral(sandbox: Sandbox) -> None:
+    sandbox.set_faults(health="degraded")
+    with pytest.raises(AirflowSensorTimeout, match="degraded"):
+        HyperoruHealthSensor(task_id="t", deferrable=True, timeout=0).execute({})
+
+
+@pytest.mark.parametrize(
+    ("level", "text"), [(0.1, "0.1"), ("1e3", "1000"), (" 7 ", "7"), (5, "5"), (1e-7, "0.0000001")]
+)
+def test_levels_are_exact(level: Any, text: str) -> None:
+    condition = HyperoruPriceSensor(task_id="t", symbol="BTC", above=level).condition()
+    assert condition.as_dict()["level"] == text
+
+
+class Store(dict[str, Any]):
+    """A task's state store, as Airflow has it."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = json.loads(json.dumps(value))
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+def states(max_tries: int, store: Store | None = None) -> Any:
+    """The context of a task with a state store."""
+    ti = SimpleNamespace(max_tries=max_tries, get_first_reschedule_date=lambda _: None)
+    return {"ti": ti, "task_state_store": Store() if store is None else store}
+
+
+def test_reschedule_mode_counts_on_in_another_process() -> None:
+    store = Store()
+
+    def once(max_tries: int = 0) -> bool:
+        sensor = HyperoruHealthSensor(task_id="t", checks=3, mode="reschedule")
+        return bool(sensor.poke(states(max_tries, store)))
+
+    assert [once() for _ in range(3)] == [False, False, True]
+    assert not store
+    assert [once() for _ in range(2)] == [False, False]
+    assert not once(max_tries=1)  # cleared: it begins anew
+    assert [once(max_tries=1) for _ in range(2)] == [False, True]
+
+
+def test_a_timeout_goes_on_over_retries(sandbox: Sandbox) -> None:
+    sandbox.set_faults(health="degraded")
+    store = Store()
+
+    def deadline(max_tries: int) -> float:
+        sensor = HyperoruHealthSensor(task_id="t", deferrable=True, retries=2, timeout=600)
+        found: float = deferral(sensor, states(max_tries, store)).trigger.serialize()[1]["deadline"]
+        return found
+
+    first = deadline(2)
+    assert deadline(2) == first
+    assert deadline(5) > first  # cleared
+    sandbox.reset()
+    HyperoruHealthSensor(task_id="t", deferrable=True, retries=2).execute(states(5, store))
+    assert not store
+
+
+def test_a_state_store_that_fails_costs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Store):
+        def get(self, *_: Any) -> Any:
+            raise RuntimeError("no store")
+
+        set = delete = get
+
+    sensor = HyperoruHealthSensor(task_id="t", mode="reschedule")
+    assert sensor.poke(states(0, Broken()))
+
+
+def test_a_triggerer_that_is_gone(sandbox: Sandbox) -> None:
+    for flags, expected in (
+        ({}, AirflowSensorTimeout),
+        ({"soft_fail": True}, AirflowSkipException),
+        ({"never_fail": True}, AirflowSensorTimeout),
+    ):
+        sensor = HyperoruHealthSensor(task_id="t", **flags)
+        with pytest.raises(expected):
+            sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+
+
+def test_a_trigger_that_broke_is_not_skipped_by_soft_fail() -> None:
+    for flags, expected in (
+        ({}, TaskDeferralError),
+        ({"soft_fail": True}, TaskDeferralError),
+        ({"never_fail": True}, AirflowSkipException),
+    ):
+        sensor = HyperoruHealthSensor(task_id="t", **flags)
+        with pytest.raises(expected):
+            sensor.resume_execution("__fail__", {"error": "Trigger failure"}, {})
+
+
+@pytest.mark.parametrize("event", [None, {"status": "success"}, {"status": "done", "says": "", "result": [1]}])
+def test_an_event_of_somebody_else_fails_the_task(event: Any) -> None:
+    with pytest.raises(HyperoruContractError):
+        HyperoruHealthSensor(task_id="t").resume_execution("execute_complete", {"event": event, "since": 0.0}, {})
+
+
+def test_the_log_says_why_not(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    sandbox.set_faults(error_rate=1.0)
+    assert not HyperoruHealthSensor(task_id="t").poke({})
+    assert "Not known: The server answered 503" in capsys.readouterr().out
