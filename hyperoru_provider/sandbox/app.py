@@ -281,7 +281,7 @@ class SandboxApp:
 
     def _backfills(self, incoming: _Incoming) -> Response:
         self._query(incoming)
-        return self._list(json.dumps(self.jobs.list(self.state.faults)).encode())
+        return self._list(json.dumps(self.jobs.all(self.state.faults)).encode())
 
     def _symbol(self, query: dict[str, Any]) -> str:
         symbol = query.get("symbol")

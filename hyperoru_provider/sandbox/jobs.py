@@ -90,12 +90,12 @@ class Jobs:
 
         :raises Refusal: there is none
         """
-        for shown in self.list(faults):
-            if str(shown["id"]) == task_id:
-                return shown
+        for job in self.all(faults):
+            if str(job["id"]) == task_id:
+                return job
         raise Refusal(404, "TASK_NOT_FOUND", f"There is no backfill task {task_id!r}")
 
-    def list(self, faults: Faults) -> list[dict[str, Any]]:
+    def all(self, faults: Faults) -> list[dict[str, Any]]:
         """What the API says of all jobs, newest first."""
         return [] if faults.backfill_gone else [self._shown(job, faults) for job in reversed(self._jobs)]
 
