@@ -136,7 +136,8 @@ class Plan:
 
         :raises HyperoruContractError: it was another list each time.
         """
-        steady = not reading.course.overlapped or reading.course.total is not None
+        course = reading.course
+        steady = not course.overlapped or course.total == course.seen  # fewer is the number of something else
         if steady and not self._shown:
             return True
         keys = frozenset(row.key for row in reading.rows)

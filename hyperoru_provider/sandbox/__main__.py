@@ -31,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=7, help="of the market and the faults (default: %(default)s)")
     parser.add_argument("--email", default="demo@hyperoru.example", help="login (default: %(default)s)")
     parser.add_argument("--password", default="demo-password", help="login (default: %(default)s)")
+    parser.add_argument("--pace", type=float, metavar="TRADES", help="new trades a second (default: none)")
     faults = parser.add_argument_group("faults")
     faults.add_argument("--latency", type=float, metavar="SECONDS", help="hold each answer back")
     faults.add_argument("--error-rate", type=float, metavar="RATE", help="share of requests that fail (503)")
@@ -47,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _faults(options: argparse.Namespace) -> dict[str, Any]:
-    named = {name: getattr(options, name) for name in ("latency", "error_rate", "rate_limit_rate", "retry_after")}
+    named = {
+        name: getattr(options, name) for name in ("pace", "latency", "error_rate", "rate_limit_rate", "retry_after")
+    }
     faults: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     for setting in options.fault:
         name, equals, value = setting.partition("=")

@@ -20,9 +20,11 @@ from hyperoru_provider.sandbox.errors import Refusal, error_response
 from hyperoru_provider.sandbox.faults import FaultError
 from hyperoru_provider.sandbox.jobs import Jobs
 from hyperoru_provider.sandbox.lists import TradeList, join_rows
+from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.prices import INTERVALS, Prices, number
 from hyperoru_provider.sandbox.queries import boolean, moment, read_query, read_window, text
 from hyperoru_provider.sandbox.rows import SECOND, Book, WindowTooLong, iso
+from hyperoru_provider.sandbox.sockets import Sockets
 from hyperoru_provider.sandbox.state import Call, State
 
 __all__ = ["SandboxApp"]
@@ -67,15 +69,19 @@ class SandboxApp:
     :param state: tokens, faults and counts
     :param book: traders and trades
     :param prices: prices and candles
+    :param live: the live market
     """
 
-    def __init__(self, state: State, book: Book, prices: Prices) -> None:
+    def __init__(self, state: State, book: Book, prices: Prices, live: Live) -> None:
         self.state = state
         self.jobs = Jobs(book, prices.symbols, state.clock)
+        #: The WebSocket ``/ws``.
+        self.sockets = Sockets(state, live)
         #: Closes the connection of a client (its address) without an answer; set by the server.
         self.hang_up: Callable[[Any], None] = lambda client: None
         self._book = book
         self._prices = prices
+        self._live = live
         self._trades = TradeList(book)
         self._routes: dict[str, dict[str, Callable[[_Incoming], Response | None]]] = {
             "/api/health": {"GET": self._health},
@@ -95,10 +101,14 @@ class SandboxApp:
             "/__sandbox__/faults": {"GET": self._faults, "PUT": self._set_faults},
             "/__sandbox__/revoke": {"POST": self._revoke},
             "/__sandbox__/reset": {"POST": self._reset},
+            "/__sandbox__/trade": {"POST": self._trade},
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request (ASGI)."""
+        """Answer one request, or serve one WebSocket (ASGI)."""
+        if scope["type"] == "websocket":
+            await self.sockets(scope, receive, send)
+            return
         request = Request(scope, receive)
         try:
             incoming = _Incoming(request, await request.body())
@@ -295,7 +305,8 @@ class SandboxApp:
         faults = self.state.faults
         query = self._query(incoming, **self._trades.parameters(faults))
         try:
-            page = self._trades.page(query, faults)
+            with self._book.lock:
+                page = self._trades.page(query, faults)
         except WindowTooLong as error:
             raise Refusal(422, "WINDOW_TOO_LONG", str(error)) from None
         if not faults.false_success:
@@ -320,6 +331,13 @@ class SandboxApp:
     def _revoke(self, incoming: _Incoming) -> Response:
         self.state.revoke_tokens()
         return Response(status_code=204)
+
+    def _trade(self, incoming: _Incoming) -> Response:
+        try:
+            rows = self._live.trade(**incoming.json())
+        except (TypeError, ValueError) as error:
+            raise Refusal(400, "INVALID_TRADE", str(error)) from None
+        return Response(join_rows([row.body for row in rows]), media_type="application/json")
 
     def _reset(self, incoming: _Incoming) -> Response:
         self.state.reset()

@@ -62,6 +62,18 @@ class Faults:
     :param backfill_lose_answer: a job begins, but the connection is closed without an answer
     :param backfill_window: jobs show the ``start`` and ``end`` of their window
     :param backfill_old: jobs as an older version of the API has them, with other names and ids
+    :param pace: so many new trades a second, of all traders and symbols
+    :param asset_curve_seconds: how often the socket's channel ``asset_curve`` has an event for each trader
+    :param socket_latency: seconds that a handshake and each message of a socket are held back
+    :param socket_refuse: so many of the next tokens at a socket are refused although they are right; counts down
+    :param socket_drop_rate: share of events in whose place the connection is closed, without a close frame
+    :param socket_silent: sockets stay open, but nothing comes from them any more: no event, answer or pong
+    :param socket_malformed_rate: share of events before which there is a message that is no JSON, or binary
+    :param socket_duplicate_rate: share of events that are sent twice
+    :param socket_lose_rate: share of events that are never sent
+    :param socket_shuffle: events are in no order, and some come a tick (0.1 s) later
+    :param socket_batch: up to so many trades in one event, whose ``data`` is a list then
+    :param socket_queue: messages kept for a client that reads too slowly; one more closes its socket with 1013
     """
 
     health: str = "healthy"
@@ -104,6 +116,18 @@ class Faults:
     backfill_lose_answer: bool = False
     backfill_window: bool = False
     backfill_old: bool = False
+    pace: float = 0
+    asset_curve_seconds: float = 60
+    socket_latency: float = 0
+    socket_refuse: int = 0
+    socket_drop_rate: float = 0
+    socket_silent: bool = False
+    socket_malformed_rate: float = 0
+    socket_duplicate_rate: float = 0
+    socket_lose_rate: float = 0
+    socket_shuffle: bool = False
+    socket_batch: int | None = None
+    socket_queue: int = 10_000
 
     def merged(self, changes: Mapping[str, object]) -> Faults:
         """These faults with some of them changed.
@@ -140,6 +164,14 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "cap": (1, math.inf),
     "max_per_page": (1, math.inf),
     "recurring_ids": (1, math.inf),
+    "pace": (0, 1_000),
+    "asset_curve_seconds": (0.1, math.inf),
+    "socket_drop_rate": (0, 1),
+    "socket_malformed_rate": (0, 1),
+    "socket_duplicate_rate": (0, 1),
+    "socket_lose_rate": (0, 1),
+    "socket_batch": (1, math.inf),
+    "socket_queue": (1, math.inf),
 }
 
 

@@ -15,7 +15,7 @@ from hyperoru_provider.sandbox.faults import Faults
 from hyperoru_provider.sandbox.queries import integer, moment, read_window, text
 from hyperoru_provider.sandbox.rows import DAY, Book, Listing, Row
 
-__all__ = ["Page", "TradeList", "join_rows"]
+__all__ = ["Page", "TradeList", "changed", "join_rows"]
 
 _DEFAULT_SIZE = 100
 _FILTERS: dict[str, Callable[[str], Any]] = {
@@ -118,6 +118,17 @@ class TradeList:
             self._book.arrive(newest._replace(body=body))
 
 
+def changed(body: bytes, faults: Faults) -> bytes:
+    """The JSON text of a row as the faults have it, in lists and in events."""
+    if faults.naive_times:
+        body = _ZONED_TIME.sub(rb'\1"', body)
+    if faults.colliding_ids:
+        body = _collide(body)
+    if faults.recurring_ids:
+        body = _recur(body, faults.recurring_ids)
+    return body
+
+
 def join_rows(bodies: Sequence[bytes]) -> bytes:
     """A JSON array of rows that are JSON text already."""
     return b"[" + b",".join(bodies) + b"]"
@@ -167,13 +178,7 @@ def _bodies(listing: Listing, start: int, stop: int, faults: Faults, dice: rando
         bodies = _stretch(listing, start, stop, faults.order, dice)
     if bodies and start == 0 and faults.bad_rows != "none":
         bodies[0] = _without(_KEY if faults.bad_rows == "no_key" else _TIME, bodies[0])
-    if faults.naive_times:
-        bodies = [_ZONED_TIME.sub(rb'\1"', body) for body in bodies]
-    if faults.colliding_ids:
-        bodies = [_collide(body) for body in bodies]
-    if faults.recurring_ids:
-        bodies = [_recur(body, faults.recurring_ids) for body in bodies]
-    return bodies
+    return [changed(body, faults) for body in bodies]
 
 
 def _stretch(listing: Listing, start: int, stop: int, order: str, dice: random.Random) -> list[bytes]:

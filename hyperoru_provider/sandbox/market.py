@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices, number
 from hyperoru_provider.sandbox.rows import DAY, SECOND, Book, Listing, Row, Rows, WindowTooLong, account, iso
 
-__all__ = ["TRADERS", "Market"]
+__all__ = ["SIDES", "TRADERS", "Market", "Order", "fill", "order"]
 
 TRADERS: list[dict[str, object]] = [
     account(1, "Atlas", model="gpt-4o", avatar_preset_id=3, default_leverage=2, max_leverage=10),
@@ -21,16 +21,19 @@ TRADERS: list[dict[str, object]] = [
     account(4, "Draco", model="deepseek-chat", show_on_dashboard=False, is_active=False),
     account(5, "Electra", model="gpt-4o", current_cash=10000.0),
 ]
-_WALLETS = {1: "0x" + "a1" * 20, 2: "0x" + "b2" * 20, 3: None, 4: "0x" + "d4" * 20}  # trader 5 never traded
+_WALLETS: dict[object, str | None] = {1: "0x" + "a1" * 20, 2: "0x" + "b2" * 20, 3: None, 4: "0x" + "d4" * 20}
+_TRADING = (1, 2, 3, 4)  # trader 5 never traded
 
+# What a side is, and what an order of it is called that opens and that closes a position.
+SIDES = {"BUY": ("Open Long", "Close Short"), "SELL": ("Open Short", "Close Long")}
 _WEIGHTS = (40, 18, 12, 10, 9, 5, 3, 3)  # of the symbols, in their order
 _ALIGNMENTS = (1, 1, 60, 60, 60, 3_600, 86_400)  # a burst is at a whole second, minute, hour or at midnight
 _FIRST_DAY = 719_163  # the day 1970-01-01, counted from the year 1
 _LONGEST = 3_660 * DAY
-_CENT, _MICRO = Decimal("0.01"), Decimal("0.000001")
+_CENT, _MICRO, _DUST = Decimal("0.01"), Decimal("0.000001"), Decimal("1E-10")
 
 
-class _Order(NamedTuple):
+class Order(NamedTuple):
     """What the fills of one order have in common: numbers, and JSON text."""
 
     price: Decimal
@@ -73,12 +76,12 @@ class Market(Book):
 
     def base(self, day: int) -> Rows:
         """The whole day, as the seed has it."""
-        fills = [fill for account_id in _WALLETS for fill in self._fills(account_id, day)]
-        fills.sort(key=lambda fill: fill.time)
+        fills = [row for account_id in _TRADING for row in self._fills(account_id, day)]
+        fills.sort(key=lambda row: row.time)
         first_id = (day + _FIRST_DAY) * 10_000
         return Rows(
-            fill._replace(body=b'{"trade_id":%d,%b' % (trade_id, fill.body))
-            for trade_id, fill in enumerate(fills, start=first_id)
+            row._replace(body=b'{"trade_id":%d,%b' % (trade_id, row.body))
+            for trade_id, row in enumerate(fills, start=first_id)
         )
 
     def _now(self) -> int:
@@ -107,22 +110,40 @@ class Market(Book):
             moment, timespec = second * SECOND + rng.randrange(SECOND), "microseconds"
         moment += day * DAY
         symbol = rng.choices(list(SYMBOLS), _WEIGHTS)[0]
-        order = _order(rng, account_id, symbol, self._prices.at(symbol, moment), iso(moment, timespec))
+        price = self._prices.at(symbol, moment)
+        common = order(rng, TRADERS[account_id - 1], symbol, price, iso(moment, timespec))
         for _ in range(size):
-            yield Row(moment, account_id, symbol, _fill(rng, order))
+            yield Row(moment, account_id, symbol, fill(rng, common))
 
 
-def _order(rng: random.Random, account_id: int, symbol: str, price: Decimal, time_text: str) -> _Order:
-    trader = TRADERS[account_id - 1]
-    side, opening, closing = rng.choice((("BUY", "Open Long", "Close Short"), ("SELL", "Open Short", "Close Long")))
+def order(
+    rng: random.Random,
+    trader: Mapping[str, object],
+    symbol: str,
+    price: Decimal,
+    time_text: str,
+    *,
+    sides: Sequence[str] = tuple(SIDES),
+) -> Order:
+    """A random order.
+
+    :param rng: what is random is drawn from it
+    :param trader: the Account object of who makes it
+    :param symbol: what is traded
+    :param price: at which
+    :param time_text: when, in ISO 8601
+    :param sides: of :data:`SIDES`, to choose from
+    """
+    side = rng.choice(sides)
+    opening, closing = SIDES[side]
     spot = symbol.startswith("@") or "/" in symbol
     closes = side == "SELL" if spot else rng.random() < 0.5
     direction = side.capitalize() if spot else closing if closes else opening
     head = {
-        "account_id": account_id,
+        "account_id": trader["id"],
         "account_name": trader["name"],
         "model": trader["model"],
-        "wallet_address": _WALLETS[account_id],
+        "wallet_address": _WALLETS.get(trader["id"]),
         "exchange": "hyperliquid",
         "market": "mainnet",
         "symbol": symbol,
@@ -140,13 +161,21 @@ def _order(rng: random.Random, account_id: int, symbol: str, price: Decimal, tim
     elif rng.random() > 0.05:
         tail |= {"decision_source_type": "ai_decision", "prompt_template_id": 2, "prompt_template_name": "Trend é"}
         tail |= {"signal_trigger_id": None}
-    return _Order(price, rng.random() < 0.15, closes, time_text, _members(head), _members(tail))
+    return Order(price, rng.random() < 0.15, closes, time_text, _members(head), _members(tail))
 
 
-def _fill(rng: random.Random, order: _Order) -> bytes:
-    """The JSON text of one fill, from after its ``trade_id``."""
-    quantity, quantity_text = _quantity(rng, order.price)
-    notional = (order.price * quantity).quantize(_CENT)
+def fill(rng: random.Random, order: Order, notional: Decimal | None = None) -> bytes:
+    """The JSON text of one fill, from after its ``trade_id``.
+
+    :param rng: what is random is drawn from it
+    :param order: what is filled
+    :param notional: what the fill is worth; a random amount without it
+    """
+    if notional is None:
+        quantity, quantity_text = _quantity(rng, order.price)
+        notional = (order.price * quantity).quantize(_CENT)
+    else:
+        quantity_text = number((notional / order.price).quantize(_DUST))
     fee = (notional * Decimal(-2 if order.maker else rng.randint(10, 45)).scaleb(-5)).quantize(_MICRO)
     gain = rng.randint(-300, 400) if order.closes else 0
     pnl = (notional * Decimal(gain).scaleb(-4)).quantize(_MICRO)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from abc import ABC, abstractmethod
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
 from sys import intern
+from threading import RLock
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -107,6 +108,14 @@ class Rows:
         self.symbols.append(row.symbol)
         self.bodies.append(row.body)
 
+    def insert(self, row: Row) -> None:
+        """Put a row in its place by time, after those of the same time; all are in order already."""
+        place = bisect_right(self.times, row.time)
+        self.times.insert(place, row.time)
+        self.account_ids.insert(place, row.account_id)
+        self.symbols.insert(place, row.symbol)
+        self.bodies.insert(place, row.body)
+
     def in_order(self) -> Rows:
         """The rows by time; those of one time keep their order."""
         if self.times == sorted(self.times):
@@ -140,6 +149,11 @@ class Listing:
             stop -= size
         return found
 
+    def __iter__(self) -> Iterator[Row]:
+        for rows, first, last in self._stretches:
+            columns = (rows.times, rows.account_ids, rows.symbols, rows.bodies)
+            yield from map(Row, *(column[first:last] for column in columns))
+
     def newest(self) -> Row:
         """The last row; the listing must have one."""
         rows, _, last = self._stretches[-1]
@@ -162,9 +176,18 @@ class _Day:
             )
         return view
 
+    def insert(self, row: Row) -> None:
+        """Add a row, also to the views that show it."""
+        for account_id in (None, row.account_id):
+            for symbol in (None, row.symbol):
+                if view := self._views.get((account_id, symbol)):
+                    view.insert(row)
+
 
 class Book(ABC):
     """A source of trades, by UTC days (counted from 1970), and the traders who made them.
+
+    Rows arrive from any thread: whoever changes the book, or reads more than one thing from it, holds its ``lock``.
 
     :param traders: the Account objects of the traders
     :param symbols: what was traded
@@ -173,8 +196,11 @@ class Book(ABC):
     def __init__(self, traders: Sequence[dict[str, object]], symbols: Sequence[str]) -> None:
         self.traders = traders
         self.symbols = symbols
+        self.lock = RLock()
         self._days: dict[int, _Day] = {}
-        self._arrived: dict[int, list[Row]] = {}
+        self._arrived: dict[int, Rows] = {}
+        self._told = 0
+        self._late: list[Row] = []
 
     @abstractmethod
     def base(self, day: int) -> Rows:
@@ -207,14 +233,39 @@ class Book(ABC):
     def arrive(self, row: Row) -> None:
         """Add a row to the book, as its newest one of its time."""
         number = row.time // DAY
-        self._arrived.setdefault(number, []).append(row)
-        self._days.pop(number, None)
+        with self.lock:
+            if number not in self._arrived:
+                self._arrived[number] = Rows()
+                self._days.pop(number, None)  # made again as a copy: the rows of the base stay as they are
+            self._arrived[number].add(row)
+            if number in self._days:
+                self._days[number].insert(row)
+            if row.time < self._told:
+                self._late.append(row)
 
     def forget_arrivals(self) -> None:
         """Take back every row that :meth:`arrive` added."""
-        arrived, self._arrived = self._arrived, {}
-        for number in arrived:
-            self._days.pop(number, None)
+        with self.lock:
+            arrived, self._arrived = self._arrived, {}
+            self._late.clear()
+            for number in arrived:
+                self._days.pop(number, None)
+
+    def news(self, now: int) -> list[Row]:
+        """The rows whose time has come since the last call, each once, and those that arrived for an earlier time.
+
+        :param now: the present, in microseconds since 1970
+        """
+        with self.lock:
+            rows = [*self.select(None, None, self._told, now), *self._late]
+            self.skip_news(now)
+        return rows
+
+    def skip_news(self, now: int) -> None:
+        """Let :meth:`news` begin at ``now``."""
+        with self.lock:
+            self._told = max(now, self._told)
+            self._late.clear()
 
     def _day(self, number: int) -> _Day:
         day = self._days.get(number)
@@ -223,7 +274,7 @@ class Book(ABC):
                 del self._days[next(iter(self._days))]
             rows = self.base(number)
             if number in self._arrived:
-                rows = Rows([*rows, *self._arrived[number]]).in_order()
+                rows = Rows(sorted([*rows, *self._arrived[number]], key=attrgetter("time")))
             day = self._days[number] = _Day(rows)
         return day
 
@@ -256,7 +307,21 @@ class FileBook(Book):
 
     def base(self, day: int) -> Rows:
         """The rows of a day, with the bytes that they were given with."""
-        return self._base[day]
+        return self._base.get(day) or Rows()
+
+    def arrive(self, row: Row) -> None:
+        """Add a row to the book, which may be the first one of its day."""
+        number = row.time // DAY
+        with self.lock:
+            if number not in self._base and number not in self._arrived:
+                insort(self._order, number)
+            super().arrive(row)
+
+    def forget_arrivals(self) -> None:
+        """Take back every row that :meth:`arrive` added."""
+        with self.lock:
+            super().forget_arrivals()
+            self._order = sorted(self._base)
 
     def days(self, first: int, last: int) -> Sequence[int]:
         """The days that have rows."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,9 +16,11 @@ import uvicorn
 
 from hyperoru_provider.sandbox.app import SandboxApp
 from hyperoru_provider.sandbox.faults import Faults
+from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.market import Market
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices
 from hyperoru_provider.sandbox.rows import Book, FileBook, read_rows
+from hyperoru_provider.sandbox.sockets import Connection
 from hyperoru_provider.sandbox.state import State
 
 __all__ = ["Sandbox"]
@@ -68,7 +72,8 @@ class Sandbox:
         else:
             prices = Prices(seed, SYMBOLS)
             self._book = Market(seed, prices)
-        self._app = SandboxApp(self._state, self._book, prices)
+        self._live = Live(seed, self._book, prices, self._state.clock)
+        self._app = SandboxApp(self._state, self._book, prices, self._live)
         self._address = (host, port)
         self._server: _Server | None = None
 
@@ -125,6 +130,30 @@ class Sandbox:
         """End all tokens."""
         self._state.revoke_tokens()
 
+    def trade(
+        self,
+        count: int = 1,
+        *,
+        account_id: int | None = None,
+        symbol: str | None = None,
+        side: str | None = None,
+        notional: float | str | Decimal | None = None,
+        late: float = 0,
+    ) -> list[dict[str, Any]]:
+        """Make trades, now; what is left out is random. The socket tells of them within 0.1 s.
+
+        :param count: how many, up to 10,000
+        :param account_id: of one trader
+        :param symbol: of one symbol
+        :param side: ``BUY`` or ``SELL``
+        :param notional: what each is worth
+        :param late: seconds that ``trade_time`` lies back
+        :returns: the rows as the list of trades has them
+        :raises ValueError: for a value that can't be
+        """
+        rows = self._live.trade(count, account_id=account_id, symbol=symbol, side=side, notional=notional, late=late)
+        return [json.loads(row.body) for row in rows]
+
     def reset(self) -> None:
         """Counters to zero, faults off, trades as at the start, no jobs; tokens stay."""
         self._state.reset()
@@ -140,7 +169,10 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                ws="none",
+                ws=Connection,
+                ws_max_size=2**20,
+                ws_ping_interval=None,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 log_level="critical",
@@ -150,6 +182,7 @@ class _Server(uvicorn.Server):
             )
         )
         app.hang_up = self._hang_up
+        self._sockets = app.sockets
         self._listener = listener
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hyperoru-sandbox", daemon=True)
@@ -174,8 +207,10 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
+        stopping = asyncio.create_task(self._stopped.wait())
+        ticking = asyncio.create_task(self._sockets.run())
         self._ready.set()
-        await self._stopped.wait()
+        await asyncio.wait({ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:

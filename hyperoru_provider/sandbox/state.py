@@ -33,6 +33,10 @@ class Stats:
         self.max_in_flight = 0
         self.rows_served = 0
         self.backfills = 0
+        self.sockets_open = 0
+        self.sockets: Counter[str] = Counter(opened=0, most_open=0, refused=0, tokens_in_url=0)
+        self.socket_events: Counter[str] = Counter()
+        self.socket_messages: Counter[str] = Counter()
         self._refused: dict[Call, tuple[int, str | None, bool]] = {}
 
     def begin(self, call: Call, token: str | None) -> None:
@@ -60,6 +64,12 @@ class Stats:
         else:
             self._refused.pop(call, None)
 
+    def open_socket(self) -> None:
+        """Count a socket that was opened."""
+        self.sockets["opened"] += 1
+        self.sockets_open += 1
+        self.sockets["most_open"] = max(self.sockets["most_open"], self.sockets_open)
+
     def as_dict(self) -> dict[str, object]:
         """The counts by name, as JSON has them."""
         return {
@@ -72,6 +82,12 @@ class Stats:
             "max_in_flight": self.max_in_flight,
             "rows_served": self.rows_served,
             "backfills": self.backfills,
+            "sockets": {
+                "open": self.sockets_open,
+                **self.sockets,
+                "events": dict(self.socket_events),
+                "messages": dict(self.socket_messages),
+            },
         }
 
 
@@ -111,19 +127,23 @@ class State:
 
     def take_failure(self) -> bool:
         """Whether this is one of the requests of ``fail_next``, which it then counts down."""
-        with self.lock:
-            left = self.faults.fail_next
-            if left:
-                self.faults = self.faults.merged({"fail_next": left - 1})
-            return left > 0
+        return self._count_down("fail_next")
+
+    def take_refusal(self) -> bool:
+        """Whether this is one of the tokens of ``socket_refuse``, which it then counts down."""
+        return self._count_down("socket_refuse")
 
     def strikes(self, name: str, rate: float) -> bool:
         """Draw whether a random fault happens."""
         if not rate:
             return False
         with self.lock:
-            dice = self._dice.setdefault(name, random.Random(f"{self._seed}:{name}"))
-            return dice.random() < rate
+            return self._named_dice(name).random() < rate
+
+    def dice(self, name: str) -> random.Random:
+        """The generator of a random fault, for draws in one thread."""
+        with self.lock:
+            return self._named_dice(name)
 
     def log_in(self, name: str, value: object, password: object) -> tuple[str, float] | None:
         """A new token and when it expires, or None for wrong credentials.
@@ -164,11 +184,21 @@ class State:
     def reset(self) -> None:
         """Counters to zero, faults off, random faults from their begin; tokens stay."""
         with self.lock:
-            in_flight = self.stats.in_flight
-            self.stats = Stats()
-            self.stats.in_flight = in_flight
+            before, self.stats = self.stats, Stats()
+            self.stats.in_flight = before.in_flight
+            self.stats.sockets_open = self.stats.sockets["most_open"] = before.sockets_open
             self.faults = Faults()
             self._dice.clear()
+
+    def _count_down(self, name: str) -> bool:
+        with self.lock:
+            left: int = getattr(self.faults, name)
+            if left:
+                self.faults = self.faults.merged({name: left - 1})
+            return left > 0
+
+    def _named_dice(self, name: str) -> random.Random:
+        return self._dice.setdefault(name, random.Random(f"{self._seed}:{name}"))
 
     def _lifetime(self) -> float:
         return _TOKEN_LIFETIME if self.faults.token_lifetime is None else self.faults.token_lifetime

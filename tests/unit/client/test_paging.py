@@ -139,6 +139,14 @@ def test_hazard_6_a_total_that_is_not_met() -> None:
     assert read(Server(ROWS, total="before_filter"), total=[]) == in_order(ROWS)
 
 
+def test_a_total_below_what_is_listed_proves_nothing() -> None:
+    """It counts a page; and the order turned, so that some rows came twice and others not at all."""
+    rows = [trade(number, 0) for number in range(13)]
+    server = Server(rows, paging="offset", page_size=3, ignored=frozenset({"limit"}), total="page", flips_at=2)
+    server.has_more = False
+    assert read(server, page_size=1) == in_order(rows)
+
+
 def test_a_total_that_counts_a_page_does_not_end_the_list() -> None:
     class CountsThePage(Server):
         def answer(self, query: dict[str, str]) -> bytes:

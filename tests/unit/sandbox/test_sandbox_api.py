@@ -307,6 +307,15 @@ def test_counts(serve, rows):
         "max_in_flight": 1,
         "rows_served": 8,
         "backfills": 0,
+        "sockets": {
+            "opened": 0,
+            "open": 0,
+            "most_open": 0,
+            "refused": 0,
+            "tokens_in_url": 0,
+            "events": {},
+            "messages": {},
+        },
     }
     assert caller.get("/__sandbox__/stats").json() == caller.sandbox.stats() == expected
 

@@ -9,11 +9,13 @@ from collections import Counter
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sandbox.market import Market
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices, number
-from hyperoru_provider.sandbox.rows import DAY, SECOND, FileBook, micros
+from hyperoru_provider.sandbox.rows import DAY, SECOND, FileBook, Row, iso, micros
 
 ODD_ROWS = [
     b'{"id":2,"account_id":9,"symbol":"BTC","quantity":1.00E-05,"x": "\xc3\xa9","trade_time":"2025-01-01T00:00:00"}',
@@ -100,6 +102,72 @@ def test_pages_of_a_large_book_are_found_fast():
         listing = book.select(1, None, start, end)
         assert len(listing.bodies(9_000, 9_500)) == 500
     assert time.perf_counter() - before < 0.5  # a scan would take 50 times as long
+
+
+ROWS = st.lists(
+    st.builds(
+        Row,
+        st.integers(min_value=0, max_value=2 * DAY).map(lambda time: time // (DAY // 6) * (DAY // 6)),
+        st.integers(min_value=1, max_value=2),
+        st.sampled_from(["BTC", "ETH"]),
+        st.just(b""),
+    ),
+    max_size=12,
+)
+
+
+@given(ROWS, ROWS, st.integers(min_value=0, max_value=12))
+def test_rows_that_arrive_are_found_as_if_they_had_been_there(there, arriving, read_after):
+    numbered = [row._replace(body=as_body(row, number)) for number, row in enumerate(there + arriving)]
+    whole = FileBook(row.body for row in numbered)
+    book = FileBook(row.body for row in numbered[: len(there)])
+    for place, row in enumerate(numbered[len(there) :]):
+        if place >= read_after:  # from here on days and filters are known, and kept up to date
+            everything(book)
+        book.arrive(row)
+    assert everything(book) == everything(whole)
+    assert book.window() == whole.window()
+    book.forget_arrivals()
+    assert everything(book) == everything(FileBook(row.body for row in numbered[: len(there)]))
+
+
+def as_body(row, number):
+    fields = {"id": number, "account_id": row.account_id, "symbol": row.symbol, "trade_time": iso(row.time)}
+    return json.dumps(fields).encode()
+
+
+def everything(book):
+    views = [(account_id, symbol) for account_id in (None, 1, 2) for symbol in (None, "BTC", "ETH")]
+    return {view: book.select(*view, 0, 3 * DAY).bodies(0, 100) for view in views}
+
+
+def test_news_are_told_once():
+    def row(time):
+        return Row(time, 1, "BTC", as_body(Row(time, 1, "BTC", b""), time))
+
+    book = FileBook(row(time).body for time in (100, 200, 300))
+    book.skip_news(150)
+    assert [row.time for row in book.news(200)] == []
+    book.arrive(row(50))
+    book.arrive(row(250))
+    assert [row.time for row in book.news(250)] == [200, 50]
+    assert [row.time for row in book.news(240)] == []  # a clock that goes back
+    assert [row.time for row in book.news(1_000)] == [250, 300]
+    book.arrive(row(999))
+    book.forget_arrivals()
+    assert [row.time for row in book.news(2_000)] == []
+
+
+def test_a_busy_day_is_read_as_fast_as_a_calm_one():
+    book = Market(7, Prices(7, SYMBOLS))
+    noon = int(time.time() * SECOND) // DAY * DAY - DAY // 2
+    row = Row(noon, 1, "BTC", b'{"trade_id":1}')
+    before = time.perf_counter()
+    for place in range(20_000):
+        book.arrive(row._replace(time=noon + place))
+        if place % 10 == 0:
+            assert len(book.select(1, "BTC", noon, noon + DAY // 2)) > place
+    assert time.perf_counter() - before < 2  # sorting the day again each time would take minutes
 
 
 def test_the_same_seed_gives_the_same_market(serve):

@@ -76,18 +76,19 @@ def test_command_line(number, tmp_path):
     path = tmp_path / "rows.ndjson"
     path.write_bytes(b'{"trade_id":1,"account_id":1,"symbol":"BTC","trade_time":"2025-01-01T00:00:00Z"}\n')
     options = ["--data", str(path), "--email", "ann@example.com", "--password", "pw", "--latency", "0.01"]
-    options += ["--fault", "envelope=data", "--fault", 'ignore_params=["page"]', "--retry-after", "3"]
+    options += ["--fault", "envelope=data", "--fault", 'ignore_params=["page"]', "--retry-after", "3", "--pace", "2.5"]
     with subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         line = process.stdout.readline()
         url = re.fullmatch(
             r"Hyperoru sandbox: (http://127\.0\.0\.1:\d+) \(login ann@example\.com, password pw\)\n", line
         )[1]
         faults = httpx.get(url + "/__sandbox__/faults").json()
-        assert {name: faults[name] for name in ("envelope", "latency", "ignore_params", "retry_after")} == {
+        assert {name: faults[name] for name in ("envelope", "latency", "ignore_params", "retry_after", "pace")} == {
             "envelope": "data",
             "latency": 0.01,
             "ignore_params": ["page"],
             "retry_after": 3,
+            "pace": 2.5,
         }
         before = time.perf_counter()
         process.send_signal(number)
