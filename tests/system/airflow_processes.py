@@ -188,6 +188,18 @@ class AirflowProcesses:
         answer = self._client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
         return answer.json()["task_instances"]
 
+    def fail(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Mark a task as failed, as a user does."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        answer = self._client.patch(path, json={"new_state": "failed"})
+        assert answer.status_code == 200, answer.text
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear all tasks of a run, as a user does."""
+        order = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
+        answer = self._client.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=order)
+        assert answer.status_code == 200, answer.text
+
     def pid(self, dag_id: str, run_id: str, map_index: int) -> int:
         """The process of a running task."""
         sql = (
