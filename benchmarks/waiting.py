@@ -46,6 +46,7 @@ class Result:
 
     kind: str
     count: int
+    running: int
     before: Sample
     during: Sample
     after: Sample
@@ -100,14 +101,16 @@ class Triggerer:
                 start_new_session=True,
             )
 
-    def begin(self, kind: str, count: int, interval: float) -> None:
-        """Let so many tasks wait, and see all their triggers run."""
+    def begin(self, kind: str, count: int, interval: float, patience: float) -> int:
+        """Let so many tasks wait, and see their triggers run; gives how many do when the patience ends."""
         self._do("benchmarks.waiting_rows", kind, "--count", str(count), "--interval", str(interval))
         logs = self._home / "logs"
-        while sum(1 for _ in logs.rglob("*.trigger.*.log")) < count:  # each says that it starts
-            if self._process.poll() is not None:
+        until = time.monotonic() + patience
+        while (running := sum(1 for _ in logs.rglob("*.trigger.*.log"))) < count and time.monotonic() < until:
+            if self._process.poll() is not None:  # else each trigger has said in a log that it starts
                 raise RuntimeError(self.log.read_text(errors="replace")[-3000:])
             time.sleep(1)
+        return running
 
     def end(self) -> None:
         """Let all tasks end."""
@@ -176,7 +179,7 @@ def measure(kind: str, count: int, options: argparse.Namespace, directory: Path)
         try:
             time.sleep(5)
             before = triggerer.sample(10)
-            triggerer.begin(kind, count, options.interval)
+            running = triggerer.begin(kind, count, options.interval, options.patience)
             time.sleep(1.5 * options.interval)
             marks(port)
             blocked = triggerer.blocked()
@@ -191,7 +194,7 @@ def measure(kind: str, count: int, options: argparse.Namespace, directory: Path)
     late = [abs(later - earlier - options.interval) for times in asked.values() for earlier, later in pairwise(times)]
     on_time = sum(1 for each in late if each <= _LATE) / len(late) if late else 0.0
     requests = sum(map(len, asked.values())) * options.interval / options.seconds
-    return Result(kind, count, before, during, after, requests, on_time, max(late, default=0.0), blocked)
+    return Result(kind, count, running, before, during, after, requests, on_time, max(late, default=0.0), blocked)
 
 
 def marks(port: int) -> dict[str, list[float]]:
@@ -212,12 +215,13 @@ def table(results: list[Result], interval: float) -> str:
         "| --- " * 9 + "|",
     ]
     for each in results:
+        started = "" if each.running == each.count else f", of which {each.running:,} had started"
         three = (each.before, each.during, each.after)
         memory = ", ".join(f"{sample.memory / 1e6:.0f}" for sample in three)
         sockets = ", ".join(f"{sample.sockets}" for sample in three)
         loop = each.during.loop_cpu - each.before.loop_cpu
         lines.append(
-            f"| {each.count:,} {_NAMES[each.kind]} | {each.cpu:.1%} | {loop:.1%} | {each.requests:.1f} | "
+            f"| {each.count:,} {_NAMES[each.kind]}{started} | {each.cpu:.1%} | {loop:.1%} | {each.requests:.1f} | "
             f"{each.on_time:.1%} | {each.worst:.2f} s | {each.blocked} | {memory} MB | {sockets} |"
         )
     return "\n".join(lines)
@@ -230,6 +234,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=_NAMES, default=list(_NAMES))
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from poll to poll")
     parser.add_argument("--seconds", type=float, default=60.0, help="to watch each")
+    parser.add_argument("--patience", type=float, default=150.0, help="seconds to wait for all triggers to start")
     parser.add_argument("--latency", type=float, default=20.0, help="milliseconds before each answer")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a kill, too, ends and removes everything

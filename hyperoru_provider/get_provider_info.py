@@ -21,13 +21,23 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hyperoru_provider.hooks.hyperoru")],
         "operators": [
             _modules(
+                "hyperoru_provider.operators.klines",
                 "hyperoru_provider.operators.market",
                 "hyperoru_provider.operators.sql",
                 "hyperoru_provider.operators.traders",
                 "hyperoru_provider.operators.trades",
             )
         ],
-        "sensors": [_modules("hyperoru_provider.sensors.health")],
+        "sensors": [
+            _modules(
+                "hyperoru_provider.sensors.events",
+                "hyperoru_provider.sensors.health",
+                "hyperoru_provider.sensors.klines",
+                "hyperoru_provider.sensors.price",
+                "hyperoru_provider.sensors.trades",
+            )
+        ],
+        "triggers": [_modules("hyperoru_provider.triggers.events", "hyperoru_provider.triggers.poll")],
         "connection-types": [
             {
                 "connection-type": "hyperoru",

@@ -8,35 +8,39 @@ from decimal import Decimal
 from functools import cached_property
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from hyperoru_provider.client.contract import Endpoint, ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 
-_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
-_list = msgspec.json.Decoder(list[msgspec.Raw])
+_Rows: TypeAlias = list[msgspec.Raw]
+_envelope = msgspec.json.Decoder(
+    dict[str, _Rows | dict[str, msgspec.Raw] | str | int | float | bool | None] | _Rows  # one pass finds all rows
+)
 _object = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
-_any = msgspec.json.Decoder(float_hook=Decimal)
 
 
 @dataclass(frozen=True)
 class Page:
     """One answer of a list.
 
-    :param text: the JSON text of the list.
     :param texts: the JSON text of each row, as the server sent it.
     :param total: how many rows there are in all, if the server says so.
     :param more: whether there are further pages, if the server says so.
     :param cursor: the cursor of the next page; ``None`` on the last.
     """
 
-    text: bytes
     texts: list[msgspec.Raw]
     total: int | None = None
     more: bool | None = None
     cursor: str | None = None
+
+    @property
+    def text(self) -> bytes:
+        """The JSON text of the list."""
+        return b"[" + b",".join(self.texts) + b"]"
 
     @cached_property
     def rows(self) -> list[bytes]:
@@ -46,7 +50,8 @@ class Page:
     @property
     def lines(self) -> Sequence[msgspec.Raw]:
         """The rows, in one line each, without a copy where they are so already."""
-        if b"\n" in self.text or b"\r" in self.text:
+        text = self.text
+        if b"\n" in text or b"\r" in text:
             return [msgspec.Raw(msgspec.json.format(text, indent=-1)) for text in self.texts]
         return self.texts
 
@@ -76,20 +81,18 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     if isinstance(data, list):
         if endpoint.paging == "cursor":
             raise HyperoruContractError("A bare list has no cursor for its next page. Correct the contract's paging.")
-        return Page(body, data)
-    texts = {name: bytes(raw) for name, raw in data.items()}
-    beside = {name: _any.decode(text) for name, text in texts.items() if text[:1] not in b"[{"}
+        return Page(data)
+    beside = {name: value for name, value in data.items() if not isinstance(value, (list, dict))}
     _check_success(beside)
-    lists = [name for name in endpoint.rows if texts.get(name, b"")[:1] == b"["]
+    lists = {name: value for name in endpoint.rows if isinstance(value := data.get(name), list)}
     if len(lists) != 1:
         found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
         raise HyperoruContractError(
             f"The answer's list of rows can't be told: it has {found}. Name its key in the contract's rows."
         )
-    text = texts[lists[0]]
+    [texts] = lists.values()
     return Page(
-        text=text,
-        texts=_list.decode(text),
+        texts=texts,
         total=_total(beside, endpoint),
         more=_more(beside, endpoint),
         cursor=_cursor(beside, endpoint),

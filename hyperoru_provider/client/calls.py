@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from hyperoru_provider.client.answers import canonical, parse_object, parse_page, rename
+from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.contract import Contract, Endpoint, ListEndpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.models import Coverage, Health, Kline, Price, Profile, Resource, Trader
+from hyperoru_provider.client.models import BackfillTask, Coverage, Health, Kline, Price, Profile, Resource, Trader
 from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.reading import Bulk
 from hyperoru_provider.client.rows import Row
@@ -201,6 +203,41 @@ def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row])
         )
     known = {"symbol": symbol, "interval": interval}
     return [validated(Kline, {**canonical(row.raw, contract.klines), **known}) for row in rows]
+
+
+def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillTask]:
+    """Start a job that writes candles at the server. Sent twice, it would start two."""
+    interval_length(wanted.interval)
+    window(wanted.start, wanted.end)
+    endpoint = contract.backfill
+    request = Request("POST", endpoint.path, body=endpoint.query(wanted.as_dict()), safe=False)
+    return Call(request, lambda body: validated(BackfillTask, parse_object(body), endpoint))
+
+
+def backfill_task(contract: Contract, task_id: int | str) -> Call[BackfillTask]:
+    """Ask how a job is."""
+    endpoint = contract.backfill_status
+    path = endpoint.path.replace("{task_id}", quote(str(task_id), safe=""))
+    query = {} if path != endpoint.path else endpoint.query({"task_id": task_id})
+
+    def read(body: bytes) -> BackfillTask:
+        data = rename(parse_object(body), endpoint)
+        if str(data.setdefault("id", task_id)) != str(task_id):
+            raise HyperoruContractError(
+                f"The answer is about job {data['id']}, but {task_id} was asked for: the server seems to ignore the "
+                "id. Correct the contract's backfill_status: its path, or its params task_id."
+            )
+        task = validated(BackfillTask, data)
+        return task.model_copy(update={"meaning": endpoint.meaning(task.status)})
+
+    return Call(Request("GET", path, query), read)
+
+
+def backfill_tasks(contract: Contract) -> Call[list[BackfillTask]]:
+    """Ask for all jobs that the server knows."""
+    endpoint = contract.backfill_tasks
+    request = Request("GET", endpoint.path)
+    return Call(request, lambda body: _whole_list(BackfillTask, body, endpoint, "backfill_tasks"))
 
 
 def interval_length(interval: str) -> timedelta:

@@ -13,11 +13,12 @@ from hyperoru_provider import __version__
 from hyperoru_provider.client import calls
 from hyperoru_provider.client.answers import canonical
 from hyperoru_provider.client.auth import Credentials, MemoryTokenStore, SessionAuth, TokenStore
+from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.contract import Contract, load_contract
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.frames import FILTERS, Event, Gap
 from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.models import Coverage, Health, Kline, Price, Profile, Trade, Trader
+from hyperoru_provider.client.models import BackfillTask, Coverage, Health, Kline, Price, Profile, Trade, Trader
 from hyperoru_provider.client.plan import Plan
 from hyperoru_provider.client.retry import Pacer, RetryPolicy
 from hyperoru_provider.client.rows import Row
@@ -134,6 +135,28 @@ class HyperoruClient(_Client):
         rows = [row for plan in plans for span in self.iter_spans(plan) for row in span]
         return calls.candles(self.contract, symbol, interval, rows)
 
+    def backfill_klines(self, wanted: Backfill) -> BackfillTask:
+        """Start a job that writes candles at the server: the one call that changes something there.
+
+        It is sent once. What leaves open whether the server took it is a
+        :class:`~hyperoru_provider.client.errors.HyperoruAmbiguousWriteError`: then look at :meth:`backfill_tasks`.
+
+        :param wanted: which candles.
+        :raises HyperoruConfigError: its window is empty, or its interval none.
+        """
+        return self._run(calls.backfill_klines(self.contract, wanted))
+
+    def backfill_task(self, task_id: int | str) -> BackfillTask:
+        """Ask how a job is.
+
+        :param task_id: its id.
+        """
+        return self._run(calls.backfill_task(self.contract, task_id))
+
+    def backfill_tasks(self) -> list[BackfillTask]:
+        """Ask for all jobs that the server knows."""
+        return self._run(calls.backfill_tasks(self.contract))
+
     def kline_coverage(self) -> list[Coverage]:
         """Ask which candles there are, of each symbol and interval."""
         return self._run(calls.kline_coverage(self.contract))
@@ -244,6 +267,18 @@ class AsyncHyperoruClient(_Client):
         plans = calls.klines(self.contract, symbol, interval, start, end)
         rows = [row for plan in plans async for span in self.iter_spans(plan) for row in span]
         return calls.candles(self.contract, symbol, interval, rows)
+
+    async def backfill_klines(self, wanted: Backfill) -> BackfillTask:
+        """See :meth:`HyperoruClient.backfill_klines`."""
+        return await self._run(calls.backfill_klines(self.contract, wanted))
+
+    async def backfill_task(self, task_id: int | str) -> BackfillTask:
+        """See :meth:`HyperoruClient.backfill_task`."""
+        return await self._run(calls.backfill_task(self.contract, task_id))
+
+    async def backfill_tasks(self) -> list[BackfillTask]:
+        """See :meth:`HyperoruClient.backfill_tasks`."""
+        return await self._run(calls.backfill_tasks(self.contract))
 
     async def kline_coverage(self) -> list[Coverage]:
         """See :meth:`HyperoruClient.kline_coverage`."""

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.models import Coverage, Health, Kline, Price, Profile, Trade, Trader
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.models import BackfillTask, Coverage, Health, Kline, Price, Profile, Trade, Trader
 
 Names = Annotated[
     tuple[str, ...],
@@ -57,6 +57,44 @@ class LoginEndpoint(Endpoint):
     """
 
     identity: Literal["auto", "email", "username"] = "auto"
+
+
+class JobEndpoint(Endpoint):
+    """The state of a job; what its words mean is compared without regard to case.
+
+    :param running: words for a job that is not over.
+    :param finished: words for one that did all it was to do.
+    :param failed: words for one that ended otherwise.
+    """
+
+    running: Names = ("pending", "queued", "created", "accepted", "started", "running", "processing", "in_progress")
+    finished: Names = ("completed", "complete", "finished", "done", "succeeded", "success")
+    failed: Names = ("failed", "failure", "error", "cancelled", "canceled", "aborted", "timeout")
+
+    @model_validator(mode="after")
+    def _words_mean_one_thing(self) -> JobEndpoint:
+        words = [word.casefold() for words in (self.running, self.finished, self.failed) for word in {*words}]
+        twice = sorted({word for word in words if words.count(word) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} can't mean two of running, finished and failed")
+        return self
+
+    def meaning(self, status: str) -> Literal["running", "finished", "failed"]:
+        """Tell what a job's status means.
+
+        :raises HyperoruContractError: the contract does not say.
+        """
+        word = status.casefold()
+        if word in map(str.casefold, self.running):
+            return "running"
+        if word in map(str.casefold, self.finished):
+            return "finished"
+        if word in map(str.casefold, self.failed):
+            return "failed"
+        raise HyperoruContractError(
+            f"It is not known what the status {status!r} of a job means. Add it to the running, finished or failed of "
+            "the contract's backfill_status."
+        )
 
 
 class ListEndpoint(Endpoint):
@@ -126,6 +164,16 @@ _TRADE_FIELDS: dict[str, Any] = {
 }
 
 
+_BACKFILL = ("symbol", "interval", "start", "end", "exchange", "environment")
+_BACKFILL_FIELDS: dict[str, Any] = {
+    "id": ("id", "task_id"),
+    "interval": ("period", "interval"),
+    "start": ("start", "start_date"),
+    "end": ("end", "end_date"),
+    "error": ("error", "error_message", "message"),
+}
+
+
 class Contract(BaseModel):
     """All that the client asks. The defaults are the default profile; see :func:`load_contract`."""
 
@@ -146,6 +194,14 @@ class Contract(BaseModel):
         echoes=("symbol", "interval"),
     )
     coverage: ListEndpoint = ListEndpoint(path="/api/klines/coverage")
+    backfill: Endpoint = Endpoint(path="/api/klines/backfill", params={"interval": "period"}, fields=_BACKFILL_FIELDS)
+    backfill_status: JobEndpoint = JobEndpoint(path="/api/klines/backfill/status/{task_id}", fields=_BACKFILL_FIELDS)
+    backfill_tasks: ListEndpoint = ListEndpoint(
+        path="/api/klines/backfill-tasks",
+        fields=_BACKFILL_FIELDS,
+        rows=("items", "tasks", "data", "results"),
+        echoes=_BACKFILL,
+    )
     trades: WindowedEndpoint = WindowedEndpoint(
         path="/api/arena/trades",
         fields=_TRADE_FIELDS,
@@ -180,6 +236,9 @@ _NAMES: dict[str, tuple[tuple[str, ...], Iterable[str]]] = {
     "price": (("symbol",), Price.model_fields),
     "klines": (("symbol", "interval", "start", "end", *_PAGING), Kline.model_fields),
     "coverage": ((), Coverage.model_fields),
+    "backfill": (_BACKFILL, BackfillTask.model_fields),
+    "backfill_status": (("task_id",), BackfillTask.model_fields),
+    "backfill_tasks": (_BACKFILL, BackfillTask.model_fields),
     "trades": (("account_id", "symbol", "start", "end", *_PAGING), Trade.model_fields),
     "stream": (("session_token",), ("account_id", "symbol", "side", "quantity", "price", "notional", "time")),
 }

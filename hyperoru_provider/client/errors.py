@@ -136,6 +136,10 @@ class HyperoruContractError(HyperoruApiError):
     """An answer that can't be what it claims to be, so its rows can't be trusted to be right and complete."""
 
 
+class HyperoruJobFailedError(HyperoruError):
+    """A job that the server was given did not end well; the text names it and says why."""
+
+
 _BY_STATUS: Mapping[int, type[HyperoruApiError]] = {
     401: HyperoruAuthenticationError,
     403: HyperoruPermissionError,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
@@ -99,6 +99,28 @@ class Coverage(Resource):
     earliest: UtcTime | None = None
     latest: UtcTime | None = None
     total_candles: int | None = None
+
+
+class BackfillTask(Resource):
+    """A job that writes candles at the server. Its times are text as sent, as no format of theirs is documented.
+
+    ``meaning`` is ours: what its status means by the contract, in the answer to how the job is.
+    """
+
+    id: Id
+    status: str
+    meaning: Literal["running", "finished", "failed"] | None = None
+    symbol: str | None = None
+    interval: str | None = None
+    exchange: str | None = None
+    environment: str | None = None
+    start: str | None = None
+    end: str | None = None
+    rows_written: int | None = None
+    progress_pct: Amount | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    error: str | None = None
 
 
 class Trade(Resource):

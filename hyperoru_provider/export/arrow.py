@@ -156,8 +156,10 @@ class ArrowTable:
         arrays = []
         for column in self._columns:
             field = self._table.model.model_fields.get(column.name)
-            if names.get(column.name) not in types:
-                array = pa.array(raw.get(column.name, [None] * len(texts)), _TYPES[column.type])
+            if column.name in raw:
+                array = pa.array(raw[column.name], _TYPES[column.type])
+            elif names.get(column.name) not in types:
+                array = pa.nulls(len(texts), _TYPES[column.type])
             elif column.type == "timestamp":
                 array = _as_times(read[names[column.name]])
             else:

@@ -117,20 +117,19 @@ class HyperoruFetchMarketOperator(BaseOperator):
     def _land(
         self, destination: str, resource: str, window: Window, symbols: list[str], items: Iterable[Quote | Kline]
     ) -> dict[str, Any]:
-        from airflow.sdk import ObjectStoragePath
-
         from hyperoru_provider.client.contract import Endpoint
         from hyperoru_provider.client.models import Kline, Quote
         from hyperoru_provider.export.columns import Table, as_row
         from hyperoru_provider.export.formats import Format
         from hyperoru_provider.export.job import Subject, export
         from hyperoru_provider.export.landing import StorageLanding
+        from hyperoru_provider.hooks.storage import storage_path
 
         model: type[Quote | Kline] = Kline if resource == "klines" else Quote
         interval = self.interval if resource == "klines" else None
         subject = Subject(resource, window, {"interval": interval, "symbols": "+".join(symbols)})
         form = Format.choose(self.file_format, self.compression, Table(model, Endpoint(path="/")))
-        path = ObjectStoragePath(destination, conn_id=self.storage_conn_id)
+        path = storage_path(destination, self.storage_conn_id)
         landing = StorageLanding(path / subject.directory)
         spans = ([as_row(item, item.timestamp if isinstance(item, Kline) else item.asked_at)] for item in items)
         return export(spans, subject, form, landing, rows_per_part=250_000)

@@ -94,8 +94,6 @@ class HyperoruExportTradesOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
         """Export the window."""
-        from airflow.sdk import ObjectStoragePath
-
         from hyperoru_provider.client import calls
         from hyperoru_provider.client.models import Trade
         from hyperoru_provider.export import arguments
@@ -107,6 +105,7 @@ class HyperoruExportTradesOperator(BaseOperator):
         from hyperoru_provider.export.landing import StorageLanding
         from hyperoru_provider.export.progress import Progress
         from hyperoru_provider.export.xcom import collect
+        from hyperoru_provider.hooks.storage import storage_path
 
         window = arguments.window(self.start, self.end)
         filters = arguments.trade_filters(self.account_id, self.symbol)
@@ -121,7 +120,7 @@ class HyperoruExportTradesOperator(BaseOperator):
                 return collect(client.iter_trades(window.start, window.end, **filters), self.max_xcom_bytes)
             subject = Subject("trades", window, filters)
             form = Format.choose(self.file_format, self.compression, Table(Trade, client.contract.trades))
-            path = ObjectStoragePath(destination, conn_id=self.storage_conn_id)
+            path = storage_path(destination, self.storage_conn_id)
             landing = StorageLanding(path / subject.directory)
             states = context.get("task_state_store")
             checkpoint = Checkpoint(

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from hyperoru_provider.sandbox.errors import Refusal, error_response
 from hyperoru_provider.sandbox.faults import FaultError
+from hyperoru_provider.sandbox.jobs import Jobs
 from hyperoru_provider.sandbox.lists import TradeList, join_rows
 from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.prices import INTERVALS, Prices, number
@@ -30,6 +31,7 @@ __all__ = ["SandboxApp"]
 
 _CONTROL = "/__sandbox__/"
 _OPEN = ("/api/health", "/api/users/login")  # no token is needed
+_BACKFILL_STATUS = "/api/klines/backfill/status/"  # and the id
 _MOST_CANDLES = 50_000
 
 
@@ -72,6 +74,7 @@ class SandboxApp:
 
     def __init__(self, state: State, book: Book, prices: Prices, live: Live) -> None:
         self.state = state
+        self.jobs = Jobs(book, prices.symbols, state.clock)
         #: The WebSocket ``/ws``.
         self.sockets = Sockets(state, live)
         #: Closes the connection of a client (its address) without an answer; set by the server.
@@ -80,7 +83,7 @@ class SandboxApp:
         self._prices = prices
         self._live = live
         self._trades = TradeList(book)
-        self._routes: dict[str, dict[str, Callable[[_Incoming], Response]]] = {
+        self._routes: dict[str, dict[str, Callable[[_Incoming], Response | None]]] = {
             "/api/health": {"GET": self._health},
             "/api/users/login": {"POST": self._login},
             "/api/users/logout": {"POST": self._logout},
@@ -90,6 +93,9 @@ class SandboxApp:
             "/api/klines/data": {"GET": self._klines},
             "/api/klines/coverage": {"GET": self._coverage},
             "/api/klines/supported-symbols": {"GET": self._symbols},
+            "/api/klines/backfill": {"POST": self._start_backfill},
+            "/api/klines/backfill-tasks": {"GET": self._backfills},
+            _BACKFILL_STATUS: {"GET": self._backfill},
             "/api/arena/trades": {"GET": self._list_trades},
             "/__sandbox__/stats": {"GET": self._stats},
             "/__sandbox__/faults": {"GET": self._faults, "PUT": self._set_faults},
@@ -123,7 +129,7 @@ class SandboxApp:
         else:
             await response(scope, receive, send)
 
-    def _controlled(self, incoming: _Incoming, request_id: str) -> Response:
+    def _controlled(self, incoming: _Incoming, request_id: str) -> Response | None:
         try:
             return self._dispatch(incoming)
         except Refusal as refusal:
@@ -142,13 +148,13 @@ class SandboxApp:
                 response = self._answer(incoming)
             except Refusal as refusal:
                 response = error_response(refusal, request_id, state.faults.error_body)
-            status = response.status_code
+            status = None if response is None else response.status_code
             return response
         finally:
             with state.lock:
                 state.stats.end(call, incoming.token, status)
 
-    def _answer(self, incoming: _Incoming) -> Response:
+    def _answer(self, incoming: _Incoming) -> Response | None:
         state, faults = self.state, self.state.faults
         if state.strikes("error_rate", faults.error_rate):
             raise self._failure(faults.error_status)
@@ -163,8 +169,9 @@ class SandboxApp:
                 raise self._failure(faults.error_status)
         return self._dispatch(incoming)
 
-    def _dispatch(self, incoming: _Incoming) -> Response:
-        methods = self._routes.get(incoming.path)
+    def _dispatch(self, incoming: _Incoming) -> Response | None:
+        path = _BACKFILL_STATUS if incoming.path.startswith(_BACKFILL_STATUS) else incoming.path
+        methods = self._routes.get(path)
         if methods is None:
             raise Refusal(404, "NOT_FOUND", f"There is no {incoming.path} here")
         if incoming.method not in methods:
@@ -249,13 +256,20 @@ class SandboxApp:
         rows = []
         for symbol in self._prices.symbols:
             for interval, step in INTERVALS.items():
-                earliest, latest = -(-start // step) * step, (end - 1) // step * step
-                total = max(0, (latest - earliest) // step + 1)
+                spans = [
+                    range(-(-start // step) * step, end, step),
+                    *self.jobs.written(symbol, interval, self.state.faults),
+                ]
+                spans = sorted(filter(None, spans), key=lambda span: span.start)
+                total, reached = 0, 0
+                for span in spans:
+                    total += len(range(max(span.start, reached), span.stop, step))
+                    reached = max(reached, span[-1] + step)
                 row = {
                     "symbol": symbol,
                     "interval": interval,
-                    "earliest": iso(earliest),
-                    "latest": iso(latest),
+                    "earliest": iso(spans[0].start) if spans else None,
+                    "latest": iso(reached - step) if spans else None,
                 }
                 rows.append(row | {"total_candles": total})
         return self._list(json.dumps(rows).encode())
@@ -263,6 +277,21 @@ class SandboxApp:
     def _symbols(self, incoming: _Incoming) -> Response:
         self._query(incoming)
         return JSONResponse({"symbols": self._prices.symbols})
+
+    def _start_backfill(self, incoming: _Incoming) -> Response | None:
+        self._query(incoming)
+        job = self.jobs.start(incoming.json(), self.state.faults)
+        with self.state.lock:
+            self.state.stats.backfills += 1
+        return None if self.state.faults.backfill_lose_answer else JSONResponse(job, 202)
+
+    def _backfill(self, incoming: _Incoming) -> Response:
+        self._query(incoming)
+        return JSONResponse(self.jobs.show(incoming.path.removeprefix(_BACKFILL_STATUS), self.state.faults))
+
+    def _backfills(self, incoming: _Incoming) -> Response:
+        self._query(incoming)
+        return self._list(json.dumps(self.jobs.all(self.state.faults)).encode())
 
     def _symbol(self, query: dict[str, Any]) -> str:
         symbol = query.get("symbol")
@@ -313,6 +342,7 @@ class SandboxApp:
     def _reset(self, incoming: _Incoming) -> Response:
         self.state.reset()
         self._book.forget_arrivals()
+        self.jobs.forget()
         return Response(status_code=204)
 
 

@@ -56,6 +56,12 @@ class Faults:
     :param duplicate_rows: each page begins with the last row of the page before it
     :param conflicting_rows: the first row of the list is there twice, the second time with another price
     :param bad_rows: the first row of the list has no key (``no_key``) or no time (``no_time``)
+    :param backfill_seconds: how long a backfill job takes, also one that is under way
+    :param backfill_fail: a job that begins now will fail half-way
+    :param backfill_gone: no job is known any more
+    :param backfill_lose_answer: a job begins, but the connection is closed without an answer
+    :param backfill_window: jobs show the ``start`` and ``end`` of their window
+    :param backfill_old: jobs as an older version of the API has them, with other names and ids
     :param pace: so many new trades a second, of all traders and symbols
     :param asset_curve_seconds: how often the socket's channel ``asset_curve`` has an event for each trader
     :param socket_latency: seconds that a handshake and each message of a socket are held back
@@ -104,6 +110,12 @@ class Faults:
     duplicate_rows: bool = False
     conflicting_rows: bool = False
     bad_rows: Literal["none", "no_key", "no_time"] = "none"
+    backfill_seconds: float = 0.2
+    backfill_fail: bool = False
+    backfill_gone: bool = False
+    backfill_lose_answer: bool = False
+    backfill_window: bool = False
+    backfill_old: bool = False
     pace: float = 0
     asset_curve_seconds: float = 60
     socket_latency: float = 0

@@ -155,9 +155,10 @@ class Sandbox:
         return [json.loads(row.body) for row in rows]
 
     def reset(self) -> None:
-        """Counters to zero, faults off, trades as at the start; tokens stay."""
+        """Counters to zero, faults off, trades as at the start, no jobs; tokens stay."""
         self._state.reset()
         self._book.forget_arrivals()
+        self._app.jobs.forget()
 
 
 class _Server(uvicorn.Server):

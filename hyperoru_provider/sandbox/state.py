@@ -32,6 +32,7 @@ class Stats:
         self.in_flight = 0
         self.max_in_flight = 0
         self.rows_served = 0
+        self.backfills = 0
         self.sockets_open = 0
         self.sockets: Counter[str] = Counter(opened=0, most_open=0, refused=0, tokens_in_url=0)
         self.socket_events: Counter[str] = Counter()
@@ -80,6 +81,7 @@ class Stats:
             "repeated_refusals": self.repeated_refusals,
             "max_in_flight": self.max_in_flight,
             "rows_served": self.rows_served,
+            "backfills": self.backfills,
             "sockets": {
                 "open": self.sockets_open,
                 **self.sockets,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from hyperoru_provider.client.calls import interval_length
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruError
-from hyperoru_provider.client.models import Coverage, Health, Price
+from hyperoru_provider.client.models import BackfillTask, Coverage, Health, Price
 from hyperoru_provider.client.times import format_time, parse_time
 
 #: Seconds for which a request is repeated before the question counts as not answered: the next one follows anyway.
@@ -222,7 +222,28 @@ class KlinesCover(Condition):
         return Verdict(False, says)
 
 
-_RULES = {rule.__name__: rule for rule in (Healthy, PriceReached, TradesThere, KlinesCover)}
+@dataclass(frozen=True)
+class BackfillOver(Condition):
+    """A backfill job is over, however it ended.
+
+    :param job: its id.
+    :param left_behind: what to say of it if the task is killed.
+    """
+
+    job: int | str
+    left_behind: str
+
+    def question(self, now: datetime) -> Question:
+        """Ask how the job is."""
+        return Question("backfill_task", (self.job,))
+
+    def judge(self, answer: BackfillTask, state: None, now: datetime) -> Verdict:
+        """Look at what its status means."""
+        rows = "" if answer.rows_written is None else f", {answer.rows_written} rows written"
+        return Verdict(answer.meaning != "running", f"The backfill job {self.job} is {answer.status}{rows}.")
+
+
+_RULES = {rule.__name__: rule for rule in (Healthy, PriceReached, TradesThere, KlinesCover, BackfillOver)}
 
 
 def load_condition(data: Mapping[str, Any]) -> Condition:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from airflow_home import connection
 from dag_runs import RunDag
 
 from hyperoru_provider.sandbox import Sandbox
@@ -14,11 +14,12 @@ from hyperoru_provider.sandbox import Sandbox
 pytestmark = pytest.mark.slow
 
 
-def test_all_wait_for_a_server_that_is_down(run_dag: RunDag, sandbox: Sandbox) -> None:
-    sandbox.set_faults(error_rate=1.0)
-    threading.Timer(8, sandbox.set_faults, kwargs={"error_rate": 0.0}).start()
+def test_all_wait_for_a_server_that_is_down_now_and_then(run_dag: RunDag, sandbox: Sandbox) -> None:
+    sandbox.set_faults(error_rate=0.6)
+    environ = {"AIRFLOW_CONN_HYPERORU_DEFAULT": connection(sandbox, max_retries=0)}
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    outcome = run_dag(sandbox, "waiting", start=(end - timedelta(hours=3)).isoformat(), end=end.isoformat())
+    window = {"start": (end - timedelta(hours=3)).isoformat(), "end": end.isoformat()}
+    outcome = run_dag(sandbox, "waiting", environ=environ, **window)
     assert outcome.succeeded_at_once()
     assert outcome.states("skipped") == ["skipped"]
     for name in ("healthy", "price", "trades", "candles", "seen"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 import sqlalchemy
-from airflow_home import environment
+from airflow_home import environment, fernet_key
+from cryptography.fernet import Fernet
 
 T = TypeVar("T")
 
@@ -69,6 +71,13 @@ class AirflowProcesses:
         """Read the metadata database."""
         with self._database.connect() as database:
             return [tuple(row) for row in database.execute(sqlalchemy.text(sql), values)]
+
+    def secret(self, key: str) -> dict[str, Any]:
+        """Read a Variable that Airflow has encrypted; empty if there is none."""
+        for (value,) in self.query("SELECT val FROM variable WHERE key = :key AND is_encrypted", key=key):
+            found: dict[str, Any] = json.loads(Fernet(fernet_key()).decrypt(value.encode()))
+            return found
+        return {}
 
     def everything(self) -> Iterator[tuple[str, bytes]]:
         """All that this Airflow keeps: each value of each table, and each file of its home."""
@@ -160,7 +169,7 @@ class AirflowProcesses:
 
         def created() -> httpx.Response | None:
             answer = self._client.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
-            return None if answer.status_code == 404 else answer
+            return None if answer.status_code == 404 or answer.is_server_error else answer
 
         answer = self.wait_for(created, f"the DAG {dag_id}")
         assert answer.status_code == 200, answer.text
@@ -178,6 +187,18 @@ class AirflowProcesses:
         assert self.wait_for(state, f"the run of {dag_id}") == "success", self.tail()
         answer = self._client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
         return answer.json()["task_instances"]
+
+    def fail(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Mark a task as failed, as a user does."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        answer = self._client.patch(path, json={"new_state": "failed"})
+        assert answer.status_code == 200, answer.text
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear all tasks of a run, as a user does."""
+        order = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
+        answer = self._client.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=order)
+        assert answer.status_code == 200, answer.text
 
     def pid(self, dag_id: str, run_id: str, map_index: int) -> int:
         """The process of a running task."""

@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from airflow_home import fernet_key
 from airflow_processes import AirflowProcesses, files
-from cryptography.fernet import Fernet
 
 from hyperoru_provider.sandbox import Sandbox
 
@@ -54,9 +52,8 @@ def runs(airflow: AirflowProcesses, sandbox: Sandbox, tmp_path_factory: pytest.T
 
 
 def stored_token(airflow: AirflowProcesses) -> str:
-    """The token that is shared, from the Variable that Airflow has encrypted; empty if there is none."""
-    found = airflow.query("SELECT val FROM variable WHERE key = :key AND is_encrypted", key=VARIABLE)
-    return "".join(json.loads(Fernet(fernet_key()).decrypt(value.encode()))["token"] for (value,) in found)
+    """The token that is shared; empty if there is none."""
+    return airflow.secret(VARIABLE).get("token", "")
 
 
 def test_each_task_of_each_run_succeeds_at_once(runs: list[Run]) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from airflow.triggers.base import BaseEventTrigger
 
 from hyperoru_provider.client import AsyncHyperoruClient
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError
+from hyperoru_provider.client.times import format_time
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.triggers import hub
@@ -96,6 +98,7 @@ def test_a_trigger_survives_the_database() -> None:
     assert BaseEventTrigger.hash(path, again) == BaseEventTrigger.hash(path, kwargs)
 
 
+@pytest.mark.slow
 def test_a_thousand_health_triggers_ask_once_an_interval(
     sandbox: Sandbox, clients: list[AsyncHyperoruClient], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,6 +131,7 @@ def test_a_thousand_health_triggers_ask_once_an_interval(
     )  # Airflow calls 0.2 s a blocked loop; the machine may have its own pauses, but not at each tick
 
 
+@pytest.mark.slow
 def test_a_thousand_price_triggers_ask_once_for_each_symbol(
     connect: Callable[..., None], clients: list[AsyncHyperoruClient]
 ) -> None:
@@ -197,6 +201,7 @@ def test_those_who_begin_later_ask_with_the_others(sandbox: Sandbox) -> None:
     assert sandbox.stats()["by_path"]["/api/health"] <= 5
 
 
+@pytest.mark.slow
 def test_a_trigger_that_is_cancelled_leaves_nothing_behind(
     sandbox: Sandbox, clients: list[AsyncHyperoruClient]
 ) -> None:
@@ -317,6 +322,7 @@ def test_a_deadline_is_absolute(sandbox: Sandbox) -> None:
     assert asyncio.run(event(trigger(seconds=-5)))["status"] == "timeout"
 
 
+@pytest.mark.slow
 def test_pauses_that_double_ask_less(sandbox: Sandbox) -> None:
     sandbox.set_faults(health="degraded")
     asyncio.run(event(trigger(seconds=2.1, interval=0.1, doubling=True)))
@@ -355,6 +361,7 @@ def lines() -> Iterator[list[tuple[str, str]]]:
     logger.setLevel(level)
 
 
+@pytest.mark.slow
 def test_each_task_log_says_why_once(
     sandbox: Sandbox, lines: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,7 +413,7 @@ def test_what_is_no_error_of_ours_fails_the_trigger(monkeypatch: pytest.MonkeyPa
     "condition",
     [
         TradesThere("2026-01-15T00:00:00Z", "2026-01-16T00:00:00Z", None, None, 3),
-        TradesThere("2026-01-15T00:00:00Z", None, "2", None, 600),
+        TradesThere(format_time(datetime.now(UTC) - timedelta(days=5)), None, "2", None, 100),
         PriceReached("BTC", "above", "1"),
     ],
 )

@@ -58,6 +58,7 @@ def test_both_clients_have_the_same_methods() -> None:
 
     sync, other = methods(HyperoruClient), methods(AsyncHyperoruClient)
     assert sync.pop("close") == other.pop("aclose")
+    assert other.pop("events") == ["self", "channels", "give_up_after"]  # a stream is for asyncio only
     assert sync == other
 
 

@@ -306,6 +306,7 @@ def test_counts(serve, rows):
         "repeated_refusals": 0,
         "max_in_flight": 1,
         "rows_served": 8,
+        "backfills": 0,
         "sockets": {
             "opened": 0,
             "open": 0,

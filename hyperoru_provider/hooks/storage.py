@@ -1,0 +1,25 @@
+"""Paths of any storage that Airflow knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+    from upath import UPath
+
+
+def storage_path(destination: str, conn_id: str | None) -> UPath | ObjectStoragePath:
+    """Give a path in object storage, or on local disk.
+
+    On local disk it is none of Airflow's: those import the storage of every provider that is installed (boto3, ...),
+    and note the names of files for lineage, which here are temporary.
+
+    :param destination: its URL, or a local path.
+    :param conn_id: the storage's connection; ``None`` for the storage's own.
+    """
+    from airflow.sdk import ObjectStoragePath
+    from upath import UPath
+
+    path = ObjectStoragePath(destination, conn_id=conn_id)
+    return UPath(destination) if conn_id is None and path.protocol in ("", "file", "local") else path

@@ -1,0 +1,187 @@
+"""Waiting and events in a real Airflow with a triggerer, on SQLite and on PostgreSQL.
+
+HYPERORU_MARKET_SECONDS says how long the market is watched; ``make market-test`` watches it for half an hour.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from airflow_home import connection, migrated
+from airflow_processes import AirflowProcesses
+from databases import of_one_own
+from listed import held
+
+from hyperoru_provider.sandbox import Sandbox
+
+SECONDS = float(os.environ.get("HYPERORU_MARKET_SECONDS", "40"))
+SEED = int(os.environ.get("HYPERORU_SEED", "1"))
+PASSWORD = "market-pass-K4m7p2"
+LIVE = "hyperoru_live_trades"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 2 * SECONDS)]
+
+HERE = Path(__file__).resolve().parent
+EXAMPLE = HERE.parents[1] / "example_dags" / f"{LIVE}.py"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(password=PASSWORD) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def since() -> datetime:
+    """Where the exports begin."""
+    return datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def airflow(
+    request: pytest.FixtureRequest, sandbox: Sandbox, since: datetime, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowProcesses]:
+    """A running Airflow with a triggerer, the example DAG, and the DAGs of ``live/``."""
+    home = tmp_path_factory.mktemp(request.param) / "home"
+    dags = shutil.copytree(HERE / "live", home / "dags")
+    shutil.copy(EXAMPLE, dags)
+    with of_one_own() if request.param == "postgresql" else nullcontext() as url:
+        database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url} if url else {}
+        airflow = AirflowProcesses(
+            migrated(home, **database),
+            dags,
+            triggerer=True,
+            AIRFLOW_CONN_HYPERORU_DEFAULT=connection(sandbox),
+            HYPERORU_EXPORTS=(home / "exports").as_uri(),
+            HYPERORU_SINCE=since.isoformat(),
+            **database,
+        )
+        try:
+            airflow.start()
+            yield airflow
+        finally:
+            airflow.kill_all()
+
+
+def test_every_sensor_waits_deferred(airflow: AirflowProcesses, sandbox: Sandbox) -> None:
+    begun = datetime.now(UTC)
+    sandbox.set_faults(error_rate=1)
+    run_id = airflow.trigger("waiting", since=begun.isoformat(), until=(begun + timedelta(seconds=20)).isoformat())
+    airflow.wait_for(lambda: states(airflow, "waiting").count("deferred") == 5, "each sensor to be deferred")
+    time.sleep(5)  # a scheduler that is slow takes a task that comes back at once for one that was killed
+    sandbox.set_faults(error_rate=0)
+    airflow.wait_for(lambda: sandbox.stats()["sockets"]["open"], "the stream")
+    sandbox.trade(2, account_id=5, side="SELL")
+    airflow.finished("waiting", run_id)
+
+
+def test_an_event_wakes_the_dag(airflow: AirflowProcesses, sandbox: Sandbox) -> None:
+    settled(airflow)
+    runs, begun = states(airflow, LIVE, "dag_run"), time.monotonic()
+    sandbox.trade()
+    airflow.wait_for(lambda: len(states(airflow, LIVE, "dag_run")) > len(runs), "the DAG to be woken")
+    seconds = time.monotonic() - begun
+    print(f"woken after {seconds:.1f} s")
+    assert seconds < 10
+
+
+def test_exports_are_what_the_market_traded(airflow: AirflowProcesses, sandbox: Sandbox, since: datetime) -> None:
+    """Sockets are dropped, events lost, the triggerer is killed twice and the server restarted: no row is."""
+    dice = random.Random(SEED)
+    acts: list[Callable[[], None]] = [
+        lambda: airflow.replace("triggerer"),
+        lambda: restart(sandbox),
+        lambda: airflow.replace("triggerer"),
+    ]
+    moments = sorted(dice.uniform(0.1, 0.8) * SECONDS for _ in acts)
+    before = sandbox.stats()["sockets"]["opened"]
+    sandbox.set_faults(pace=20, socket_drop_rate=0.03, socket_lose_rate=0.05, socket_duplicate_rate=0.05)
+    begun = time.monotonic()
+    while (now := time.monotonic() - begun) < SECONDS:
+        if moments and now > moments[0]:
+            moments.pop(0)
+            acts.pop(0)()
+        time.sleep(0.2)
+    assert not acts
+    sandbox.set_faults(pace=0, socket_drop_rate=0, socket_lose_rate=0)
+    last = str(sandbox.trade()[0]["trade_id"]).encode()
+
+    def complete() -> bool:
+        return any(last in row for _, rows in exported(airflow)[-3:] for row in rows)
+
+    airflow.wait_for(complete, "the last trade's export", every=1)
+    settled(airflow)
+
+    exports, opened = exported(airflow), sandbox.stats()["sockets"]["opened"] - before
+    rows = [row for _, rows in exports for row in rows]
+    print(f"{SECONDS:.0f} s: {len(rows)} rows in {len(exports)} windows, {opened} sockets")
+    assert opened > 3
+    assert len(rows) > 10 * SECONDS
+    assert all(one["end"] == next_one["start"] for (one, _), (next_one, _) in pairwise(exports))
+    assert rows == held(sandbox, start=since.isoformat(), end=exports[-1][0]["end"])
+
+
+def test_fifty_watchers_have_one_socket_and_their_own_events(airflow: AirflowProcesses, sandbox: Sandbox) -> None:
+    """Those of ``live/watchers.py``, and the example's."""
+    assert sandbox.stats()["sockets"]["open"] == 1
+    found = airflow.query("SELECT asset.name, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id")
+    events = [(name, json.loads(extra) if isinstance(extra, str) else extra) for name, extra in found]
+    hints = {}
+    for name, extra in events:
+        if name.startswith("watched_") and extra["payload"]["count"]:
+            hints.setdefault(int(name.removeprefix("watched_")), []).append(extra["payload"])
+    assert len(hints) == 50
+    for number, payloads in hints.items():
+        assert {account_id for hint in payloads for account_id in hint["account_ids"]} == {number % 4 + 1}
+
+
+def test_no_secret_is_kept(airflow: AirflowProcesses) -> None:
+    token = airflow.secret("hyperoru_session_token__hyperoru_default")["token"]
+    seen = 0
+    for place, text in airflow.everything():
+        seen += 1
+        assert not any(secret in text for secret in (PASSWORD.encode(), token[:20].encode())), place
+    assert seen > 1_000
+
+
+def states(airflow: AirflowProcesses, dag_id: str, table: str = "task_instance") -> list[str]:
+    """The states of all runs of a DAG, or of their tasks."""
+    return [state for (state,) in airflow.query(f"SELECT state FROM {table} WHERE dag_id = :dag_id", dag_id=dag_id)]
+
+
+def settled(airflow: AirflowProcesses) -> None:
+    """Wait until the DAG has run, and does not for some seconds."""
+
+    def quiet() -> bool:
+        before = states(airflow, LIVE, "dag_run")
+        time.sleep(4)
+        return before and set(before) == {"success"} and states(airflow, LIVE, "dag_run") == before
+
+    airflow.wait_for(quiet, "the DAG to come to rest")
+
+
+def restart(sandbox: Sandbox) -> None:
+    sandbox.stop()
+    time.sleep(2)
+    sandbox.start()
+
+
+def exported(airflow: AirflowProcesses) -> list[tuple[dict[str, str], list[bytes]]]:
+    """The windows that are exported, and their rows."""
+    found = []
+    for path in (airflow.home / "exports").rglob("_manifest.json"):
+        manifest = json.loads(path.read_text())
+        parts = [gzip.decompress(path.with_name(file["name"]).read_bytes()) for file in manifest["files"]]
+        found.append((manifest["window"], b"".join(parts).splitlines()))
+    return sorted(found, key=lambda export: export[0]["start"])
