@@ -140,7 +140,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         """
         from hyperoru_provider.client.backfills import Backfill
         from hyperoru_provider.client.errors import HyperoruNotFoundError
-        from hyperoru_provider.triggers.events import parse_event
+        from hyperoru_provider.triggers.outcomes import parse_event
 
         try:
             parse_event(event)

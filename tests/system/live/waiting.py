@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow.sdk import DAG
-from hyperoru_provider.sensors.events import HyperoruEventSensor
 
+from hyperoru_provider.sensors.events import HyperoruEventSensor
 from hyperoru_provider.sensors.health import HyperoruHealthSensor
 from hyperoru_provider.sensors.klines import HyperoruKlineCoverageSensor
 from hyperoru_provider.sensors.price import HyperoruPriceSensor
