@@ -20,6 +20,7 @@ _envelope = msgspec.json.Decoder(
     dict[str, _Rows | dict[str, msgspec.Raw] | str | int | float | bool | None] | _Rows  # one pass finds all rows
 )
 _object = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """
     try:
         data = _object.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NO_JSON as error:
         raise HyperoruContractError(f"A JSON object was expected, but {_what(body)}: {error}") from None
     _check_success(data)
     return data
@@ -75,8 +76,9 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     :raises HyperoruContractError: there is no list in it, or it can't be told which.
     """
     try:
+        body.decode()  # what the rows hold is not looked at below, and would get into files as it is
         data = _envelope.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NO_JSON as error:
         raise HyperoruContractError(f"A JSON list was expected, but {_what(body)}: {error}") from None
     if isinstance(data, list):
         if endpoint.paging == "cursor":
@@ -106,7 +108,7 @@ def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
     """
     try:
         data = _object.decode(row)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NO_JSON as error:
         raise HyperoruContractError(f"A row is no JSON object: {error}") from None
     return rename(data, endpoint)
 
@@ -137,7 +139,7 @@ class Picker:
         """
         try:
             rows = self._decoder.decode(page.text)
-        except msgspec.DecodeError:
+        except _NO_JSON:
             return None
         columns = []
         for attributes in self._attributes:

@@ -83,6 +83,9 @@ def test_what_stands_beside_the_list(beside: str, total: int | None, more: bool 
         (b'{"success":false,"message":"try later","items":[]}', "try later"),
         (b'{"items":[{"a":1]', "JSON list"),
         (b"\xff", "JSON list"),
+        (b'{"items":[{"a":"\xe4"}]}', "utf-8"),
+        (b'{"items":[{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}]}", "recursion"),
+        (b'{"items":[],"x":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "recursion"),
     ],
 )
 def test_what_can_t_be_a_list_is_an_error(body: bytes, named: str) -> None:
