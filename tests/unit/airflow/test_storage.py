@@ -10,7 +10,17 @@ from hyperoru_provider.hooks.storage import storage_path
 
 @pytest.mark.parametrize(
     "destination",
-    ["/data/x", "data/x", "~/x", "/a b", "file:///data/x", "file:///a%20b", "file://x/y", "FILE:///x", "local:///data/x"],
+    [
+        "/data/x",
+        "data/x",
+        "~/x",
+        "/a b",
+        "file:///data/x",
+        "file:///a%20b",
+        "file://x/y",
+        "FILE:///x",
+        "local:///data/x",
+    ],
 )
 def test_a_local_path_is_none_of_airflows_and_reads_the_same(destination: str) -> None:
     path = storage_path(destination, None)
