@@ -86,6 +86,8 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
         return Page(data)
     beside = {name: value for name, value in data.items() if not isinstance(value, (list, dict))}
     _check_success(beside)
+    if beside.get("error"):
+        raise HyperoruContractError(f"The server answered 200, and beside the list an error: {beside['error']!s:.300}")
     lists = {name: value for name in endpoint.rows if isinstance(value := data.get(name), list)}
     if len(lists) != 1:
         found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
