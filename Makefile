@@ -31,7 +31,7 @@ kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an u
 	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py
 
 market-test: $(STAMP)  ## Watch a market by events for long, with sockets, processes and servers that die [SECONDS=1800]
-	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_events.py
+	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_live.py
 
 lint: $(STAMP)  ## Check format, style and types
 	$(BIN)/python -m ruff format --check .
