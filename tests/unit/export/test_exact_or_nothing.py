@@ -131,7 +131,7 @@ def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
         or (guess and server.cap == 3)
         or (server.flips_at is not None and from_zero)
         or (skips and server.ignored & {"per_page", "limit"})
-        or (server.filters_pages and not counted and not told)
+        or (server.filters_pages and not counted and (skips or not told))
         or (server.removed_at and (not counted or server.arrivals))
     )
 
