@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
 from hyperoru_provider.client import errors
 from hyperoru_provider.client.transport import AsyncTransport, Transport
-from hyperoru_provider.operators import klines
+from hyperoru_provider.operators import _one_job
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.sandbox import Sandbox
 
@@ -136,7 +136,7 @@ class Task:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, connect: Callable[..., None], sandbox: Sandbox) -> None:
-    monkeypatch.setattr(klines, "_SETTLED", 0.0)
+    monkeypatch.setattr(_one_job, "_SETTLED", 0.0)
     connect(sandbox, token_cache="memory", max_retries=0)
     sandbox.set_faults(backfill_seconds=0.1)
 
@@ -227,7 +227,7 @@ def test_killed_again_there_is_one_job(sandbox: Sandbox, kills: list[Points]) ->
 
 
 def test_a_lost_answer_fails_the_try_and_the_next_finds_the_job(
-    sandbox: Sandbox, deferrable: bool, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, deferrable: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = Task(deferrable)
     sandbox.set_faults(backfill_lose_answer=True)
@@ -235,18 +235,18 @@ def test_a_lost_answer_fails_the_try_and_the_next_finds_the_job(
         task.attempt()
     assert task.attempt()["rows_written"] == 24
     assert jobs(sandbox) == 1
-    said = capsys.readouterr().out
+    said = caplog.text
     assert "The backfill job 1 that an earlier try started is found" in said
     assert "HyperoruKlineCoverageSensor" in said
 
 
-def test_a_job_that_shows_its_window_needs_no_proof(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_that_shows_its_window_needs_no_proof(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     task = Task(deferrable=False)
     sandbox.set_faults(backfill_lose_answer=True, backfill_window=True)
     with pytest.raises(errors.HyperoruAmbiguousWriteError):
         task.attempt()
     assert task.attempt()["id"] == 1
-    assert "HyperoruKlineCoverageSensor" not in capsys.readouterr().out
+    assert "HyperoruKlineCoverageSensor" not in caplog.text
 
 
 def started(sandbox: Sandbox, **arguments: Any) -> None:
@@ -304,7 +304,7 @@ def test_several_that_fit_are_named(sandbox: Sandbox) -> None:
 
 def test_a_request_that_is_on_its_way_is_waited_for(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server may begin a job although nobody waits for the answer any more."""
-    monkeypatch.setattr(klines, "_SETTLED", 0.3)
+    monkeypatch.setattr(_one_job, "_SETTLED", 0.3)
     sandbox.set_faults(backfill_seconds=0)
     task = lost(sandbox)
     late = threading.Timer(0.1, started, [sandbox])
@@ -318,11 +318,11 @@ NO_LIST = {"backfill_tasks": {"path": "/api/klines/no-such"}}
 
 
 def test_a_server_without_a_list_of_jobs(
-    sandbox: Sandbox, connect: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, connect: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     connect(sandbox, token_cache="memory", max_retries=0, contract=NO_LIST)
     assert Task(deferrable=False).attempt()["id"] == 1
-    assert "has no list of jobs at /api/klines/no-such" in capsys.readouterr().out
+    assert "has no list of jobs at /api/klines/no-such" in caplog.text
     task = lost(sandbox)
     with pytest.raises(errors.HyperoruAmbiguousWriteError, match=f"no list of jobs.*remove {KEY}"):
         task.attempt()
