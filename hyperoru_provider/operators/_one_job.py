@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 
     from hyperoru_provider.client import HyperoruClient
     from hyperoru_provider.client.backfills import Backfill
-    from hyperoru_provider.client.errors import HyperoruAmbiguousWriteError
+    from hyperoru_provider.client.errors import (
+        HyperoruAmbiguousWriteError,
+        HyperoruError,
+        HyperoruNotFoundError,
+    )
     from hyperoru_provider.client.models import BackfillTask
 
 log = logging.getLogger(__name__)
 
 _KEY = "hyperoru_backfill"
-#: seconds that a request which nobody waits for any more may take to begin its job
+#: seconds that a request which nobody waits for any more may take to begin its job, and a server to show one
 _SETTLED = 60.0
 _RESOLVE = (
     f"Look at the server. If no job runs, or once it has ended, remove {_KEY} from the task's state and clear the "
@@ -41,6 +45,7 @@ class OneJob:
         self.left_behind = ""
         self._client = client
         self._note = _Note(context, client, wanted)
+        self._seen = False
 
     def __str__(self) -> str:
         return f"backfill job {self.id} ({self.wanted})"
@@ -55,7 +60,7 @@ class OneJob:
             log.info("The %s of an earlier try is taken up", self)
             return
         if noted and (found := self._lost(noted)):
-            self._note.write({**noted, "job": found.id})
+            self._note.write({**noted, "job": found.id, "seen": True})
             self.take_up(found.id)
             return
         listed = self._listed()
@@ -118,42 +123,58 @@ class OneJob:
         return task
 
     def _known(self) -> BackfillTask:
-        from hyperoru_provider.client.errors import (
-            HyperoruContractError,
-            HyperoruJobFailedError,
-            HyperoruNotFoundError,
-        )
+        """Ask how the job is, for a while even if the server does not know it."""
+        from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNotFoundError
 
-        try:
-            return self._client.backfill_task(self.id)
-        except HyperoruNotFoundError as error:
-            listed = self._listed()
-            if listed is None:
-                raise
-            if any(str(task.id) == str(self.id) for task in listed):
-                raise error.become(
-                    HyperoruContractError,
-                    f"The job {self.id} is in the list of jobs, but asking how it is ends with 404. Correct the "
-                    "contract's backfill_status.path.",
-                ) from None
-            self._note.clear()
-            raise HyperoruJobFailedError(
-                f"The server no longer knows the {self}, so it can't be told how it ended. Look whether the candles "
-                "are there; the next try starts another job."
-            ) from None
+        last_look = time.monotonic() + _SETTLED
+        while True:
+            try:
+                task = self._client.backfill_task(self.id)
+            except HyperoruNotFoundError as error:
+                listed = self._listed()
+                if listed is None:
+                    raise
+                if any(str(task.id) == str(self.id) for task in listed):
+                    raise error.become(
+                        HyperoruContractError,
+                        f"The job {self.id} is in the list of jobs, but asking how it is ends with 404. Correct the "
+                        "contract's backfill_status.path.",
+                    ) from None
+                if time.monotonic() >= last_look:
+                    raise self._unknown(error) from None
+                log.info("The server does not know the %s, or not yet", self)
+                time.sleep(_SETTLED / 6)
+            else:
+                if not self._seen:
+                    self._seen = True
+                    self._note.see()
+                return task
+
+    def _unknown(self, error: HyperoruNotFoundError) -> HyperoruError:
+        from hyperoru_provider.client.errors import HyperoruContractError, HyperoruJobFailedError
+
+        if not self._seen and not self._note.read().get("seen"):  # another job would be no better
+            return error.become(
+                HyperoruContractError,
+                f"The {self} was started, but asking how it is ends with 404, and the list of jobs lacks it. Correct "
+                f"the contract's backfill_status.path and backfill_tasks.path. {_RESOLVE}",
+            )
+        self._note.clear()
+        return HyperoruJobFailedError(
+            f"The server no longer knows the {self}, so it can't be told how it ended. Look whether the candles are "
+            "there; the next try starts another job."
+        )
 
     def _lost(self, noted: dict[str, Any]) -> BackfillTask | None:
         """Find the job that an earlier try was starting when it ended; ``None`` if it started none."""
-        from hyperoru_provider.client.backfills import begun_since, shows_window
-        from hyperoru_provider.client.times import parse_time
+        from hyperoru_provider.client.backfills import shows_window
 
-        since = parse_time(noted["since"])
         last_look = time.monotonic() + _SETTLED
         while True:
             listed = self._listed()
             if listed is None or noted["known"] is None:
                 raise self._ambiguous(noted, "but the server had no list of jobs to look for it")
-            found = begun_since(since, noted["known"], self._alike(listed))
+            found = [task for task in self._alike(listed) if str(task.id) not in noted["known"]]
             if len(found) > 1:
                 several = ", ".join(str(task.id) for task in found)
                 raise self._ambiguous(noted, f"and it can't be told which it is: {several} were started since")
@@ -205,7 +226,7 @@ class _Note:
         from hyperoru_provider.client import calls
 
         request = calls.backfill_klines(client.contract, wanted).request
-        self._request = {"path": request.path, "body": request.body}
+        self._request = {"server": client.base_url, "path": request.path, "body": request.body}
         self._store = context.get("task_state_store")
         # it grows when a task is cleared, and stays when it is tried again
         self._max_tries = getattr(context.get("ti"), "max_tries", None)
@@ -234,9 +255,15 @@ class _Note:
         self.write(noted)
         return noted
 
+    def see(self) -> None:
+        """Keep that the server knows the job."""
+        noted = self.read()
+        if noted and "seen" not in noted:
+            self.write({**noted, "seen": True})
+
     def finish(self, job: int | str) -> None:
         """Keep that the job is over; a task that is killed before Airflow hears of its success reports it again."""
-        self.write({"request": self._request, "job": job, "finished_in": self._max_tries})
+        self.write({"request": self._request, "job": job, "seen": True, "finished_in": self._max_tries})
 
     def clear(self) -> None:
         """Forget it."""
