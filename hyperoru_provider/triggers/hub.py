@@ -64,10 +64,12 @@ class Waiter:
         """Take an answer, or the error that came in its place."""
         if self._end.done():
             return
+        trace = outcome.__traceback__ if isinstance(outcome, BaseException) else None
         try:
             verdict = self.condition.weigh(outcome, self.state, now)
         except Exception as error:  # noqa: BLE001 - it belongs to the one who waits
-            self._end.set_exception(error)
+            # one that is for all would else get longer with each of them, and Airflow writes it out for each
+            self._end.set_exception(error.with_traceback(trace) if error is outcome else error)
             return
         self.state, self.says = verdict.state, verdict.says
         if verdict.done:

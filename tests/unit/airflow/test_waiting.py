@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -407,6 +408,17 @@ def test_what_is_no_error_of_ours_fails_the_trigger(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("AIRFLOW_CONN_HYPERORU_DEFAULT")
     with pytest.raises(Exception, match="hyperoru_default"):
         asyncio.run(event(trigger()))
+
+
+def test_what_fails_all_is_no_longer_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow writes out the traceback of each trigger that failed, and keeps it in the database."""
+    monkeypatch.delenv("AIRFLOW_CONN_HYPERORU_DEFAULT")
+
+    async def main(number: int) -> int:
+        ends = await asyncio.gather(*(event(trigger()) for _ in range(number)), return_exceptions=True)
+        return max(len("".join(traceback.format_exception(end))) for end in ends if isinstance(end, BaseException))
+
+    assert asyncio.run(main(100)) < asyncio.run(main(1)) + 1_000
 
 
 @pytest.mark.parametrize(
