@@ -19,6 +19,7 @@ from airflow.models.trigger import Trigger
 from airflow.triggers.base import BaseEventTrigger
 
 from hyperoru_provider.client import AsyncHyperoruClient
+from hyperoru_provider.client.auth import MemoryTokenStore
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
@@ -260,6 +261,42 @@ def test_a_connection_that_was_corrected_is_read_anew(sandbox: Sandbox, connect:
             await asyncio.wait([other])
 
     asyncio.run(main())
+
+
+def test_a_token_that_was_changed_is_read_by_those_who_wait(
+    sandbox: Sandbox, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "_REREAD_AFTER", 0.3)
+    HyperoruHook().get_conn().login()
+    (token,) = MemoryTokenStore._tokens.values()
+    connect(sandbox, session_token=token.value, max_retries=0)
+
+    async def main() -> None:
+        async with nothing_left():
+            waiting = asyncio.create_task(events([trigger(PriceReached("BTC", "above", "1e9"), 1.8)]))
+            await asyncio.sleep(0.8)
+            connect(sandbox, token_cache="memory", max_retries=0)
+            sandbox.revoke_tokens()
+            assert {each["status"] for each in await waiting} == {"timeout"}
+            connect(sandbox, session_token="wrong", max_retries=0)  # for good: it is told
+            failed = await event(trigger(PriceReached("BTC", "above", "1e9"), 5))
+            assert failed["error"]["class"] == "HyperoruAuthenticationError"
+
+    asyncio.run(main())
+
+
+def test_a_wrong_connection_is_read_no_more_often_than_is_asked(connect: Callable[..., None], sandbox: Sandbox) -> None:
+    """A sensor with ``silent_fail`` would else fail and defer itself as fast as Airflow can start tasks."""
+    connect(sandbox, token_cache="nowhere")
+
+    async def main() -> int:
+        ends, begin = 0, time.monotonic()
+        while time.monotonic() < begin + 1:
+            await event(trigger(seconds=5, interval=0.4))
+            ends += 1
+        return ends
+
+    assert asyncio.run(main()) <= 4
 
 
 def test_a_wrong_connection_is_told(connect: Callable[..., None], sandbox: Sandbox) -> None:
