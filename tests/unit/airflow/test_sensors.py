@@ -228,6 +228,8 @@ WRONG = [
     (HyperoruTradesSensor, {**DAY, "at_least": 0}, "at_least"),
     (HyperoruKlineCoverageSensor, {"symbol": "BTC", "start": "2026-01-16", "end": "2026-01-15"}, "ends before"),
     (HyperoruKlineCoverageSensor, {**DAY, "symbol": "BTC", "interval": "1x"}, "interval"),
+    (HyperoruKlineCoverageSensor, {**DAY, "symbol": "BTC", "interval": None}, "interval"),
+    (HyperoruKlineCoverageSensor, {**DAY, "symbol": "BTC", "interval": 5}, "interval"),
     (HyperoruKlineCoverageSensor, {**DAY, "symbol": " "}, "symbol"),
 ]
 
