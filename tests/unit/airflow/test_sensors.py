@@ -363,6 +363,28 @@ def test_a_state_store_that_fails_costs_a_warning(caplog: pytest.LogCaptureFixtu
     assert sensor.poke(states(0, Broken()))
 
 
+def test_an_error_that_silent_fail_passes_over_ends_a_row_of_checks(sandbox: Sandbox) -> None:
+    sensor, context = HyperoruHealthSensor(task_id="t", checks=2, silent_fail=True, mode="reschedule"), states(0)
+    assert not sensor.poke(context)
+    sandbox.set_faults(error_rate=1.0, error_status=404)
+    with pytest.raises(HyperoruNotFoundError):
+        sensor.poke(context)
+    sandbox.set_faults(error_rate=0.0)
+    assert not sensor.poke(context)
+    assert sensor.poke(context)
+
+
+def test_an_error_that_silent_fail_passes_over_does_not_forget_the_side(sandbox: Sandbox) -> None:
+    sensor = HyperoruPriceSensor(task_id="t", symbol="BTC", crosses="1e9", silent_fail=True, deferrable=True, **PATIENT)
+    deferred = deferral(sensor)
+    sandbox.set_faults(error_rate=1.0, error_status=404)
+    event = asyncio.run(fired(deferred.trigger))
+    again = HyperoruPriceSensor(task_id="t", symbol="BTC", crosses="1e9", silent_fail=True, deferrable=True, **PATIENT)
+    with pytest.raises(TaskDeferred) as caught:
+        again.resume_execution(deferred.method_name, {**deferred.kwargs, "event": event}, {})
+    assert caught.value.trigger.serialize()[1]["state"] == "below"
+
+
 def test_a_triggerer_that_is_gone(sandbox: Sandbox) -> None:
     for flags, expected in (
         ({}, AirflowSensorTimeout),
