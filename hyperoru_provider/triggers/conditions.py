@@ -259,4 +259,4 @@ def load_condition(data: Mapping[str, Any]) -> Condition:
     try:
         return rule(**fields)
     except TypeError:
-        raise HyperoruError(f"The condition {data['rule']!r} has other fields in this version of the provider.") from None
+        raise HyperoruError(f"The condition {data['rule']!r} has other fields in this version.") from None

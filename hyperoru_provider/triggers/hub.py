@@ -198,6 +198,7 @@ class _Group:
         self.waiters: dict[Waiter, None] = {}
         self._conn_id = hyperoru_conn_id
         self._grid = Grid(interval, (hyperoru_conn_id, topic))
+        self._begun = 0.0
         # a context of its own: what the client logs is not about the first one who waits
         self.task = asyncio.create_task(self._run(), context=Context())
 
@@ -224,7 +225,9 @@ class _Group:
                 begun = time.time()
                 asked = list(self.waiters)
                 outcome: object = None
-                due = [waiter for waiter in asked if waiter.due <= begun + self._grid.interval / 2]
+                back = begun < self._begun  # the clock was put back: all that was due would come later by as much
+                self._begun = begun
+                due = [waiter for waiter in asked if back or waiter.due <= begun + self._grid.interval / 2]
                 if due:
                     now = datetime.fromtimestamp(begun, UTC)
                     try:

@@ -64,7 +64,9 @@ def test_a_condition_survives_json(condition: Condition) -> None:
     assert again.topic == condition.topic
 
 
-@pytest.mark.parametrize("data", [{}, {"rule": "os.system"}, {"rule": "Condition"}, {"rule": None}, {"rule": "Healthy", "new": 1}])
+@pytest.mark.parametrize(
+    "data", [{}, {"rule": "os.system"}, {"rule": "Condition"}, {"rule": None}, {"rule": "Healthy", "new": 1}]
+)
 def test_a_condition_of_another_version_is_told(data: dict[str, Any]) -> None:
     with pytest.raises(HyperoruError, match="in this version"):
         load_condition(data)
