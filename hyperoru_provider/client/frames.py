@@ -106,12 +106,19 @@ def read_frame(text: str | bytes) -> Frame:
     return Frame(frame["type"], None if request_id is None else str(request_id), frame.get("data"))
 
 
-def read_refusal(frame: Frame) -> Refusal | None:
-    """Give what a message refuses; ``None`` if it does not."""
+def read_refusal(frame: Frame, secrets: Iterable[str] = ()) -> Refusal | None:
+    """Give what a message refuses; ``None`` if it does not.
+
+    :param frame: the message.
+    :param secrets: what it may repeat, to be blotted out before its text is cut.
+    """
     if frame.type != "error":
         return None
     data = frame.data if isinstance(frame.data, dict) else {}
-    return Refusal(str(data.get("code") or ""), str(data.get("message") or "no reason given")[:300])
+    code, message = str(data.get("code") or ""), str(data.get("message") or "no reason given")
+    for secret in filter(None, secrets):
+        code, message = code.replace(secret, "***"), message.replace(secret, "***")
+    return Refusal(code[:300], message[:300])
 
 
 def server_channels(contract: Contract, channels: Iterable[str]) -> dict[str, str]:
