@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench test kill-test market-test lint fmt clean
+.PHONY: help demo ui bench bench-waiting test kill-test market-test lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,6 +24,9 @@ ui: $(STAMP)  ## Run Airflow's UI with the sandbox, its connection and the examp
 bench: $(STAMP)-bench  ## Measure the export beside requests, dlt and HttpOperator; an hour or two [ARGS=--quick]
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-waiting: $(STAMP)-bench  ## Measure thousands of deferred sensors in a triggerer; a quarter of an hour
+	@$(BIN)/python -m benchmarks.waiting $(ARGS)
+
 test: lint  ## Check format, style and types, then run all tests
 	$(BIN)/python -m pytest
 
@@ -31,7 +34,7 @@ kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an u
 	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py
 
 market-test: $(STAMP)  ## Watch a market by events for long, with sockets, processes and servers that die [SECONDS=1800]
-	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_events.py
+	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_live.py
 
 lint: $(STAMP)  ## Check format, style and types
 	$(BIN)/python -m ruff format --check .
