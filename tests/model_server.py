@@ -34,13 +34,18 @@ class Server:
     :param cap_skips: the page after one that was cut begins where a whole one would have ended.
     :param first_page: its number.
     :param ignored: parameters that are ignored.
-    :param total: ``right``, ``none``, ``before_filter``, ``page`` or ``changing``, as in the sandbox.
+    :param total: ``right``, ``none``, ``before_filter``, ``page`` or ``changing``, as in the sandbox, or ``limited``:
+        it counts to ten at most.
     :param has_more: whether it is sent.
+    :param guesses_more: it only tells whether the page has as many rows as were asked for.
+    :param filters_pages: the account is looked for in a page, and not in the list.
+    :param stops: a page past the end is the last one again.
     :param inclusive: whether rows of exactly the end are listed.
     :param by_day: whether whole days are compared, with the last one included.
     :param naive: whether times lack their offset.
     :param flips_at: number of the request from which on the order is the other way round.
     :param arrivals: rows that arrive, one before each further request.
+    :param removed_at: number of the request before which the first row of the list is removed.
     :param failing: numbers of the requests that fail.
     """
 
@@ -54,11 +59,16 @@ class Server:
     ignored: frozenset[str] = frozenset()
     total: str = "right"
     has_more: bool = True
+    guesses_more: bool = False
+    filters_pages: bool = False
+    stops: bool = False
     inclusive: bool = False
     by_day: bool = False
     naive: bool = False
     flips_at: int | None = None
     arrivals: list[dict[str, Any]] = field(default_factory=list)
+    removed_at: int | None = None
+    removed: list[dict[str, Any]] = field(default_factory=list)
     failing: frozenset[int] = frozenset()
     asked: int = 0
 
@@ -76,12 +86,16 @@ class Server:
             return json.dumps(self._page({name: query[name] for name in query if name not in self.ignored})).encode()
 
     def _page(self, query: dict[str, str]) -> dict[str, Any]:
+        account_id = query.pop("account_id", None) if self.filters_pages else None
         listed = [row for row in self.rows if self._matches(row, query)]
         listed.sort(key=lambda row: (row["trade_time"], str(row["trade_id"])), reverse=self.order == "newest")
         if self.order == "any":
             listed.sort(key=lambda row: hash(str(row["trade_id"])) % 97)
         if self.flips_at and self.asked >= self.flips_at:
             listed.reverse()
+        if self.removed_at == self.asked and listed:
+            self.removed.append(listed.pop(0))
+            self.rows.remove(self.removed[0])
         asked = int(query.get("per_page", query.get("limit", self.page_size)))
         size = min(asked, self.cap or asked)
         meant = asked if self.cap_skips else size
@@ -90,23 +104,28 @@ class Server:
             number = int(query.get("page", self.first_page)) - self.first_page
             if number < 0:
                 raise HyperoruValidationError("There is no such page")
-            first = number * meant
+            first = min(number, max(len(listed) - 1, 0) // meant) * meant if self.stops else number * meant
         elif self.paging in ("offset", "cursor"):
             first = int(query.get("offset", query.get("cursor", 0)))
         else:
             size = self.cap or len(listed)
         page = listed[first : first + size]
+        full = len(page) == asked
+        count = len(listed)
+        if account_id is not None:
+            page = [row for row in page if str(row["account_id"]) == account_id]
+            count = sum(str(row["account_id"]) == account_id for row in listed)
         if self.naive:
             page = [{**row, "trade_time": row["trade_time"].removesuffix("Z")} for row in page]
         more = first + (size if self.paging == "cursor" else meant) < len(listed)
         body: dict[str, Any] = {"items": page}
         if self.total != "none":
-            counts = {"right": len(listed), "before_filter": len(self.rows) + 3, "page": len(page)}
-            body["total"] = counts.get(self.total, len(listed) + (first > 0))
+            counts = {"right": count, "before_filter": len(self.rows) + 3, "page": len(page), "limited": min(count, 10)}
+            body["total"] = counts.get(self.total, count + (first > 0))
         if self.paging == "cursor":
             body["next_cursor"] = str(first + size) if more else None
         elif self.has_more and self.paging != "none":
-            body["has_more"] = more
+            body["has_more"] = full if self.guesses_more else more
         return body
 
     def _matches(self, row: dict[str, Any], query: dict[str, str]) -> bool:

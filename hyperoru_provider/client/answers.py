@@ -20,6 +20,7 @@ _envelope = msgspec.json.Decoder(
     dict[str, _Rows | dict[str, msgspec.Raw] | str | int | float | bool | None] | _Rows  # one pass finds all rows
 )
 _object = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """
     try:
         data = _object.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NO_JSON as error:
         raise HyperoruContractError(f"A JSON object was expected, but {_what(body)}: {error}") from None
     _check_success(data)
     return data
@@ -75,8 +76,9 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     :raises HyperoruContractError: there is no list in it, or it can't be told which.
     """
     try:
+        body.decode()  # what the rows hold is not looked at below, and would get into files as it is
         data = _envelope.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NO_JSON as error:
         raise HyperoruContractError(f"A JSON list was expected, but {_what(body)}: {error}") from None
     if isinstance(data, list):
         if endpoint.paging == "cursor":
@@ -84,6 +86,8 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
         return Page(data)
     beside = {name: value for name, value in data.items() if not isinstance(value, (list, dict))}
     _check_success(beside)
+    if beside.get("error"):
+        raise HyperoruContractError(f"The server answered 200, and beside the list an error: {beside['error']!s:.300}")
     lists = {name: value for name in endpoint.rows if isinstance(value := data.get(name), list)}
     if len(lists) != 1:
         found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
@@ -106,7 +110,7 @@ def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
     """
     try:
         data = _object.decode(row)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NO_JSON as error:
         raise HyperoruContractError(f"A row is no JSON object: {error}") from None
     return rename(data, endpoint)
 
@@ -137,7 +141,7 @@ class Picker:
         """
         try:
             rows = self._decoder.decode(page.text)
-        except msgspec.DecodeError:
+        except _NO_JSON:
             return None
         columns = []
         for attributes in self._attributes:
@@ -202,7 +206,7 @@ def _more(beside: Mapping[str, Any], endpoint: ListEndpoint) -> bool | None:
         return value
     for _, value in _values(beside, endpoint.next_page):
         return value is not None
-    return None
+    return True if any(value not in (None, "") for _, value in _values(beside, endpoint.next_cursor)) else None
 
 
 def _cursor(beside: Mapping[str, Any], endpoint: ListEndpoint) -> str | None:

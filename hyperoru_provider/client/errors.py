@@ -191,7 +191,7 @@ def _read_body(body: bytes) -> tuple[str, str | None, str | None]:
     """Give the message, machine code and request id that an error's body holds."""
     try:
         data = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body[:2000].decode("utf-8", "replace").strip()
         return (
             ("a page that is not JSON (from a proxy?)" if text.startswith("<") else _shorten(text)),

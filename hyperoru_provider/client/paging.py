@@ -54,6 +54,8 @@ class Course:
         self.ended = False
         #: whether a page showed rows that an earlier one had shown
         self.overlapped = False
+        #: whether the server counted fewer rows than before, other than those of a page
+        self.shrank = False
         #: how many different rows were listed so far
         self.seen = 0
         #: how many rows there are, as the server says now, and as it said first
@@ -102,11 +104,9 @@ class Course:
             self._check_repeat(page, nothing_new=new == 0)
             self.overlapped |= self._number != self.first_page and new < len(page.texts)
         if page.total is not None and (page.texts or self.total is None):
+            self.shrank |= self.total is not None and len(page.texts) != page.total < self.total
             self._first_total = page.total if self._first_total is None else self._first_total
             self.total = page.total  # what a page past the end says does not count
-        if self.prove_first and self.endpoint.paging == "page" and self.total is None:
-            self.unnumbered = True
-        self.prove_first = False
         self._number += 1
         self._offset += len(page.texts)
         match self.endpoint.paging:
@@ -127,12 +127,22 @@ class Course:
                     raise HyperoruContractError("The server sent no rows and says that there are more.")
         if self.ended and self.total is not None and self.total > self.seen:
             raise self._unmet(self.total)
+        if self.prove_first and (self.ended or self.total is None):
+            self.unnumbered = self.endpoint.paging == "page" and not self.counted
+            self.prove_first = False
+
+    @property
+    def counted(self) -> bool:
+        """Whether just as many rows were listed as the server counts; if it counts fewer, it counts something else."""
+        return self.total == self.seen
 
     def _follow(self, page: Page) -> None:
         """Move to the next cursor."""
         self._cursor = page.cursor
         self._empty = 0 if page.texts else self._empty + 1
         if page.cursor is None:
+            if page.more:
+                raise HyperoruContractError("The server gives no cursor for the next page and says that there is one.")
             self.ended = True
             return
         if page.cursor in self._cursors:
@@ -159,7 +169,7 @@ class Course:
     def _may_be_cut(self) -> bool:
         """Tell whether all pages are as short as a cap may be: what follows the last may have been skipped."""
         wanted = self.endpoint.page_size
-        return self.total is None and wanted is not None and self.cap <= self._longest < wanted
+        return not self.counted and wanted is not None and self.cap <= self._longest < wanted
 
     def _check_repeat(self, page: Page, *, nothing_new: bool) -> None:
         """Rows that arrive while pages are read shift some of them onto the next page, but not a whole page."""

@@ -94,7 +94,7 @@ class Plan:
             return []
         if reading.course.unnumbered:
             return []
-        self._prove_first = False
+        self._prove_first = reading.course.prove_first
         self.cap = max(self.cap, len(page.texts))
         if max(reading.course.total or 0, reading.course.seen) > self._span_rows and self._split(
             reading, self._pieces(reading)
@@ -137,7 +137,7 @@ class Plan:
         :raises HyperoruContractError: it was another list each time.
         """
         course = reading.course
-        steady = not course.overlapped or course.total == course.seen  # fewer is the number of something else
+        steady = not course.shrank and (course.counted or not course.overlapped)
         if steady and not self._shown:
             return True
         keys = frozenset(row.key for row in reading.rows)

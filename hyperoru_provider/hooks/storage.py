@@ -22,4 +22,5 @@ def storage_path(destination: str, conn_id: str | None) -> UPath | ObjectStorage
     from upath import UPath
 
     path = ObjectStoragePath(destination, conn_id=conn_id)
-    return UPath(destination) if conn_id is None and path.protocol in ("", "file", "local") else path
+    local = path.conn_id is None and path.protocol in ("", "file", "local")  # its URL may name a connection, too
+    return UPath(path.path, protocol=path.protocol) if local else path

@@ -52,7 +52,7 @@ def test_a_pretty_row_becomes_one_line() -> None:
     [
         ("", None, None),
         (',"total":7', 7, None),
-        (',"total":null', None, None),
+        (',"total":null,"error":null', None, None),
         (',"total_count":0,"has_more":true', 0, True),
         (',"has_more":false', None, False),
         (',"next_page":2', None, True),
@@ -81,8 +81,12 @@ def test_what_stands_beside_the_list(beside: str, total: int | None, more: bool 
         (b'{"items":[],"total":true}', "contract's total"),
         (b'{"items":[],"has_more":"no"}', "contract's has_more"),
         (b'{"success":false,"message":"try later","items":[]}', "try later"),
+        (b'{"items":[],"error":"timed out"}', "timed out"),
         (b'{"items":[{"a":1]', "JSON list"),
         (b"\xff", "JSON list"),
+        (b'{"items":[{"a":"\xe4"}]}', "utf-8"),
+        (b'{"items":[{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}]}", "recursion"),
+        (b'{"items":[],"x":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "recursion"),
     ],
 )
 def test_what_can_t_be_a_list_is_an_error(body: bytes, named: str) -> None:

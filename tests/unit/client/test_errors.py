@@ -58,6 +58,7 @@ def test_a_status_has_its_class(status: int, cls: type[errors.HyperoruApiError])
         (b"plain text", "plain text", None, None),
         (b"", "without saying why", None, None),
         (b"\xff\xfe", "answered 400", None, None),
+        (b"[" * 100_000, "[[[", None, None),
         (b'["a"]', "a", None, None),
         (b"null", "None", None, None),
     ],

@@ -86,6 +86,24 @@ def test_hazard_1_an_ignored_page_while_rows_arrive() -> None:
     assert "paging" in refusal(server, page_size=10)
 
 
+def test_hazard_1_an_ignored_page_in_another_order_each_time() -> None:
+    class Shuffled(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            self.asked += 1
+            return json.dumps([*ROWS[self.asked :], *ROWS[: self.asked]]).encode()
+
+    server = Shuffled([])
+    assert "paging" in refusal(server, page_size=60)
+    assert server.asked <= 3
+
+
+def test_hazard_1_a_page_past_the_end_is_the_last_one() -> None:
+    for page_size in (7, None):
+        server = Server(ROWS, page_size=7, stops=True, has_more=False, total="none")
+        assert "paging" in refusal(server, page_size=page_size)
+    assert read(Server(ROWS, stops=True), page_size=7) == in_order(ROWS)
+
+
 def test_hazard_1_an_ignored_account() -> None:
     rows = [trade(1, 5), trade(2, 6, account_id=2)]
     assert "account_id 2" in refusal(Server(rows, ignored=frozenset({"account_id"})), account_id=1)
@@ -147,6 +165,19 @@ def test_a_total_below_what_is_listed_proves_nothing() -> None:
     assert read(server, page_size=1) == in_order(rows)
 
 
+def test_a_total_below_what_is_listed_does_not_prove_the_first_page() -> None:
+    assert "first_page to 0" in refusal(Server(ROWS, first_page=0, total="limited"), page_size=7)
+    assert read(Server(ROWS, total="limited"), page_size=7) == in_order(ROWS)
+    assert read(Server(ROWS, first_page=0, total="limited"), page_size=7, first_page=0) == in_order(ROWS)
+
+
+def test_hazard_6_a_total_that_falls_while_pages_are_read() -> None:
+    """A row was removed, and another one moved to a page that had been read: what is left meets the total."""
+    rows = [trade(number, number) for number in range(6)]
+    assert "changed each" in refusal(Server(list(rows), removed_at=2), page_size=2)
+    assert read(Server(list(rows), total="page", cap=4)) == rows
+
+
 def test_a_total_that_counts_a_page_does_not_end_the_list() -> None:
     class CountsThePage(Server):
         def answer(self, query: dict[str, str]) -> bytes:
@@ -201,6 +232,19 @@ def test_a_cursor_that_comes_back_is_an_error() -> None:
             return json.dumps({"items": [trade(self.asked, 5)], "next_cursor": "again"}).encode()
 
     assert "second time" in refusal(Circle([], paging="cursor"))
+
+
+def test_a_last_page_that_says_there_are_more_is_an_error() -> None:
+    assert "no cursor" in refusal(Pages([{"items": [], "next_cursor": None, "has_more": True}], paging="cursor"))
+
+
+def test_a_cursor_says_there_are_more_whatever_the_paging() -> None:
+    """The first page is empty, but not the last: the server looks for the account in each page."""
+    rows = [trade(1, 5, account_id=2), trade(2, 5)]
+    server = Server(rows, paging="cursor", order="oldest", total="none", filters_pages=True)
+    assert read(server, page_size=1, account_id=1) == rows[1:]
+    assert "no rows" in refusal(server, page_size=1, account_id=1, paging="page")
+    assert "contract's cap" in refusal(Server(rows, paging="cursor", total="none"), page_size=1, paging="none")
 
 
 def test_more_without_rows_is_an_error() -> None:
