@@ -6,7 +6,7 @@ with others costs time, and never a row. After each gap in the stream, such as a
 says so by an event of its own, and this DAG catches up.
 
 Windows are noted before they are exported. A run that fails leaves them to the next one, which exports them again to
-the same directories, and with the same bytes.
+the same directories, and with the same bytes. So may you: any task of any run may be cleared.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ EVENTS = Asset(
     watchers=[AssetWatcher(name="trades", trigger=HyperoruEventTrigger(channel="trades", min_interval=5))],
 )
 EXPORTS = Asset("hyperoru_exports")
+# no params, as the watermark is about these
+DESTINATION = os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru")
+SINCE = os.environ.get("HYPERORU_SINCE", "2026-01-01T00:00:00Z")
+MOST_WINDOWS = 100
 
 with DAG(
     dag_id="hyperoru_live_trades",
@@ -36,12 +40,6 @@ with DAG(
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": pendulum.duration(seconds=10)},
     params={
-        "destination": Param(
-            os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru"), type="string", description="storage URL"
-        ),
-        "since": Param(
-            os.environ.get("HYPERORU_SINCE", "2026-01-01T00:00:00Z"), type="string", description="where to begin at all"
-        ),
         "settle": Param(3, type="number", description="seconds until the service lists a trade for sure, and one more"),
     },
     tags=["hyperoru"],
@@ -51,27 +49,33 @@ with DAG(
     @task(inlets=[EXPORTS])
     def windows(**context: Any) -> list[dict[str, str]]:
         """Note the window up to the last event, and give all that are to be exported."""
+        begun = pendulum.now("UTC")
         events = [event for happened in context["triggering_asset_events"].values() for event in happened]
-        last = max((event.extra["payload"]["to"] for event in events), default=str(pendulum.now("UTC")))
+        ends = [pendulum.parse(event.extra["payload"]["to"]) for event in events if "payload" in event.extra]
         time.sleep(float(context["params"]["settle"]))
-        end = pendulum.parse(last).in_timezone("UTC").start_of("second").add(seconds=1).to_iso8601_string()
+        # a time in the future, from a clock that is wrong, would leave out all that happens until then
+        last = min(max(ends, default=begun), begun)
+        end = last.in_timezone("UTC").start_of("second").add(seconds=1)
         watermark = context["asset_state_store"][EXPORTS]
-        bounds = watermark.get("bounds") or [context["params"]["since"]]
-        if pendulum.parse(end) > pendulum.parse(bounds[-1]):
-            bounds.append(end)
+        bounds = watermark.get("bounds") or [SINCE]
+        if end > pendulum.parse(bounds[-1]) and len(bounds) <= MOST_WINDOWS:
+            bounds.append(end.to_iso8601_string())
             watermark.set("bounds", bounds)
         return [{"start": start, "end": end} for start, end in pairwise(bounds)]
 
     exports = HyperoruExportTradesOperator.partial(
         task_id="export",
-        destination="{{ params.destination }}",
+        destination=DESTINATION,
         map_index_template="{{ task.start }} to {{ task.end }}",
     ).expand_kwargs(windows())
 
     @task(inlets=[EXPORTS], outlets=[EXPORTS])
     def advance(summaries: list[dict[str, Any]], **context: Any) -> None:
-        """Note that all windows are exported; those who wait for the asset read their manifests."""
-        context["asset_state_store"][EXPORTS].set("bounds", [summaries[-1]["window"]["end"]])
+        """Forget the windows that are exported; those who wait for the asset read their manifests."""
+        watermark, end = context["asset_state_store"][EXPORTS], summaries[-1]["window"]["end"]
+        bounds = watermark.get("bounds") or []
+        if end in bounds:  # else the task was cleared, and a later run has done it
+            watermark.set("bounds", bounds[bounds.index(end) :])
         context["outlet_events"][EXPORTS].extra = {"manifests": [summary["manifest"] for summary in summaries]}
 
     advance(exports.output)

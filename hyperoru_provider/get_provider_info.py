@@ -37,7 +37,13 @@ def get_provider_info() -> dict[str, Any]:
                 "hyperoru_provider.sensors.trades",
             )
         ],
-        "triggers": [_modules("hyperoru_provider.triggers.events", "hyperoru_provider.triggers.poll")],
+        "triggers": [
+            _modules(
+                "hyperoru_provider.triggers.backfill",
+                "hyperoru_provider.triggers.events",
+                "hyperoru_provider.triggers.poll",
+            )
+        ],
         "connection-types": [
             {
                 "connection-type": "hyperoru",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Self
 
 from hyperoru_provider.client.contract import Contract
 from hyperoru_provider.client.models import BackfillTask
 from hyperoru_provider.client.times import format_time, parse_time, to_utc
-
-#: how much the server's clock may be behind
-_SKEW = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -63,18 +60,6 @@ class Backfill:
     def alike(self, tasks: Iterable[BackfillTask], echoes: Sequence[str]) -> list[BackfillTask]:
         """Give the jobs that may do this: nothing that they show says otherwise."""
         return [task for task in tasks if not self.differences(task, echoes)]
-
-
-def begun_since(since: datetime, known: Collection[str], tasks: Iterable[BackfillTask]) -> list[BackfillTask]:
-    """Give the jobs that a request may have started whose answer nobody saw.
-
-    :param since: when it was about to be sent.
-    :param known: ids of the jobs that were there before.
-    :param tasks: the jobs that are there now.
-    """
-    return [
-        task for task in tasks if str(task.id) not in known and (_moment(task.started_at) or since) >= since - _SKEW
-    ]
 
 
 def shows_window(task: BackfillTask) -> bool:

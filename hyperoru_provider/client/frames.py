@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 _json = msgspec.json.Decoder(float_hook=Decimal)
 
 _MOST_WARNINGS = 20
+_FARTHEST_AHEAD = timedelta(seconds=60)
 _FACTS = ("account_id", "symbol", "side", "notional", "quantity", "price", "time")
 #: what tells events apart, channel by channel
 FILTERS: Mapping[str, tuple[str, ...]] = {
@@ -40,7 +42,7 @@ class Event:
     :param symbol: of what, if the event says so.
     :param side: such as ``BUY`` or ``long``; of ``model_chat`` the operation.
     :param notional: its amount, or quantity times price where it has none; never negative.
-    :param time: the server's time in UTC, or that of receipt where there is none.
+    :param time: the server's time in UTC, or that of receipt where there is none, or one that lies far ahead.
     """
 
     channel: str
@@ -106,12 +108,19 @@ def read_frame(text: str | bytes) -> Frame:
     return Frame(frame["type"], None if request_id is None else str(request_id), frame.get("data"))
 
 
-def read_refusal(frame: Frame) -> Refusal | None:
-    """Give what a message refuses; ``None`` if it does not."""
+def read_refusal(frame: Frame, secrets: Iterable[str] = ()) -> Refusal | None:
+    """Give what a message refuses; ``None`` if it does not.
+
+    :param frame: the message.
+    :param secrets: what it may repeat, to be blotted out before its text is cut.
+    """
     if frame.type != "error":
         return None
     data = frame.data if isinstance(frame.data, dict) else {}
-    return Refusal(str(data.get("code") or ""), str(data.get("message") or "no reason given")[:300])
+    code, message = str(data.get("code") or ""), str(data.get("message") or "no reason given")
+    for secret in filter(None, secrets):
+        code, message = code.replace(secret, "***"), message.replace(secret, "***")
+    return Refusal(code[:300], message[:300])
 
 
 def server_channels(contract: Contract, channels: Iterable[str]) -> dict[str, str]:
@@ -188,10 +197,11 @@ class EventReader:
                     f"{'The time of receipt is taken' if fact == 'time' else 'No filter by it lets it pass'}. "
                     f"Name the field in the contract's {'trades' if channel == 'trades' else 'stream'}.fields.",
                 )
-        try:
-            time = parse_time(facts["time"])
-        except ValueError:
-            time = to_utc(received_at)
+        time = to_utc(received_at)
+        with suppress(ValueError):
+            told = parse_time(facts["time"])
+            # one that looks up to a time in the future would take it that what comes until then was seen
+            time = told if told <= time + _FARTHEST_AHEAD else time
         account_id, symbol, side = facts["account_id"], facts["symbol"], facts["side"]
         return Event(
             channel=channel,

@@ -106,6 +106,7 @@ class EventStream:
         self._address = f"ws{settings.base_url.removeprefix('http')}{contract.stream.path}"
         self._quiet, self._patience = min(_QUIET, settings.timeout), min(_PATIENCE, settings.timeout)
         self._request_ids = count(1)
+        self._secrets: tuple[str, ...] = ()
         self._seen: datetime | None = None
         self._warned_at = -_WARN_EVERY
 
@@ -156,6 +157,7 @@ class EventStream:
     @asynccontextmanager
     async def _connected(self, token: str) -> AsyncGenerator[ClientConnection, None]:
         """Hold a socket; what goes wrong with it becomes an error of this package, or a refusal of the token."""
+        self._secrets = (*self._settings.auth.secrets, token, quote_plus(token))
         try:
             socket = await (await asyncio.to_thread(self._connection, token))
             try:
@@ -163,11 +165,10 @@ class EventStream:
             finally:
                 await socket.close()
         except Exception as error:  # noqa: BLE001 - each is looked at, and what is no failure of the socket goes on
-            secrets = (*self._settings.auth.secrets, token, quote_plus(token))
-            explained = self._explained(error, secrets)
+            explained = self._explained(error)
             about = explained.error if isinstance(explained, _RefusedError) else explained
             if isinstance(about, HyperoruApiError):
-                redact(about.about(method="GET", path=self._contract.stream.path), secrets)
+                redact(about.about(method="GET", path=self._contract.stream.path), self._secrets)
             raise explained from None
 
     def _connection(self, token: str) -> connect:
@@ -225,7 +226,7 @@ class EventStream:
                         self._warn(error)
                         continue
                     asked = waiting.pop(frame.request_id or "", None)
-                    if refusal := read_refusal(frame):
+                    if refusal := read_refusal(frame, self._secrets):
                         self._refused(refusal, asked)
                     early.extend(events)
         except TimeoutError:
@@ -269,7 +270,7 @@ class EventStream:
             gap = Gap(error.message, self._seen, now)
             self._saw(now)
             return [gap]
-        if refusal := read_refusal(frame):
+        if refusal := read_refusal(frame, self._secrets):
             self._refused(refusal, None)
         # what was sent before this message was seen, but when that was only its events tell
         self._saw(min(now, max((event.time for event in events), default=now)))
@@ -296,12 +297,12 @@ class EventStream:
             self._warned_at = now
             log.warning("On the stream, %s; it is passed over and counts as a gap.", error.message)
 
-    def _explained(self, error: Exception, secrets: tuple[str, ...]) -> Exception:
+    def _explained(self, error: Exception) -> Exception:
         """Say what a failure of the socket means, without secrets."""
         from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, WebSocketException
 
         if isinstance(error, InvalidStatus):
-            return self._unopened(error.response, secrets)
+            return self._unopened(error.response)
         if isinstance(error, ConnectionClosed):
             close = error.rcvd
             if close and close.code in self._contract.stream.refused_codes:
@@ -318,13 +319,13 @@ class EventStream:
             return HyperoruConnectError(f"No socket: {type(error).__name__}: {told}")
         return error
 
-    def _unopened(self, response: Response, secrets: tuple[str, ...]) -> Exception:
+    def _unopened(self, response: Response) -> Exception:
         """Say what an answer means that opens no socket."""
         status = response.status_code
         error = from_status(
             status,
             response.headers,
-            scrub(bytes(response.body or b""), secrets),
+            scrub(bytes(response.body or b""), self._secrets),
             method="GET",
             path=self._contract.stream.path,
             retry_after=parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC)),

@@ -71,9 +71,11 @@ class HyperoruSensor(BaseSensorOperator):
         memory = _Memory(self, context) if self.reschedule else None
         if memory:
             self._state = memory.read("state")
-        verdict = self._ask()
-        if memory:
-            memory.write("state", None if verdict.done else verdict.state)
+        try:
+            verdict = self._ask()
+        finally:
+            if memory:
+                memory.write("state", self._state)
         return PokeReturnValue(verdict.done, verdict.result)
 
     def execute(self, context: Context) -> Any:
@@ -96,11 +98,12 @@ class HyperoruSensor(BaseSensorOperator):
                     raise self._timed_out(verdict.says)
             return self._defer(since)
 
-    def execute_complete(self, context: Context, event: Any = None, since: float = 0.0) -> Any:
+    def execute_complete(self, context: Context, event: Any = None, since: float = 0.0, state: Any = None) -> Any:
         """Take the trigger's event.
 
         :param event: what the trigger fired.
         :param since: when the wait began, in seconds since 1970.
+        :param state: what the condition remembered then.
         """
         from hyperoru_provider.client.errors import HyperoruError
         from hyperoru_provider.triggers.outcomes import parse_event
@@ -111,6 +114,7 @@ class HyperoruSensor(BaseSensorOperator):
             if not self.silent_fail:
                 raise
             self.log.exception("Passed over, as silent_fail is set")
+            self._state = self.condition().missed(state)
             return self._defer(since)
         if not verdict.done:
             raise self._timed_out(verdict.says)
@@ -137,8 +141,9 @@ class HyperoruSensor(BaseSensorOperator):
                 outcome = condition.question(now).put_to(client)
             except HyperoruApiError as error:
                 outcome = error
-        verdict = condition.weigh(outcome, self._state, now)
-        self._state = verdict.state
+        state, self._state = self._state, condition.missed(self._state)
+        verdict = condition.weigh(outcome, state, now)
+        self._state = None if verdict.done else verdict.state
         self.log.info("%s", verdict.says)
         return verdict
 
@@ -171,7 +176,7 @@ class HyperoruSensor(BaseSensorOperator):
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            kwargs={"since": since},
+            kwargs={"since": since, "state": self._state},
             timeout=timedelta(seconds=max(deadline - time.time(), 0.0) + _GRACE),
         )
 

@@ -53,6 +53,7 @@ class HyperoruKlineCoverageSensor(HyperoruSensor):
         from hyperoru_provider.export.window import Window
         from hyperoru_provider.triggers.conditions import KlinesCover
 
-        interval_length(self.interval)
+        interval = arguments.required("interval", self.interval)
+        interval_length(interval)
         window = Window.parse(self.start, self.end)
-        return KlinesCover(arguments.required("symbol", self.symbol), self.interval, **window.as_dict())
+        return KlinesCover(arguments.required("symbol", self.symbol), interval, **window.as_dict())

@@ -168,8 +168,9 @@ class TradesThere(Condition):
     def question(self, now: datetime) -> Question:
         """Ask for the number, as far as it matters."""
         start = parse_time(self.start)
-        # no window is empty, not even before its start
-        end = max(now, start + datetime.resolution) if self.end is None else parse_time(self.end)
+        # what lies ahead would change the list while it is read; no window is empty, not even before its start
+        end = now if self.end is None else min(now, parse_time(self.end))
+        end = max(end, start + datetime.resolution)
         return Question("count_trades", (start, end, self.account_id, self.symbol, self.at_least))
 
     def judge(self, answer: int, state: None, now: datetime) -> Verdict:
@@ -255,4 +256,7 @@ def load_condition(data: Mapping[str, Any]) -> Condition:
     if rule is None:
         raise HyperoruError(f"There is no condition {data.get('rule')!r} in this version of the provider.")
     fields = {name: value for name, value in data.items() if name != "rule"}
-    return rule(**fields)
+    try:
+        return rule(**fields)
+    except TypeError:
+        raise HyperoruError(f"The condition {data['rule']!r} has other fields in this version.") from None

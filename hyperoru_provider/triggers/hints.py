@@ -125,19 +125,23 @@ class Filter:
     ) -> None:
         if channel not in FILTERS:
             raise HyperoruConfigError(f"channel {channel!r}: there are {', '.join(FILTERS)}.")
-        given = {"account_id": account_id, "symbol": symbol, "side": side, "notional": min_notional}
-        for name, value in given.items():
+        given = {"account_id": account_id, "symbol": symbol, "side": side}
+        for name, value in (given | {"notional": min_notional}).items():
             if value is not None and name not in FILTERS[channel]:
                 raise HyperoruConfigError(
                     f"Events of {channel} have no {name} to filter by, only {', '.join(FILTERS[channel])}."
                 )
+        for name, value in given.items():
+            values = listed(value)
+            if values is not None and (not values or {"", "None"} & {str(each).strip() for each in values}):
+                raise HyperoruConfigError(f"{name} is {value!r}, as no event has it: give a value, or leave it out.")
         self.channel = channel
         self._account_ids = listed(account_id)
         self._symbols = listed(symbol)
         self._wanted = {
-            name: {str(value).casefold() for value in values}
-            for name in ("account_id", "symbol", "side")
-            if (values := listed(given[name])) is not None
+            name: {str(each).strip().casefold() for each in values}
+            for name, value in given.items()
+            if (values := listed(value)) is not None
         }
         self._min_notional = _amount(min_notional)
 

@@ -14,7 +14,12 @@ from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from hyperoru_provider.client import AsyncHyperoruClient
-from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConnectError, HyperoruError
+from hyperoru_provider.client.errors import (
+    HyperoruApiError,
+    HyperoruAuthenticationError,
+    HyperoruConnectError,
+    HyperoruError,
+)
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.triggers.conditions import RETRY_FOR, Condition, Question, Verdict
 from hyperoru_provider.triggers.schedule import Grid, Schedule
@@ -64,10 +69,12 @@ class Waiter:
         """Take an answer, or the error that came in its place."""
         if self._end.done():
             return
+        trace = outcome.__traceback__ if isinstance(outcome, BaseException) else None
         try:
             verdict = self.condition.weigh(outcome, self.state, now)
         except Exception as error:  # noqa: BLE001 - it belongs to the one who waits
-            self._end.set_exception(error)
+            # one that is for all would else get longer with each of them, and Airflow writes it out for each
+            self._end.set_exception(error.with_traceback(trace) if error is outcome else error)
             return
         self.state, self.says = verdict.state, verdict.says
         if verdict.done:
@@ -102,7 +109,12 @@ class _Lease:
     def __init__(self, client: AsyncHyperoruClient) -> None:
         self.client = client
         self.users = 0
-        self.made_at = time.monotonic()
+        self._made_at = time.monotonic()
+
+    @property
+    def old(self) -> bool:
+        """Whether the connection may have been changed since it was read."""
+        return time.monotonic() > self._made_at + _REREAD_AFTER
 
 
 class _Hub:
@@ -186,44 +198,56 @@ class _Group:
         self.waiters: dict[Waiter, None] = {}
         self._conn_id = hyperoru_conn_id
         self._grid = Grid(interval, (hyperoru_conn_id, topic))
+        self._begun = 0.0
         # a context of its own: what the client logs is not about the first one who waits
         self.task = asyncio.create_task(self._run(), context=Context())
 
     async def _run(self) -> None:
         try:
+            moment = self._grid.after(time.time())
             while True:
-                await self._ask_with_one_client()
+                moment = await self._ask_with_one_client(moment)
         except Exception as error:
             if not isinstance(error, HyperoruError):
                 log.exception("Waiting for %s failed", self._conn_id)
             _hub().end(self)
             await self._tell(list(self.waiters), error, datetime.now(UTC))
 
-    async def _ask_with_one_client(self) -> None:
-        """Ask at every moment of the grid at which somebody is due, until the connection had better be read anew."""
+    async def _ask_with_one_client(self, moment: float) -> float:
+        """Ask at every moment of the grid at which somebody is due, until the connection had better be read anew.
+
+        :param moment: the first one. A connection that is wrong is not read more often than others are asked.
+        :return: the next one.
+        """
+        await asyncio.sleep(moment - time.time())
         async with _leased(self._conn_id) as lease:
-            moment = self._grid.after(time.time())
             while True:
-                await asyncio.sleep(moment - time.time())
                 begun = time.time()
                 asked = list(self.waiters)
                 outcome: object = None
-                due = [waiter for waiter in asked if waiter.due <= begun + self._grid.interval / 2]
+                back = begun < self._begun  # the clock was put back: all that was due would come later by as much
+                self._begun = begun
+                due = [waiter for waiter in asked if back or waiter.due <= begun + self._grid.interval / 2]
                 if due:
-                    for waiter in due:
-                        waiter.due = self._grid.due(waiter.schedule, begun, waiter.deadline)
                     now = datetime.fromtimestamp(begun, UTC)
                     try:
                         outcome = await asked[0].condition.question(now).put_to(lease.client)
                     except HyperoruApiError as error:
+                        if isinstance(error, HyperoruAuthenticationError) and lease.old:
+                            # the password or token may have been changed: the present one is to be refused, too
+                            _hub().forget(self._conn_id, lease)
+                            return self._grid.following(begun, time.time())
                         if not error.transient:
                             raise
                         outcome = error
+                    for waiter in due:
+                        waiter.due = self._grid.due(waiter.schedule, begun, waiter.deadline)
                     await self._tell(asked, outcome, now)
                 moment = self._grid.following(begun, time.time())
-                if isinstance(outcome, HyperoruConnectError) and time.monotonic() > lease.made_at + _REREAD_AFTER:
+                if isinstance(outcome, HyperoruConnectError) and lease.old:
                     _hub().forget(self._conn_id, lease)
-                    return
+                    return moment
+                await asyncio.sleep(moment - time.time())
 
     async def _tell(self, waiters: list[Waiter], outcome: object, now: datetime) -> None:
         """Give an outcome to many without holding up the loop."""

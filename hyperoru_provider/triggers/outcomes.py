@@ -26,11 +26,14 @@ def timed_out(says: str) -> dict[str, Any]:
 
 def failed(error: HyperoruError) -> dict[str, Any]:
     """Say that waiting on is of no use."""
-    facts = {name: value for name, value in vars(error).items() if name != "message"}
+    facts = {name: value for name, value in vars(error).items() if name in (*_TEXTS, "status")}
+    if _is_number(pause := getattr(error, "retry_after", None)):
+        facts["retry_after"] = pause
+    known = next(cls for cls in type(error).__mro__ if vars(errors).get(cls.__name__) is cls)
     text = error.message if isinstance(error, HyperoruApiError) else str(error)
     return {
         "status": "failed",
-        "error": {"class": type(error).__name__, "message": text[:_LIMIT], **facts},
+        "error": {"class": known.__name__, "message": text[:_LIMIT], **facts},
     }
 
 

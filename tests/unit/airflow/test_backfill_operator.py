@@ -19,9 +19,10 @@ from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
 from hyperoru_provider.client import errors
 from hyperoru_provider.client.transport import AsyncTransport, Transport
-from hyperoru_provider.operators import klines
+from hyperoru_provider.operators import _one_job
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.sandbox import Sandbox
+from hyperoru_provider.sandbox import jobs as sandbox_jobs
 
 KEY = "hyperoru_backfill"
 DAY = {"symbol": "BTC", "interval": "1h", "start": "2026-01-01", "end": "2026-01-02"}
@@ -136,7 +137,7 @@ class Task:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, connect: Callable[..., None], sandbox: Sandbox) -> None:
-    monkeypatch.setattr(klines, "_SETTLED", 0.0)
+    monkeypatch.setattr(_one_job, "_SETTLED", 0.0)
     connect(sandbox, token_cache="memory", max_retries=0)
     sandbox.set_faults(backfill_seconds=0.1)
 
@@ -227,7 +228,7 @@ def test_killed_again_there_is_one_job(sandbox: Sandbox, kills: list[Points]) ->
 
 
 def test_a_lost_answer_fails_the_try_and_the_next_finds_the_job(
-    sandbox: Sandbox, deferrable: bool, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, deferrable: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = Task(deferrable)
     sandbox.set_faults(backfill_lose_answer=True)
@@ -235,18 +236,18 @@ def test_a_lost_answer_fails_the_try_and_the_next_finds_the_job(
         task.attempt()
     assert task.attempt()["rows_written"] == 24
     assert jobs(sandbox) == 1
-    said = capsys.readouterr().out
+    said = caplog.text
     assert "The backfill job 1 that an earlier try started is found" in said
     assert "HyperoruKlineCoverageSensor" in said
 
 
-def test_a_job_that_shows_its_window_needs_no_proof(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_that_shows_its_window_needs_no_proof(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     task = Task(deferrable=False)
     sandbox.set_faults(backfill_lose_answer=True, backfill_window=True)
     with pytest.raises(errors.HyperoruAmbiguousWriteError):
         task.attempt()
     assert task.attempt()["id"] == 1
-    assert "HyperoruKlineCoverageSensor" not in capsys.readouterr().out
+    assert "HyperoruKlineCoverageSensor" not in caplog.text
 
 
 def started(sandbox: Sandbox, **arguments: Any) -> None:
@@ -304,7 +305,7 @@ def test_several_that_fit_are_named(sandbox: Sandbox) -> None:
 
 def test_a_request_that_is_on_its_way_is_waited_for(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server may begin a job although nobody waits for the answer any more."""
-    monkeypatch.setattr(klines, "_SETTLED", 0.3)
+    monkeypatch.setattr(_one_job, "_SETTLED", 0.3)
     sandbox.set_faults(backfill_seconds=0)
     task = lost(sandbox)
     late = threading.Timer(0.1, started, [sandbox])
@@ -318,11 +319,11 @@ NO_LIST = {"backfill_tasks": {"path": "/api/klines/no-such"}}
 
 
 def test_a_server_without_a_list_of_jobs(
-    sandbox: Sandbox, connect: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, connect: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     connect(sandbox, token_cache="memory", max_retries=0, contract=NO_LIST)
     assert Task(deferrable=False).attempt()["id"] == 1
-    assert "has no list of jobs at /api/klines/no-such" in capsys.readouterr().out
+    assert "has no list of jobs at /api/klines/no-such" in caplog.text
     task = lost(sandbox)
     with pytest.raises(errors.HyperoruAmbiguousWriteError, match=f"no list of jobs.*remove {KEY}"):
         task.attempt()
@@ -351,7 +352,7 @@ def test_a_refusal_starts_nothing_and_leaves_nothing(sandbox: Sandbox, deferrabl
 
 def test_a_job_that_the_server_forgot(sandbox: Sandbox, deferrable: bool) -> None:
     task = Task(deferrable)
-    task.points.gaps = [5]  # before it is noted that the job is over
+    task.points.gaps = [7]  # before it is noted that the job is over
     with pytest.raises(Killed):
         task.attempt()
     sandbox.set_faults(backfill_gone=True)
@@ -511,3 +512,54 @@ def test_an_event_that_is_none_is_not_believed(sandbox: Sandbox) -> None:
     with pytest.raises(TaskDeferred):  # it is not
         task.operator.execute_complete(task.context, done, **kwargs)
     assert jobs(sandbox) == 1
+
+
+def test_a_server_whose_clock_is_hours_behind_has_one_job(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or that shows its local time without an offset."""
+    sandbox.set_faults(backfill_lose_answer=True)
+    real = sandbox_jobs.iso
+    monkeypatch.setattr(sandbox_jobs, "iso", lambda moment: real(moment - 5 * 3600 * 1_000_000).rstrip("Z"))
+    task = Task(deferrable=False)
+    with pytest.raises(errors.HyperoruAmbiguousWriteError):
+        task.attempt()
+    assert task.attempt()["id"] == 1
+    assert jobs(sandbox) == 1
+
+
+def test_a_job_of_another_server_is_not_taken_up(sandbox: Sandbox, connect: Callable[..., None]) -> None:
+    task = Task(deferrable=False)
+    task.points.gaps = [4]  # when the job is noted
+    with pytest.raises(Killed):
+        task.attempt()
+    with Sandbox() as other:
+        connect(other, token_cache="memory", max_retries=0)
+        other.set_faults(backfill_seconds=0)
+        started(other)
+        assert task.attempt()["id"] == 2
+        assert jobs(other) == 2
+
+
+def test_a_job_that_is_listed_late_is_waited_for(
+    sandbox: Sandbox, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may answer from a copy of its data that lags behind."""
+    monkeypatch.setattr(_one_job, "_SETTLED", 0.6)
+    task = Task(deferrable)
+    sandbox.set_faults(backfill_gone=True)
+    later = threading.Timer(0.2, sandbox.set_faults, kwargs={"backfill_gone": False})
+    later.start()
+    assert task.attempt()["id"] == 1
+    later.join()
+    assert jobs(sandbox) == 1
+
+
+def test_a_job_that_was_never_seen_is_not_started_again(sandbox: Sandbox, deferrable: bool) -> None:
+    """Its addresses may be wrong, and each try would start one more."""
+    task = Task(deferrable)
+    sandbox.set_faults(backfill_gone=True)
+    for _ in range(3):
+        with pytest.raises(errors.HyperoruContractError, match=rf"backfill_status\.path.*remove {KEY}"):
+            task.attempt()
+    assert jobs(sandbox) == 1
+    sandbox.set_faults(backfill_gone=False)
+    assert task.attempt()["id"] == 1

@@ -17,10 +17,13 @@ from hyperoru_provider.client.errors import (
     HyperoruConfigError,
     HyperoruContractError,
     HyperoruError,
+    HyperoruNotFoundError,
     HyperoruRateLimitError,
     HyperoruServerError,
 )
 from hyperoru_provider.client.models import Coverage, Health, Price
+from hyperoru_provider.client.paging import UnsteadyError
+from hyperoru_provider.client.times import format_time
 from hyperoru_provider.triggers import outcomes
 from hyperoru_provider.triggers.conditions import (
     Condition,
@@ -61,9 +64,11 @@ def test_a_condition_survives_json(condition: Condition) -> None:
     assert again.topic == condition.topic
 
 
-@pytest.mark.parametrize("data", [{}, {"rule": "os.system"}, {"rule": "Condition"}, {"rule": None}])
+@pytest.mark.parametrize(
+    "data", [{}, {"rule": "os.system"}, {"rule": "Condition"}, {"rule": None}, {"rule": "Healthy", "new": 1}]
+)
 def test_a_condition_of_another_version_is_told(data: dict[str, Any]) -> None:
-    with pytest.raises(HyperoruError, match="no condition"):
+    with pytest.raises(HyperoruError, match="in this version"):
         load_condition(data)
 
 
@@ -157,6 +162,16 @@ def test_trades_since_a_time_share_a_topic_although_the_question_moves_on() -> N
     assert future.arguments[0] < future.arguments[1]  # type: ignore[operator]
 
 
+def test_no_trades_of_the_future_are_asked_for() -> None:
+    """They would arrive while the list is read, which is an error."""
+    start, end = datetime(2026, 1, 19, tzinfo=UTC), datetime(2026, 1, 21, tzinfo=UTC)
+    condition = TradesThere(format_time(start), format_time(end), None, None, 5)
+    assert condition.question(NOW).arguments[:2] == (start, NOW)
+    assert condition.topic.arguments[:2] == condition.question(end + timedelta(days=1)).arguments[:2] == (start, end)
+    early = condition.question(start - timedelta(days=1)).arguments
+    assert early[:2] == (start, start + datetime.resolution)
+
+
 def test_enough_trades() -> None:
     condition = TradesThere(**DAY, account_id=None, symbol=None, at_least=5)
     assert not last(condition, 4).done
@@ -219,6 +234,16 @@ def test_an_error_crosses_as_itself(cls: type[HyperoruApiError]) -> None:
         outcomes.parse_event(json.loads(json.dumps(outcomes.failed(error))))
     assert type(caught.value) is cls
     assert vars(caught.value) == vars(error)
+
+
+def test_an_error_of_the_clients_own_crosses_as_what_others_know() -> None:
+    with pytest.raises(HyperoruContractError, match="come and go"):
+        outcomes.parse_event(outcomes.failed(UnsteadyError("Rows come and go")))
+
+
+def test_a_pause_without_end_is_no_json() -> None:
+    event = outcomes.failed(HyperoruNotFoundError("gone", status=404, retry_after=float("inf")))
+    assert "Infinity" not in json.dumps(event, allow_nan=False)
 
 
 def test_a_wrong_connection_crosses_as_itself() -> None:

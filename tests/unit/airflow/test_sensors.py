@@ -228,6 +228,8 @@ WRONG = [
     (HyperoruTradesSensor, {**DAY, "at_least": 0}, "at_least"),
     (HyperoruKlineCoverageSensor, {"symbol": "BTC", "start": "2026-01-16", "end": "2026-01-15"}, "ends before"),
     (HyperoruKlineCoverageSensor, {**DAY, "symbol": "BTC", "interval": "1x"}, "interval"),
+    (HyperoruKlineCoverageSensor, {**DAY, "symbol": "BTC", "interval": None}, "interval"),
+    (HyperoruKlineCoverageSensor, {**DAY, "symbol": "BTC", "interval": 5}, "interval"),
     (HyperoruKlineCoverageSensor, {**DAY, "symbol": " "}, "symbol"),
 ]
 
@@ -359,6 +361,28 @@ def test_a_state_store_that_fails_costs_a_warning(caplog: pytest.LogCaptureFixtu
 
     sensor = HyperoruHealthSensor(task_id="t", mode="reschedule")
     assert sensor.poke(states(0, Broken()))
+
+
+def test_an_error_that_silent_fail_passes_over_ends_a_row_of_checks(sandbox: Sandbox) -> None:
+    sensor, context = HyperoruHealthSensor(task_id="t", checks=2, silent_fail=True, mode="reschedule"), states(0)
+    assert not sensor.poke(context)
+    sandbox.set_faults(error_rate=1.0, error_status=404)
+    with pytest.raises(HyperoruNotFoundError):
+        sensor.poke(context)
+    sandbox.set_faults(error_rate=0.0)
+    assert not sensor.poke(context)
+    assert sensor.poke(context)
+
+
+def test_an_error_that_silent_fail_passes_over_does_not_forget_the_side(sandbox: Sandbox) -> None:
+    sensor = HyperoruPriceSensor(task_id="t", symbol="BTC", crosses="1e9", silent_fail=True, deferrable=True, **PATIENT)
+    deferred = deferral(sensor)
+    sandbox.set_faults(error_rate=1.0, error_status=404)
+    event = asyncio.run(fired(deferred.trigger))
+    again = HyperoruPriceSensor(task_id="t", symbol="BTC", crosses="1e9", silent_fail=True, deferrable=True, **PATIENT)
+    with pytest.raises(TaskDeferred) as caught:
+        again.resume_execution(deferred.method_name, {**deferred.kwargs, "event": event}, {})
+    assert caught.value.trigger.serialize()[1]["state"] == "below"
 
 
 def test_a_triggerer_that_is_gone(sandbox: Sandbox) -> None:

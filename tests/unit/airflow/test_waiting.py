@@ -6,11 +6,13 @@ import asyncio
 import json
 import logging
 import time
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from airflow.models.trigger import Trigger
 from airflow.triggers.base import BaseEventTrigger
 
 from hyperoru_provider.client import AsyncHyperoruClient
+from hyperoru_provider.client.auth import MemoryTokenStore
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
@@ -145,7 +148,7 @@ def test_a_thousand_price_triggers_ask_once_for_each_symbol(
 
         fired = asyncio.run(main())
         assert {each["status"] for each in fired} == {"timeout"}
-        assert 100 <= sandbox.stats()["by_path"]["/api/crypto/price"] <= 150
+        assert 100 <= sandbox.stats()["by_path"]["/api/crypto/price"] <= 200  # a busy machine starts them one by one
         assert sandbox.stats()["logins"] == 1
         assert sandbox.stats()["max_in_flight"] <= 20
         assert len(clients) == 1
@@ -261,6 +264,64 @@ def test_a_connection_that_was_corrected_is_read_anew(sandbox: Sandbox, connect:
     asyncio.run(main())
 
 
+@pytest.mark.slow
+def test_a_clock_that_is_put_back_does_not_stop_the_questions(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.set_faults(health="degraded")
+    ahead = [3_600.0]
+    clock = SimpleNamespace(time=lambda: time.time() + ahead[0], monotonic=time.monotonic)
+    monkeypatch.setattr(hub, "time", clock)
+
+    async def main() -> None:
+        now = clock.time()
+        waiting = asyncio.create_task(event(trigger(since=now, deadline=now + 20)))
+        await asyncio.sleep(0.7)
+        ahead[0], asked = 0.0, sandbox.stats()["requests"]
+        await asyncio.sleep(1)
+        assert sandbox.stats()["requests"] >= asked + 2
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+    asyncio.run(main())
+
+
+def test_a_token_that_was_changed_is_read_by_those_who_wait(
+    sandbox: Sandbox, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "_REREAD_AFTER", 0.3)
+    HyperoruHook().get_conn().login()
+    (token,) = MemoryTokenStore._tokens.values()
+    connect(sandbox, session_token=token.value, max_retries=0)
+
+    async def main() -> None:
+        async with nothing_left():
+            waiting = asyncio.create_task(events([trigger(PriceReached("BTC", "above", "1e9"), 1.8)]))
+            await asyncio.sleep(0.8)
+            connect(sandbox, token_cache="memory", max_retries=0)
+            sandbox.revoke_tokens()
+            assert {each["status"] for each in await waiting} == {"timeout"}
+            connect(sandbox, session_token="wrong", max_retries=0)  # for good: it is told
+            failed = await event(trigger(PriceReached("BTC", "above", "1e9"), 5))
+            assert failed["error"]["class"] == "HyperoruAuthenticationError"
+
+    asyncio.run(main())
+
+
+def test_a_wrong_connection_is_read_no_more_often_than_is_asked(connect: Callable[..., None], sandbox: Sandbox) -> None:
+    """A sensor with ``silent_fail`` would else fail and defer itself as fast as Airflow can start tasks."""
+    connect(sandbox, token_cache="nowhere")
+
+    async def main() -> int:
+        ends, begin = 0, time.monotonic()
+        while time.monotonic() < begin + 1:
+            await event(trigger(seconds=5, interval=0.4))
+            ends += 1
+        return ends
+
+    assert asyncio.run(main()) <= 4
+
+
 def test_a_wrong_connection_is_told(connect: Callable[..., None], sandbox: Sandbox) -> None:
     connect(sandbox, token_cache="nowhere")
 
@@ -287,7 +348,7 @@ def test_a_host_that_was_corrected_is_found_by_those_who_wait(
             assert {each["status"] for each in await asyncio.wait_for(waiting, 5)} == {"done"}
 
     asyncio.run(main())
-    assert len(clients) == 2
+    assert 2 <= len(clients) <= 3  # the second one may be done and gone before the other asks
     assert all(client._transport._client.is_closed for client in clients)
 
 
@@ -407,6 +468,17 @@ def test_what_is_no_error_of_ours_fails_the_trigger(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("AIRFLOW_CONN_HYPERORU_DEFAULT")
     with pytest.raises(Exception, match="hyperoru_default"):
         asyncio.run(event(trigger()))
+
+
+def test_what_fails_all_is_no_longer_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow writes out the traceback of each trigger that failed, and keeps it in the database."""
+    monkeypatch.delenv("AIRFLOW_CONN_HYPERORU_DEFAULT")
+
+    async def main(number: int) -> int:
+        ends = await asyncio.gather(*(event(trigger()) for _ in range(number)), return_exceptions=True)
+        return max(len("".join(traceback.format_exception(end))) for end in ends if isinstance(end, BaseException))
+
+    assert asyncio.run(main(100)) < asyncio.run(main(1)) + 1_000
 
 
 @pytest.mark.parametrize(

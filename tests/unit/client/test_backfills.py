@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, errors
-from hyperoru_provider.client.backfills import Backfill, begun_since
+from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.contract import DEFAULT_CONTRACT, load_contract
 from hyperoru_provider.client.models import BackfillTask
 from hyperoru_provider.sandbox import Sandbox
@@ -176,23 +176,6 @@ def test_an_environment_is_compared_if_it_was_asked_for() -> None:
     wanted = Backfill("BTC", "1h", START, START + timedelta(days=1), environment="mainnet")
     assert wanted.differences(task(environment="testnet"), ECHOES) == ["environment"]
     assert not wanted.differences(task(environment="testnet"), ["symbol"])
-
-
-@pytest.mark.parametrize(
-    ("fields", "begun"),
-    [
-        ({"id": 1}, False),  # it was there before
-        ({"id": "1"}, False),
-        ({"id": 2}, True),
-        ({"id": 2, "started_at": "2026-03-01T12:00:00Z"}, True),
-        ({"id": 2, "started_at": "2026-03-01T11:55:00Z"}, True),  # the server's clock may be behind
-        ({"id": 2, "started_at": "2026-03-01T11:00:00Z"}, False),
-        ({"id": 2, "started_at": "just now"}, True),
-    ],
-)
-def test_which_job_a_lost_request_began(fields: dict[str, Any], begun: bool) -> None:
-    since = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert bool(begun_since(since, ["1"], [task(**fields)])) is begun
 
 
 times = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))

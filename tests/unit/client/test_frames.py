@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -158,3 +158,17 @@ def test_channels() -> None:
 def test_an_override_that_means_nothing_is_an_error(overrides: dict[str, Any], words: str) -> None:
     with pytest.raises(HyperoruConfigError, match=words):
         load_contract({"stream": overrides})
+
+
+@pytest.mark.parametrize(
+    ("told", "time"),
+    [
+        ("2026-01-15T12:00:59Z", NOW + timedelta(seconds=59)),
+        ("2026-01-15T12:01:01Z", NOW),
+        ("9999-12-31T23:59:59.999999Z", NOW),
+        ("0001-01-01T00:00:00Z", datetime.min.replace(tzinfo=UTC)),
+    ],
+)
+def test_a_time_far_ahead_is_that_of_receipt(told: str, time: datetime) -> None:
+    (event,) = read(f'{{"type": "trades", "data": {{"trade_time": "{told}"}}}}')
+    assert event.time == time

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import ssl
 import time
@@ -20,6 +21,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as server
 
 from hyperoru_provider.client import AsyncHyperoruClient
 from hyperoru_provider.client.errors import (
@@ -260,7 +263,7 @@ def test_a_slow_consumer_is_not_taken_for_a_dead_server_and_piles_nothing_up(san
 def queued() -> int:
     from websockets.asyncio.client import ClientConnection
 
-    return max(len(each.recv_messages.frames) for each in gc.get_objects() if isinstance(each, ClientConnection))
+    return max(len(each.recv_messages.frames) for each in gc.get_objects() if type(each) is ClientConnection)
 
 
 def test_a_server_that_restarts_is_found_again() -> None:
@@ -510,3 +513,45 @@ def test_no_token_in_a_log_or_an_error(sandbox: Sandbox, caplog: pytest.LogCaptu
     assert "Listening to" in told and "interrupted" in told
     assert len(tokens) >= 3
     assert not [token for token in tokens if token in told]
+
+
+@pytest.mark.parametrize("answers", ["a request", "none"])
+def test_a_message_that_repeats_the_token_brings_it_into_no_log_or_error(
+    answers: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = "secret-token-abcdefghijklmnop"
+
+    async def serve(socket: ServerConnection) -> None:
+        request = json.loads(await socket.recv())
+        data = {"code": token, "message": "." * 280 + token}
+        if answers == "none":
+            data["message"] = token
+            await socket.send(json.dumps({**request, "type": "subscribed"}))
+        await socket.send(
+            json.dumps(
+                {"type": "error", "request_id": request["request_id"] if answers == "a request" else None, "data": data}
+            )
+        )
+        await socket.wait_closed()
+
+    async def test() -> None:
+        async with server(serve, "127.0.0.1", 0) as listening_at:
+            url = f"http://127.0.0.1:{listening_at.sockets[0].getsockname()[1]}"
+            async with (
+                AsyncHyperoruClient(url, session_token=token) as client,
+                aclosing(client.events(("trades",))) as events,
+            ):
+                if answers == "a request":
+                    with pytest.raises(HyperoruContractError) as caught:
+                        await anext(events)
+                    told.append(str(caught.value))
+                else:
+                    await anext(events)
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(anext(events), 0.3)
+                    told.append(caplog.text)
+
+    told: list[str] = []
+    run(test)
+    assert "***" in told[0]
+    assert "secret" not in told[0]

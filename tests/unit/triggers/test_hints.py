@@ -204,3 +204,10 @@ def test_equal_lists_are_the_same_list() -> None:
     assert listed("BTC") == ["BTC"]
     assert listed(3) == [3]
     assert listed(None) is None
+
+
+@pytest.mark.parametrize("nothing", [[], "", " ", "None", [None], ["BTC", ""]])
+@pytest.mark.parametrize("name", ["account_id", "symbol", "side"])
+def test_a_filter_of_nothing_is_an_error_as_it_would_wait_forever(name: str, nothing: Any) -> None:
+    with pytest.raises(HyperoruConfigError, match=f"{name} is .*leave it out"):
+        Filter("trades", **{name: nothing})
