@@ -92,6 +92,7 @@ class Plan:
             if not self._mend(reading, error):
                 raise
             return []
+        self._shown.update(row.key for row in reading.besides)
         if reading.course.unnumbered:
             return []
         self._prove_first = reading.course.prove_first

@@ -47,6 +47,8 @@ class Reading:
         self._checks = RowChecks(span, picker)
         #: the rows in the window
         self.rows: Sequence[Row] = self._checks.rows
+        #: rows in the window that the list showed without a page number, and the first page had not
+        self.besides: Sequence[Row] = ()
 
     def accept(self, page: Page) -> None:
         """Check a page, keep its rows that are new and inside the window, and move on.
@@ -92,7 +94,8 @@ class Reading:
     def _compare_unnumbered(self, page: Page) -> None:
         """Compare how the list begins without a page number with the page that was taken for its first."""
         self.course.unnumbered = False
-        if page.texts and self._checks.new(page) == len(page.texts):
+        new, self.besides = self._checks.new(page)
+        if page.texts and new == len(page.texts):
             raise UnsteadyError(
                 f"Without a page number the list begins with other rows than on page {self.course.first_page}. If "
                 "the server counts its pages from 0, set the contract's first_page to 0."
@@ -130,11 +133,11 @@ class RowChecks:
         self.rows += rows
         return len(self._seen) - before
 
-    def new(self, page: Page) -> int:
-        """Check a page's rows, and give how many are new, but keep none."""
+    def new(self, page: Page) -> tuple[int, list[Row]]:
+        """Check a page's rows, and give how many are new, and those of them inside the window, but keep none."""
         checks = RowChecks(self.span, self.picker)
         checks._seen = dict(self._seen)
-        return checks.add(page)
+        return checks.add(page), checks.rows
 
     def _all_new(self, page: Page) -> list[Row] | None:
         """Check all rows of a page at once against what was asked; ``None`` if not all of them are new and right."""

@@ -178,6 +178,13 @@ def test_hazard_6_a_total_that_falls_while_pages_are_read() -> None:
     assert read(Server(list(rows), total="page", cap=4)) == rows
 
 
+def test_a_row_on_two_pages_does_not_prove_the_first_page() -> None:
+    rows = [trade(1, 0), trade(0, 0), trade(0, 0)]
+    server = Server(rows, first_page=0, total="none", has_more=False)
+    assert "changed each" in refusal(server, page_size=2)
+    assert len(read(server, page_size=2, first_page=0)) == 2
+
+
 def test_a_total_that_counts_a_page_does_not_end_the_list() -> None:
     class CountsThePage(Server):
         def answer(self, query: dict[str, str]) -> bytes:
