@@ -114,6 +114,12 @@ def test_hazard_2_pages_capped_below_their_size(has_more: bool) -> None:
     assert read(Server(ROWS, cap=20, has_more=has_more, total="none")) == in_order(ROWS)
 
 
+@pytest.mark.parametrize("paging", ["page", "offset"])
+def test_hazard_2_pages_capped_by_a_server_that_guesses_whether_there_are_more(paging: str) -> None:
+    server = Server(ROWS, paging=paging, cap=20, guesses_more=True, total="none")
+    assert read(server) == in_order(ROWS)
+
+
 def test_hazard_2_a_capped_list_is_split() -> None:
     rows = [trade(number, number * 2) for number in range(450)]
     server = Server(rows, paging="none", cap=100, total="none")
