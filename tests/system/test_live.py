@@ -27,7 +27,7 @@ from listed import held
 
 from hyperoru_provider.sandbox import Sandbox
 
-SECONDS = float(os.environ.get("HYPERORU_MARKET_SECONDS", "40"))
+SECONDS = float(os.environ.get("HYPERORU_MARKET_SECONDS", "30"))
 PACE = float(os.environ.get("HYPERORU_MARKET_PACE", "20"))
 SEED = int(os.environ.get("HYPERORU_SEED", "1"))
 PASSWORD = "market-pass-K4m7p2"
