@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting test kill-test market-test lint fmt clean
+.PHONY: help demo ui bench bench-waiting test test-unit test-airflow kill-test market-test lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,7 +28,13 @@ bench-waiting: $(STAMP)-bench  ## Measure thousands of deferred sensors in a tri
 	@$(BIN)/python -m benchmarks.waiting $(ARGS)
 
 test: lint  ## Check format, style and types, then run all tests
-	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory --jobs=2 test-unit test-airflow
+
+test-unit: $(STAMP)  ## Run the tests of the parts
+	$(BIN)/python -m pytest tests/unit
+
+test-airflow: $(STAMP)  ## Run the tests in a real Airflow, and of the built wheel
+	$(BIN)/python -m pytest tests/dag tests/system
 
 kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an undisturbed one; some minutes [KILLS=200]
 	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py

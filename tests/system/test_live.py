@@ -27,7 +27,7 @@ from listed import held
 
 from hyperoru_provider.sandbox import Sandbox
 
-SECONDS = float(os.environ.get("HYPERORU_MARKET_SECONDS", "40"))
+SECONDS = float(os.environ.get("HYPERORU_MARKET_SECONDS", "30"))
 PACE = float(os.environ.get("HYPERORU_MARKET_PACE", "20"))
 SEED = int(os.environ.get("HYPERORU_SEED", "1"))
 PASSWORD = "market-pass-K4m7p2"
@@ -142,11 +142,14 @@ def test_fifty_watchers_have_one_socket_and_their_own_events(airflow: AirflowPro
 
     def all_told() -> bool:
         sandbox.trade(100)
-        sql = "SELECT asset.name, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id"
+        sql = (
+            "SELECT asset.name, asset_event.extra FROM asset_event JOIN asset ON asset.id = asset_id "
+            "WHERE asset.name LIKE 'watched%'"
+        )
         hints.clear()
         for name, extra in airflow.query(sql):
             payload = (json.loads(extra) if isinstance(extra, str) else extra)["payload"]
-            if name.startswith("watched_") and payload["count"]:
+            if payload["count"]:
                 hints.setdefault(int(name.removeprefix("watched_")), []).append(payload)
         return len(hints) == 50
 
