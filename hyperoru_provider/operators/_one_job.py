@@ -126,7 +126,7 @@ class OneJob:
         """Ask how the job is, for a while even if the server does not know it."""
         from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNotFoundError
 
-        last_look = time.monotonic() + _SETTLED
+        last_look, was_listed = time.monotonic() + _SETTLED, False
         while True:
             try:
                 task = self._client.backfill_task(self.id)
@@ -134,14 +134,16 @@ class OneJob:
                 listed = self._listed()
                 if listed is None:
                     raise
-                if any(str(task.id) == str(self.id) for task in listed):
+                is_listed = any(str(task.id) == str(self.id) for task in listed)
+                if is_listed and was_listed:  # once may be that it came between the two questions
                     raise error.become(
                         HyperoruContractError,
                         f"The job {self.id} is in the list of jobs, but asking how it is ends with 404. Correct the "
                         "contract's backfill_status.path.",
                     ) from None
-                if time.monotonic() >= last_look:
+                if time.monotonic() >= last_look and not is_listed:
                     raise self._unknown(error) from None
+                was_listed = is_listed
                 log.info("The server does not know the %s, or not yet", self)
                 time.sleep(_SETTLED / 6)
             else:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
-from hyperoru_provider.client import errors
+from hyperoru_provider.client import HyperoruClient, errors
+from hyperoru_provider.client.models import BackfillTask
 from hyperoru_provider.client.transport import AsyncTransport, Transport
 from hyperoru_provider.operators import _one_job
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
@@ -550,6 +551,23 @@ def test_a_job_that_is_listed_late_is_waited_for(
     later.start()
     assert task.attempt()["id"] == 1
     later.join()
+    assert jobs(sandbox) == 1
+
+
+def test_a_job_that_comes_between_two_questions_is_waited_for(
+    sandbox: Sandbox, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How it is was asked too early, and it is listed a moment later: that proves no wrong address."""
+    listed = HyperoruClient.backfill_tasks
+
+    def come_and_list(client: HyperoruClient) -> list[BackfillTask]:
+        sandbox.set_faults(backfill_gone=not jobs(sandbox))
+        return listed(client)
+
+    monkeypatch.setattr(_one_job, "_SETTLED", 0.06)
+    monkeypatch.setattr(HyperoruClient, "backfill_tasks", come_and_list)
+    sandbox.set_faults(backfill_gone=True)
+    assert Task(deferrable).attempt()["id"] == 1
     assert jobs(sandbox) == 1
 
 
