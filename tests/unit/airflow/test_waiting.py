@@ -296,8 +296,8 @@ def test_a_token_that_was_changed_is_read_by_those_who_wait(
 
     async def main() -> None:
         async with nothing_left():
-            waiting = asyncio.create_task(events([trigger(PriceReached("BTC", "above", "1e9"), 1.8)]))
-            await asyncio.sleep(0.8)
+            waiting = asyncio.create_task(events([trigger(PriceReached("BTC", "above", "1e9"), 3.5)]))
+            await asyncio.sleep(2)
             connect(sandbox, token_cache="memory", max_retries=0)
             sandbox.revoke_tokens()
             assert {each["status"] for each in await waiting} == {"timeout"}
