@@ -27,8 +27,8 @@ bench: $(STAMP)-bench  ## Measure the export beside requests, dlt and HttpOperat
 bench-waiting: $(STAMP)-bench  ## Measure thousands of deferred sensors in a triggerer; a quarter of an hour
 	@$(BIN)/python -m benchmarks.waiting $(ARGS)
 
-test: lint  ## Check format, style and types, then run all tests
-	@$(MAKE) --no-print-directory --jobs=2 test-unit test-airflow
+test: lint  ## Check format, style and types, then run all tests [JOBS=2]
+	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),2) test-unit test-airflow
 
 test-unit: $(STAMP)  ## Run the tests of the parts
 	$(BIN)/python -m pytest tests/unit
