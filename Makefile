@@ -31,10 +31,10 @@ test: lint  ## Check format, style and types, then run all tests [JOBS=2]
 	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),2) test-unit test-airflow
 
 test-unit: $(STAMP)  ## Run the tests of the parts
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/fast tests/http
 
 test-airflow: $(STAMP)  ## Run the tests in a real Airflow, and of the built wheel
-	$(BIN)/python -m pytest tests/dag tests/system
+	$(BIN)/python -m pytest tests/airflow tests/system
 
 kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an undisturbed one; some minutes [KILLS=200]
 	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py

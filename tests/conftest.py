@@ -3,21 +3,23 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import Database, in_file, in_schema
 from hypothesis import HealthCheck, settings
 
 from hyperoru_provider.client import HyperoruClient
-from hyperoru_provider.client.auth import MemoryTokenStore
-from hyperoru_provider.client.retry import RetryPolicy
+from hyperoru_provider.client.http.auth import MemoryTokenStore
+from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.sandbox import Sandbox
 
 # a machine under load is slow now and then, which says nothing about the code
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
 
-FAST = RetryPolicy(max_retries=8, base=0.001, longest=0.01)
+FAST = RetryPolicy(max_retries=8, initial_delay=0.001, max_delay=0.01)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -72,3 +74,20 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setenv("AIRFLOW_CONN_HYPERORU_DEFAULT", json.dumps(connection))
 
     return set_connection
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+def database(request: pytest.FixtureRequest) -> Database:
+    found: Database = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def postgres() -> Iterator[Database]:
+    with in_schema() as database:
+        yield database
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Database:
+    return in_file(tmp_path / "test.db")

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from hyperoru_provider.client.contract import load_contract
-from hyperoru_provider.client.models import Trade
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.export.columns import Table
 
 POSTGRES = os.environ.get("HYPERORU_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")

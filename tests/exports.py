@@ -10,15 +10,15 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-from hyperoru_provider.client.contract import WindowedEndpoint
-from hyperoru_provider.client.models import Trade
-from hyperoru_provider.client.plan import Plan
+from hyperoru_provider.client.api.contract import WindowedEndpoint
+from hyperoru_provider.client.api.models import Trade
+from hyperoru_provider.client.lists.window_reader import Plan
 from hyperoru_provider.export.columns import Table
+from hyperoru_provider.export.destinations.storage import StorageDestination
 from hyperoru_provider.export.fetch import fetch
 from hyperoru_provider.export.formats import Format
-from hyperoru_provider.export.job import Subject, export
-from hyperoru_provider.export.landing import StorageLanding
-from hyperoru_provider.export.window import Window
+from hyperoru_provider.export.run import ExportSpec, export
+from hyperoru_provider.params.window import Window
 
 _MANIFEST = "_manifest.json"
 
@@ -36,9 +36,9 @@ def commit(
 ) -> None:
     """Export trades to a directory, in spans so short that there are several."""
     plan = Plan(endpoint, window.start, window.end, filters, span_rows)
-    landing = StorageLanding(ObjectStoragePath(f"file://{where}"))
+    landing = StorageDestination(ObjectStoragePath(f"file://{where}"))
     form = Format.choose("jsonl", "none", Table(Trade, endpoint))
-    export(fetch(client, plan, concurrency), Subject("trades", window, filters), form, landing, rows_per_part)
+    export(fetch(client, plan, concurrency), ExportSpec("trades", window, filters), form, landing, rows_per_part)
 
 
 def committed(where: Path) -> dict[str, bytes]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any, Self
 
-from hyperoru_provider.client.contract import Contract
-from hyperoru_provider.client.models import BackfillTask
+from hyperoru_provider.client.api.contract import Contract
+from hyperoru_provider.client.api.models import BackfillJob
 from hyperoru_provider.client.times import format_time, parse_time, to_utc
 
 
@@ -43,26 +43,26 @@ class Backfill:
         """Read what :meth:`as_dict` gave."""
         return cls(**{**data, "start": parse_time(data["start"]), "end": parse_time(data["end"])})
 
-    def differences(self, task: BackfillTask, echoes: Sequence[str]) -> list[str]:
+    def differences(self, task: BackfillJob, verified_fields: Sequence[str]) -> list[str]:
         """Name the fields in which a job shows that it does something else.
 
         :param task: the job.
-        :param echoes: fields to look at; what a job does not show is no difference.
+        :param verified_fields: fields to look at; what a job does not show is no difference.
         """
         return [
             name
-            for name in echoes
+            for name in verified_fields
             if (shown := _comparable(getattr(task, name))) is not None
             and (wanted := _comparable(getattr(self, name))) is not None
             and shown != wanted
         ]
 
-    def alike(self, tasks: Iterable[BackfillTask], echoes: Sequence[str]) -> list[BackfillTask]:
+    def alike(self, tasks: Iterable[BackfillJob], verified_fields: Sequence[str]) -> list[BackfillJob]:
         """Give the jobs that may do this: nothing that they show says otherwise."""
-        return [task for task in tasks if not self.differences(task, echoes)]
+        return [task for task in tasks if not self.differences(task, verified_fields)]
 
 
-def shows_window(task: BackfillTask) -> bool:
+def shows_window(task: BackfillJob) -> bool:
     """Tell whether a job says which window it fills."""
     return _moment(task.start) is not None and _moment(task.end) is not None
 

@@ -13,22 +13,23 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from hyperoru_provider.client.answers import canonical, parse_object, parse_page, rename
+from hyperoru_provider.client.api.contract import Contract, Endpoint, ListEndpoint
+from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Kline, Model, Price, Profile, Trader
 from hyperoru_provider.client.backfills import Backfill
-from hyperoru_provider.client.contract import Contract, Endpoint, ListEndpoint
+from hyperoru_provider.client.decoding import canonical, parse_object, rename
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.models import BackfillTask, Coverage, Health, Kline, Price, Profile, Resource, Trader
-from hyperoru_provider.client.plan import Plan
-from hyperoru_provider.client.reading import Bulk
-from hyperoru_provider.client.rows import Row
+from hyperoru_provider.client.http.transport import Request
+from hyperoru_provider.client.lists.duplicates import DuplicateDetector
+from hyperoru_provider.client.lists.page import parse_page
+from hyperoru_provider.client.lists.pass_reader import Bulk
+from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.window_reader import Plan
 from hyperoru_provider.client.times import format_time, to_utc
-from hyperoru_provider.client.transport import Request
 
 _CANDLES = 100
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Resource)
+R = TypeVar("R", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Count:
         self.plan = plan
         self._enough = enough
         self._whole = 0
-        self._keys = Keys()
+        self._keys = DuplicateDetector()
 
     @property
     def rows(self) -> int:
@@ -205,39 +206,39 @@ def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row])
     return [validated(Kline, {**canonical(row.raw, contract.klines), **known}) for row in rows]
 
 
-def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillTask]:
+def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
     """Start a job that writes candles at the server. Sent twice, it would start two."""
     interval_length(wanted.interval)
     window(wanted.start, wanted.end)
     endpoint = contract.backfill
-    request = Request("POST", endpoint.path, body=endpoint.query(wanted.as_dict()), safe=False)
-    return Call(request, lambda body: validated(BackfillTask, parse_object(body), endpoint))
+    request = Request("POST", endpoint.path, body=endpoint.query(wanted.as_dict()), idempotent=False)
+    return Call(request, lambda body: validated(BackfillJob, parse_object(body), endpoint))
 
 
-def backfill_task(contract: Contract, task_id: int | str) -> Call[BackfillTask]:
+def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
     """Ask how a job is."""
     endpoint = contract.backfill_status
     path = endpoint.path.replace("{task_id}", quote(str(task_id), safe=""))
     query = {} if path != endpoint.path else endpoint.query({"task_id": task_id})
 
-    def read(body: bytes) -> BackfillTask:
+    def read(body: bytes) -> BackfillJob:
         data = rename(parse_object(body), endpoint)
         if str(data.setdefault("id", task_id)) != str(task_id):
             raise HyperoruContractError(
                 f"The answer is about job {data['id']}, but {task_id} was asked for: the server seems to ignore the "
                 "id. Correct the contract's backfill_status: its path, or its params task_id."
             )
-        task = validated(BackfillTask, data)
+        task = validated(BackfillJob, data)
         return task.model_copy(update={"meaning": endpoint.meaning(task.status)})
 
     return Call(Request("GET", path, query), read)
 
 
-def backfill_tasks(contract: Contract) -> Call[list[BackfillTask]]:
+def backfill_jobs(contract: Contract) -> Call[list[BackfillJob]]:
     """Ask for all jobs that the server knows."""
-    endpoint = contract.backfill_tasks
+    endpoint = contract.backfill_jobs
     request = Request("GET", endpoint.path)
-    return Call(request, lambda body: _whole_list(BackfillTask, body, endpoint, "backfill_tasks"))
+    return Call(request, lambda body: _whole_list(BackfillJob, body, endpoint, "backfill_jobs"))
 
 
 def interval_length(interval: str) -> timedelta:

@@ -9,20 +9,20 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from hyperoru_provider import __version__
 from hyperoru_provider.client import calls
-from hyperoru_provider.client.answers import canonical
-from hyperoru_provider.client.auth import Credentials, MemoryTokenStore, SessionAuth, TokenStore
+from hyperoru_provider.client.api.contract import Contract, load_contract
+from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Kline, Price, Profile, Trade, Trader
 from hyperoru_provider.client.backfills import Backfill
-from hyperoru_provider.client.contract import Contract, load_contract
+from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.frames import FILTERS, Event, Gap
-from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.models import BackfillTask, Coverage, Health, Kline, Price, Profile, Trade, Trader
-from hyperoru_provider.client.plan import Plan
-from hyperoru_provider.client.retry import Pacer, RetryPolicy
-from hyperoru_provider.client.rows import Row
-from hyperoru_provider.client.transport import AsyncTransport, Settings, Transport
+from hyperoru_provider.client.http.auth import Credentials, MemoryTokenStore, SessionAuth, TokenStore
+from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
+from hyperoru_provider.client.http.transport import AsyncTransport, Settings, Transport
+from hyperoru_provider.client.lists.duplicates import DuplicateDetector
+from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
+from hyperoru_provider.version import __version__
 
 DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
 
@@ -56,7 +56,7 @@ class _Client:
             auth=SessionAuth(credentials, self.contract.login, stores, on_token),
             timeout=timeout,
             policy=retry_policy or RetryPolicy(),
-            pacer=Pacer(requests_per_second),
+            rate_limiter=RateLimiter(requests_per_second),
             user_agent=f"airflow-provider-hyperoru/{__version__}",
         )
         self._open()
@@ -132,30 +132,30 @@ class HyperoruClient(_Client):
         :raises HyperoruConfigError: the window is empty, or the interval none.
         """
         plans = calls.klines(self.contract, symbol, interval, start, end)
-        rows = [row for plan in plans for span in self.iter_spans(plan) for row in span]
+        rows = [row for plan in plans for span in self.iter_batches(plan) for row in span]
         return calls.candles(self.contract, symbol, interval, rows)
 
-    def backfill_klines(self, wanted: Backfill) -> BackfillTask:
+    def backfill_klines(self, wanted: Backfill) -> BackfillJob:
         """Start a job that writes candles at the server: the one call that changes something there.
 
         It is sent once. What leaves open whether the server took it is a
-        :class:`~hyperoru_provider.client.errors.HyperoruAmbiguousWriteError`: then look at :meth:`backfill_tasks`.
+        :class:`~hyperoru_provider.client.errors.HyperoruAmbiguousWriteError`: then look at :meth:`backfill_jobs`.
 
         :param wanted: which candles.
         :raises HyperoruConfigError: its window is empty, or its interval none.
         """
         return self._run(calls.backfill_klines(self.contract, wanted))
 
-    def backfill_task(self, task_id: int | str) -> BackfillTask:
+    def backfill_job(self, task_id: int | str) -> BackfillJob:
         """Ask how a job is.
 
         :param task_id: its id.
         """
-        return self._run(calls.backfill_task(self.contract, task_id))
+        return self._run(calls.backfill_job(self.contract, task_id))
 
-    def backfill_tasks(self) -> list[BackfillTask]:
+    def backfill_jobs(self) -> list[BackfillJob]:
         """Ask for all jobs that the server knows."""
-        return self._run(calls.backfill_tasks(self.contract))
+        return self._run(calls.backfill_jobs(self.contract))
 
     def kline_coverage(self) -> list[Coverage]:
         """Ask which candles there are, of each symbol and interval."""
@@ -196,12 +196,12 @@ class HyperoruClient(_Client):
         :raises HyperoruConfigError: the window is empty.
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
-        for span in self.iter_spans(calls.trades(self.contract, start, end, account_id, symbol)):
+        for span in self.iter_batches(calls.trades(self.contract, start, end, account_id, symbol)):
             yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in span)
 
-    def iter_spans(self, plan: Plan) -> Iterator[Sequence[Row]]:
+    def iter_batches(self, plan: Plan) -> Iterator[Sequence[Row]]:
         """Carry out a plan: gives the rows of the window as the server sent them, in order, span by span."""
-        keys = Keys()
+        keys = DuplicateDetector()
         while (query := plan.query()) is not None:
             if rows := self.read_page(plan, query):
                 keys.add(rows)
@@ -229,7 +229,7 @@ class HyperoruClient(_Client):
 
     def _run(self, call: calls.Call[T]) -> T:
         answer = self._transport.send(call.request)
-        with self._settings.translated(call.request, answer):
+        with self._settings.map_errors(call.request, answer):
             return call.read(answer.body)
 
 
@@ -265,20 +265,20 @@ class AsyncHyperoruClient(_Client):
     async def klines(self, symbol: str, interval: str, start: datetime, end: datetime) -> list[Kline]:
         """See :meth:`HyperoruClient.klines`."""
         plans = calls.klines(self.contract, symbol, interval, start, end)
-        rows = [row for plan in plans async for span in self.iter_spans(plan) for row in span]
+        rows = [row for plan in plans async for span in self.iter_batches(plan) for row in span]
         return calls.candles(self.contract, symbol, interval, rows)
 
-    async def backfill_klines(self, wanted: Backfill) -> BackfillTask:
+    async def backfill_klines(self, wanted: Backfill) -> BackfillJob:
         """See :meth:`HyperoruClient.backfill_klines`."""
         return await self._run(calls.backfill_klines(self.contract, wanted))
 
-    async def backfill_task(self, task_id: int | str) -> BackfillTask:
-        """See :meth:`HyperoruClient.backfill_task`."""
-        return await self._run(calls.backfill_task(self.contract, task_id))
+    async def backfill_job(self, task_id: int | str) -> BackfillJob:
+        """See :meth:`HyperoruClient.backfill_job`."""
+        return await self._run(calls.backfill_job(self.contract, task_id))
 
-    async def backfill_tasks(self) -> list[BackfillTask]:
-        """See :meth:`HyperoruClient.backfill_tasks`."""
-        return await self._run(calls.backfill_tasks(self.contract))
+    async def backfill_jobs(self) -> list[BackfillJob]:
+        """See :meth:`HyperoruClient.backfill_jobs`."""
+        return await self._run(calls.backfill_jobs(self.contract))
 
     async def kline_coverage(self) -> list[Coverage]:
         """See :meth:`HyperoruClient.kline_coverage`."""
@@ -302,13 +302,13 @@ class AsyncHyperoruClient(_Client):
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
     ) -> AsyncIterator[Trade]:
         """See :meth:`HyperoruClient.iter_trades`."""
-        async for span in self.iter_spans(calls.trades(self.contract, start, end, account_id, symbol)):
+        async for span in self.iter_batches(calls.trades(self.contract, start, end, account_id, symbol)):
             for row in span:
                 yield calls.validated(Trade, canonical(row.raw, self.contract.trades))
 
-    async def iter_spans(self, plan: Plan) -> AsyncIterator[Sequence[Row]]:
-        """See :meth:`HyperoruClient.iter_spans`."""
-        keys = Keys()
+    async def iter_batches(self, plan: Plan) -> AsyncIterator[Sequence[Row]]:
+        """See :meth:`HyperoruClient.iter_batches`."""
+        keys = DuplicateDetector()
         while (query := plan.query()) is not None:
             if rows := await self.read_page(plan, query):
                 keys.add(rows)
@@ -332,7 +332,7 @@ class AsyncHyperoruClient(_Client):
         :raises HyperoruConfigError: there is no such channel.
         :raises HyperoruApiError: connecting again can't mend it: a refused login or session token, a wrong path.
         """
-        from hyperoru_provider.client.stream import EventStream
+        from hyperoru_provider.client.stream.connection import EventStream
 
         return EventStream(self._settings, self._transport, self.contract, channels, give_up_after).items()
 
@@ -348,7 +348,7 @@ class AsyncHyperoruClient(_Client):
 
     async def _run(self, call: calls.Call[T]) -> T:
         answer = await self._transport.send(call.request)
-        with self._settings.translated(call.request, answer):
+        with self._settings.map_errors(call.request, answer):
             return call.read(answer.body)
 
 

@@ -64,13 +64,13 @@ class HyperoruApiError(HyperoruError):
         where = ", ".join(fact for fact in facts if fact)
         return f"{self.message} [{where}]" if where else self.message
 
-    def about(self, **facts: Any) -> Self:
+    def with_context(self, **facts: Any) -> Self:
         """Fill in facts of the request that are not known yet; gives the same error."""
         for name, value in facts.items():
             setattr(self, name, getattr(self, name) or value)
         return self
 
-    def become(self, cls: type[HyperoruApiError], message: str) -> HyperoruApiError:
+    def as_type(self, cls: type[HyperoruApiError], message: str) -> HyperoruApiError:
         """Give an error of another class and text with the same facts."""
         return cls(message, **{name: value for name, value in vars(self).items() if name != "message"})
 
@@ -228,7 +228,7 @@ def _shorten(text: str) -> str:
     return text if len(text) <= _MESSAGE_LIMIT else text[:_MESSAGE_LIMIT] + "..."
 
 
-def unverified(error: Exception) -> str:
+def certificate_message(error: Exception) -> str:
     """Say that the server's certificate can't be verified, and what to do."""
     return (
         f"The server's certificate can't be verified: {error}. Check the host, or name the authority that "

@@ -10,11 +10,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.plan import Plan
-from hyperoru_provider.client.rows import Row
+from hyperoru_provider.client.lists.duplicates import DuplicateDetector
+from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.window_reader import Plan
 from hyperoru_provider.client.times import format_time, parse_time
-from hyperoru_provider.export.landing import Part, StorageLanding
+from hyperoru_provider.export.destinations.storage import Part, StorageDestination
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class FileStateStore:
     :param landing: where they are.
     """
 
-    def __init__(self, landing: StorageLanding) -> None:
+    def __init__(self, landing: StorageDestination) -> None:
         self._landing = landing
 
     def read(self) -> Any:
@@ -82,7 +82,7 @@ class FileStateStore:
         self._landing.drop(_FILE)
 
 
-class Closed:
+class ExportState:
     """The closed parts of an export.
 
     :param first: time of their first row.
@@ -108,17 +108,17 @@ class Closed:
         """Leave nothing to resume."""
 
 
-class Checkpoint(Closed):
-    """Closed parts that are noted, so that the next try goes on after them.
+class ResumableExportState(ExportState):
+    """ExportState parts that are noted, so that the next try goes on after them.
 
     :param landing: where the parts are; the rows' keys are kept beside them until it commits.
     :param store: where the rest is noted.
     :param decides: all that decides the parts' bytes: a try for which it differs starts over.
     """
 
-    def __init__(self, landing: StorageLanding, store: StateStore, decides: Mapping[str, Any]) -> None:
+    def __init__(self, landing: StorageDestination, store: StateStore, decides: Mapping[str, Any]) -> None:
         super().__init__()
-        self.keys = Keys()
+        self.keys = DuplicateDetector()
         self._begun = datetime.now(UTC)
         self._landing = landing
         self._store = store
@@ -158,7 +158,7 @@ class Checkpoint(Closed):
         if state["digest"] != self._digest or datetime.now(UTC) - begun > _MAX_AGE:
             log.info("An export that was not finished is out of date or of something else: starting over")
             return
-        keys = Keys()
+        keys = DuplicateDetector()
         parts = []
         for number, noted in enumerate(state["parts"]):
             part = self._landing.find(Part(**noted))

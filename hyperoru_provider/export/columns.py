@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
-from hyperoru_provider.client.answers import canonical, rename
+from hyperoru_provider.client.api.contract import Endpoint, ListEndpoint
+from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.calls import validated
-from hyperoru_provider.client.contract import Endpoint, ListEndpoint
-from hyperoru_provider.client.models import Resource
-from hyperoru_provider.client.rows import Row
+from hyperoru_provider.client.decoding import canonical, rename
+from hyperoru_provider.client.lists.rows import Row
 
 _json = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -36,7 +36,7 @@ class Table:
     :param endpoint: how the server names them.
     """
 
-    model: type[Resource]
+    model: type[Model]
     endpoint: Endpoint
 
     @property
@@ -110,6 +110,6 @@ _KINDS: dict[Any, str] = {
 }
 
 
-def as_row(item: Resource, moment: datetime) -> Row:
+def as_row(item: Model, moment: datetime) -> Row:
     """Make an item a row of its own."""
     return Row(moment, (), _json.encode(item.model_dump()))

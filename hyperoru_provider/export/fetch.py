@@ -9,18 +9,22 @@ from threading import Event
 from typing import TypeAlias
 
 from hyperoru_provider.client import HyperoruClient
-from hyperoru_provider.client.keys import Keys
-from hyperoru_provider.client.plan import Plan
-from hyperoru_provider.client.rows import Row
+from hyperoru_provider.client.lists.duplicates import DuplicateDetector
+from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.window_reader import Plan
 from hyperoru_provider.export.progress import Progress
 
 _Result: TypeAlias = tuple[list[Sequence[Row]], list[Plan], int]
 
 
 def fetch(
-    client: HyperoruClient, plan: Plan, concurrency: int, progress: Progress | None = None, keys: Keys | None = None
+    client: HyperoruClient,
+    plan: Plan,
+    concurrency: int,
+    progress: Progress | None = None,
+    keys: DuplicateDetector | None = None,
 ) -> Iterator[Sequence[Row]]:
-    """Carry out a plan; the same rows in the same order as :meth:`HyperoruClient.iter_spans` gives.
+    """Carry out a plan; the same rows in the same order as :meth:`HyperoruClient.iter_batches` gives.
 
     A window that is too large for one span is read in several at a time. No more spans are read ahead than are
     read at once, so that memory does not grow with the window.
@@ -33,7 +37,7 @@ def fetch(
     :raises HyperoruApiError: see the client; no further page is begun.
     """
     progress = Progress() if progress is None else progress
-    keys = Keys() if keys is None else keys
+    keys = DuplicateDetector() if keys is None else keys
     stop = Event()
     spans, parts, pages = _read(client, plan, stop)
     progress.pages += pages

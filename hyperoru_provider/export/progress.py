@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from hyperoru_provider.client.rows import Row
-from hyperoru_provider.export.window import Window
+from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
 

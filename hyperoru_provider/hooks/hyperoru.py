@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
+from hyperoru_provider.hooks.token_store import VariableTokenStore
+
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient
-    from hyperoru_provider.client.auth import Token
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class HyperoruHook(BaseHook):
         :return: whether it works, and what was seen.
         """
         from hyperoru_provider.client import HyperoruClient
-        from hyperoru_provider.client.retry import RetryPolicy
+        from hyperoru_provider.client.http.retry import RetryPolicy
 
         outcome = [(False, f"The server did not answer within {_TEST_SECONDS:.0f} seconds.")]
 
@@ -107,8 +108,8 @@ class HyperoruHook(BaseHook):
 
     def _options(self, connection: Connection) -> dict[str, Any]:
         """Turn a connection into the arguments of a client."""
-        from hyperoru_provider.client.auth import MemoryTokenStore, TokenStore
-        from hyperoru_provider.client.retry import RetryPolicy
+        from hyperoru_provider.client.http.auth import MemoryTokenStore, TokenStore
+        from hyperoru_provider.client.http.retry import RetryPolicy
 
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request
         extra = _Extra(connection)
@@ -132,55 +133,6 @@ class HyperoruHook(BaseHook):
             "token_stores": stores,
             "on_token": mask_secret,
         }
-
-
-class VariableTokenStore:
-    """Keeps a connection's session token in an Airflow Variable, which Airflow encrypts and hides by its name.
-
-    What fails here costs a warning, never the task.
-
-    :param hyperoru_conn_id: the connection.
-    """
-
-    def __init__(self, hyperoru_conn_id: str) -> None:
-        self._key = f"hyperoru_session_token__{hyperoru_conn_id}"
-
-    def read(self, binding: str) -> Token | None:
-        """Give the stored token if it was issued for this binding."""
-        from airflow.sdk import Variable
-
-        from hyperoru_provider.client.auth import Token
-        from hyperoru_provider.client.times import parse_time
-
-        try:
-            stored = Variable.get(self._key, default=None, deserialize_json=True)
-            if stored is None:
-                return None
-            mask_secret(stored["token"])
-            if stored["bound_to"] != binding:
-                return None
-            return Token(stored["token"], parse_time(stored["expires_at"]), binding)
-        except Exception as error:  # noqa: BLE001
-            self._warn("read", error)
-            return None
-
-    def write(self, token: Token) -> None:
-        """Keep a token for all tasks."""
-        from airflow.sdk import Variable
-
-        from hyperoru_provider.client.times import format_time
-
-        value = {"token": token.value, "expires_at": format_time(token.expires_at), "bound_to": token.binding}
-        try:
-            Variable.set(self._key, value, description="Session token of the Hyperoru provider", serialize_json=True)
-        except Exception as error:  # noqa: BLE001
-            self._warn("written", error)
-
-    def _warn(self, what: str, error: Exception) -> None:
-        # the error's text may hold the value
-        log.warning(
-            "The Variable %s can't be %s (%s); tasks may log in more often.", self._key, what, type(error).__name__
-        )
 
 
 class _Extra:

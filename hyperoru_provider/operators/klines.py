@@ -13,13 +13,13 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.operators._one_job import OneJob
+from hyperoru_provider.operators.backfill_job import BackfillJobTracker
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from hyperoru_provider.client.api.models import BackfillJob
     from hyperoru_provider.client.backfills import Backfill
-    from hyperoru_provider.client.models import BackfillTask
 
 #: seconds after which a deferred task looks itself whether all is well
 _ONE_WAIT = 86_400.0
@@ -93,13 +93,13 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.hyperoru_conn_id = hyperoru_conn_id
-        self._job: OneJob | None = None
+        self._job: BackfillJobTracker | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the job, unless an earlier try did, and wait until it is done."""
         from hyperoru_provider.client.backfills import Backfill
         from hyperoru_provider.client.errors import HyperoruConfigError
-        from hyperoru_provider.export import arguments
+        from hyperoru_provider.params import arguments
 
         if not isinstance(self.poll_interval, (int, float)) or not 0 < self.poll_interval < math.inf:
             raise HyperoruConfigError(f"poll_interval is {self.poll_interval!r}: seconds, more than 0, are expected.")
@@ -113,7 +113,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
             environment=arguments.optional("environment", self.environment),
         )
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
-            self._job = OneJob(context, client, wanted)
+            self._job = BackfillJobTracker(context, client, wanted)
             self._job.begin()
             return self._wait(self._job, since=time.time())
 
@@ -134,7 +134,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         """
         from hyperoru_provider.client.backfills import Backfill
         from hyperoru_provider.client.errors import HyperoruNotFoundError
-        from hyperoru_provider.triggers.outcomes import parse_event
+        from hyperoru_provider.waiting.payloads import parse_event
 
         try:
             parse_event(event)
@@ -143,7 +143,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         if job is None or wanted is None:  # dag.test() gives the event alone
             return self.execute(context)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
-            self._job = OneJob(context, client, Backfill.of(wanted))
+            self._job = BackfillJobTracker(context, client, Backfill.of(wanted))
             self._job.take_up(job)
             return self._wait(self._job, since)
 
@@ -152,7 +152,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         if self._job is not None and self._job.left_behind:
             self.log.warning("%s", self._job.left_behind)
 
-    def _wait(self, job: OneJob, since: float) -> dict[str, Any]:
+    def _wait(self, job: BackfillJobTracker, since: float) -> dict[str, Any]:
         """Give the job's summary, or defer until it is over."""
         from hyperoru_provider.client.errors import HyperoruApiError
 
@@ -173,9 +173,9 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
                 self._defer(job, since, min(until or math.inf, time.time() + _ONE_WAIT))
             time.sleep(self.poll_interval)
 
-    def _defer(self, job: OneJob, since: float, deadline: float) -> NoReturn:
+    def _defer(self, job: BackfillJobTracker, since: float, deadline: float) -> NoReturn:
         from hyperoru_provider.triggers.backfill import HyperoruBackfillTrigger
-        from hyperoru_provider.triggers.conditions import BackfillOver
+        from hyperoru_provider.waiting.conditions import BackfillOver
 
         trigger = HyperoruBackfillTrigger(
             hyperoru_conn_id=self.hyperoru_conn_id,
@@ -191,7 +191,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         )
 
 
-def _summary(task: BackfillTask, wanted: Backfill) -> dict[str, Any]:
+def _summary(task: BackfillJob, wanted: Backfill) -> dict[str, Any]:
     told = wanted.as_dict()
     return {
         **task.model_dump(include={"id", "status", "rows_written", "started_at", "finished_at"}),

@@ -13,8 +13,8 @@ from hyperoru_provider.hooks.hyperoru import HyperoruHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from hyperoru_provider.client.models import Kline, Price, Quote
-    from hyperoru_provider.export.window import Window
+    from hyperoru_provider.client.api.models import Kline, Price, Quote
+    from hyperoru_provider.params.window import Window
 
 
 class HyperoruFetchMarketOperator(BaseOperator):
@@ -90,9 +90,9 @@ class HyperoruFetchMarketOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the symbols' data."""
         from hyperoru_provider.client.errors import HyperoruConfigError
-        from hyperoru_provider.export import arguments
-        from hyperoru_provider.export.window import Window
-        from hyperoru_provider.export.xcom import collect
+        from hyperoru_provider.export.destinations.xcom import collect
+        from hyperoru_provider.params import arguments
+        from hyperoru_provider.params.window import Window
 
         if self.data not in ("price", "klines"):
             raise HyperoruConfigError(f"data {self.data!r}: expected price or klines.")
@@ -117,26 +117,26 @@ class HyperoruFetchMarketOperator(BaseOperator):
     def _land(
         self, destination: str, resource: str, window: Window, symbols: list[str], items: Iterable[Quote | Kline]
     ) -> dict[str, Any]:
-        from hyperoru_provider.client.contract import Endpoint
-        from hyperoru_provider.client.models import Kline, Quote
+        from hyperoru_provider.client.api.contract import Endpoint
+        from hyperoru_provider.client.api.models import Kline, Quote
         from hyperoru_provider.export.columns import Table, as_row
+        from hyperoru_provider.export.destinations.storage import StorageDestination
         from hyperoru_provider.export.formats import Format
-        from hyperoru_provider.export.job import Subject, export
-        from hyperoru_provider.export.landing import StorageLanding
+        from hyperoru_provider.export.run import ExportSpec, export
         from hyperoru_provider.hooks.storage import storage_path
 
         model: type[Quote | Kline] = Kline if resource == "klines" else Quote
         interval = self.interval if resource == "klines" else None
-        subject = Subject(resource, window, {"interval": interval, "symbols": "+".join(symbols)})
+        subject = ExportSpec(resource, window, {"interval": interval, "symbols": "+".join(symbols)})
         form = Format.choose(self.file_format, self.compression, Table(model, Endpoint(path="/")))
         path = storage_path(destination, self.storage_conn_id)
-        landing = StorageLanding(path / subject.directory)
+        landing = StorageDestination(path / subject.directory)
         spans = ([as_row(item, item.timestamp if isinstance(item, Kline) else item.asked_at)] for item in items)
         return export(spans, subject, form, landing, rows_per_part=250_000)
 
 
 def _quote(price: Price) -> Quote:
-    from hyperoru_provider.client.models import Quote
+    from hyperoru_provider.client.api.models import Quote
 
     return Quote.model_validate({**price.model_dump(), "asked_at": datetime.now(UTC)})
 

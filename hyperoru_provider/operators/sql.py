@@ -92,13 +92,13 @@ class HyperoruTradesToSqlOperator(BaseOperator):
         from airflow.providers.common.sql.hooks.sql import DbApiHook
 
         from hyperoru_provider.client import calls
+        from hyperoru_provider.client.api.models import Trade
         from hyperoru_provider.client.errors import HyperoruConfigError
-        from hyperoru_provider.client.models import Trade
-        from hyperoru_provider.export import arguments
+        from hyperoru_provider.export.destinations.sql import SqlDestination, load
         from hyperoru_provider.export.fetch import fetch
-        from hyperoru_provider.export.job import Subject
         from hyperoru_provider.export.progress import Progress
-        from hyperoru_provider.export.sql import SqlLanding, load
+        from hyperoru_provider.export.run import ExportSpec
+        from hyperoru_provider.params import arguments
 
         window = arguments.window(self.start, self.end)
         filters = arguments.trade_filters(self.account_id, self.symbol)
@@ -111,9 +111,9 @@ class HyperoruTradesToSqlOperator(BaseOperator):
         if not isinstance(hook, DbApiHook):
             raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: it gives {hook!r}.")
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
-            landing = SqlLanding(hook.get_conn, table, self.mode, Trade, client.contract.trades)
+            landing = SqlDestination(hook.get_conn, table, self.mode, Trade, client.contract.trades)
             landing.prepare(arguments.flag("create_table", self.create_table))
             progress = Progress(window)
             plan = calls.trades(client.contract, window.start, window.end, **filters)
             spans = fetch(client, plan, concurrency, progress)
-            return load(spans, Subject("trades", window, filters), landing, batch_rows, progress)
+            return load(spans, ExportSpec("trades", window, filters), landing, batch_rows, progress)

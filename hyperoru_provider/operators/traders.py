@@ -43,7 +43,7 @@ class HyperoruListTradersOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the traders."""
-        from hyperoru_provider.export.arguments import flag
+        from hyperoru_provider.params.arguments import flag
 
         include_hidden = flag("include_hidden", self.include_hidden)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:

@@ -95,17 +95,17 @@ class HyperoruExportTradesOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
         """Export the window."""
         from hyperoru_provider.client import calls
-        from hyperoru_provider.client.models import Trade
-        from hyperoru_provider.export import arguments
-        from hyperoru_provider.export.checkpoint import Checkpoint, FileStateStore, TaskStateStore
+        from hyperoru_provider.client.api.models import Trade
+        from hyperoru_provider.export.checkpoint import FileStateStore, ResumableExportState, TaskStateStore
         from hyperoru_provider.export.columns import Table
+        from hyperoru_provider.export.destinations.storage import StorageDestination
+        from hyperoru_provider.export.destinations.xcom import collect
         from hyperoru_provider.export.fetch import fetch
         from hyperoru_provider.export.formats import Format
-        from hyperoru_provider.export.job import Subject, decides, export
-        from hyperoru_provider.export.landing import StorageLanding
         from hyperoru_provider.export.progress import Progress
-        from hyperoru_provider.export.xcom import collect
+        from hyperoru_provider.export.run import ExportSpec, decides, export
         from hyperoru_provider.hooks.storage import storage_path
+        from hyperoru_provider.params import arguments
 
         window = arguments.window(self.start, self.end)
         filters = arguments.trade_filters(self.account_id, self.symbol)
@@ -118,12 +118,12 @@ class HyperoruExportTradesOperator(BaseOperator):
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             if destination is None:
                 return collect(client.iter_trades(window.start, window.end, **filters), self.max_xcom_bytes)
-            subject = Subject("trades", window, filters)
+            subject = ExportSpec("trades", window, filters)
             form = Format.choose(self.file_format, self.compression, Table(Trade, client.contract.trades))
             path = storage_path(destination, self.storage_conn_id)
-            landing = StorageLanding(path / subject.directory)
+            landing = StorageDestination(path / subject.directory)
             states = context.get("task_state_store")
-            checkpoint = Checkpoint(
+            checkpoint = ResumableExportState(
                 landing,
                 FileStateStore(landing) if states is None else TaskStateStore(states),
                 decides(subject, form, landing, user=client.user, parts=[rows_per_part, bytes_per_part]),

@@ -24,7 +24,7 @@ from hyperoru_provider.hooks.hyperoru import HyperoruHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from hyperoru_provider.triggers.conditions import Condition, Verdict
+    from hyperoru_provider.waiting.conditions import Condition, Verdict
 
 _KEY = "hyperoru_wait_"
 _GRACE = 60.0  # the trigger itself says why there is nothing yet: Airflow's own timeout is for a triggerer that is gone
@@ -106,7 +106,7 @@ class HyperoruSensor(BaseSensorOperator):
         :param state: what the condition remembered then.
         """
         from hyperoru_provider.client.errors import HyperoruError
-        from hyperoru_provider.triggers.outcomes import parse_event
+        from hyperoru_provider.waiting.payloads import parse_event
 
         try:
             verdict = parse_event(event)
@@ -132,7 +132,7 @@ class HyperoruSensor(BaseSensorOperator):
 
     def _ask(self) -> Verdict:
         from hyperoru_provider.client.errors import HyperoruApiError
-        from hyperoru_provider.triggers.conditions import RETRY_FOR
+        from hyperoru_provider.waiting.conditions import RETRY_FOR
 
         condition, now = self.condition(), datetime.now(UTC)
         outcome: Any

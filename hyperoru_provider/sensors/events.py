@@ -59,7 +59,7 @@ class HyperoruEventSensor(BaseSensorOperator):
         """Defer."""
         from hyperoru_provider.client.times import format_time
         from hyperoru_provider.triggers.events import HyperoruEventTrigger
-        from hyperoru_provider.triggers.hints import Filter
+        from hyperoru_provider.waiting.event_summary import Filter
 
         wanted: dict[str, Any] = {
             "channel": self.channel,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hyperoru_provider.sensors.base import HyperoruSensor
 
 if TYPE_CHECKING:
-    from hyperoru_provider.triggers.conditions import Condition
+    from hyperoru_provider.waiting.conditions import Condition
 
 
 class HyperoruHealthSensor(HyperoruSensor):
@@ -32,7 +32,7 @@ class HyperoruHealthSensor(HyperoruSensor):
 
     def condition(self) -> Condition:
         """Give what is waited for."""
-        from hyperoru_provider.export import arguments
-        from hyperoru_provider.triggers.conditions import Healthy
+        from hyperoru_provider.params import arguments
+        from hyperoru_provider.waiting.conditions import Healthy
 
         return Healthy(arguments.positive("checks", self.checks))

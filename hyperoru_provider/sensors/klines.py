@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hyperoru_provider.sensors.base import HyperoruSensor
 
 if TYPE_CHECKING:
-    from hyperoru_provider.triggers.conditions import Condition
+    from hyperoru_provider.waiting.conditions import Condition
 
 
 class HyperoruKlineCoverageSensor(HyperoruSensor):
@@ -49,9 +49,9 @@ class HyperoruKlineCoverageSensor(HyperoruSensor):
     def condition(self) -> Condition:
         """Give what is waited for."""
         from hyperoru_provider.client.calls import interval_length
-        from hyperoru_provider.export import arguments
-        from hyperoru_provider.export.window import Window
-        from hyperoru_provider.triggers.conditions import KlinesCover
+        from hyperoru_provider.params import arguments
+        from hyperoru_provider.params.window import Window
+        from hyperoru_provider.waiting.conditions import KlinesCover
 
         interval = arguments.required("interval", self.interval)
         interval_length(interval)

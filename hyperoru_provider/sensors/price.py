@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hyperoru_provider.sensors.base import HyperoruSensor
 
 if TYPE_CHECKING:
-    from hyperoru_provider.triggers.conditions import Condition
+    from hyperoru_provider.waiting.conditions import Condition
 
 
 class HyperoruPriceSensor(HyperoruSensor):
@@ -51,8 +51,8 @@ class HyperoruPriceSensor(HyperoruSensor):
     def condition(self) -> Condition:
         """Give what is waited for."""
         from hyperoru_provider.client.errors import HyperoruConfigError
-        from hyperoru_provider.export import arguments
-        from hyperoru_provider.triggers.conditions import PriceReached
+        from hyperoru_provider.params import arguments
+        from hyperoru_provider.waiting.conditions import PriceReached
 
         levels = {
             way: arguments.amount(way, level)

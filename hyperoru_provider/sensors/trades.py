@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hyperoru_provider.sensors.base import HyperoruSensor
 
 if TYPE_CHECKING:
-    from hyperoru_provider.triggers.conditions import Condition
+    from hyperoru_provider.waiting.conditions import Condition
 
 
 class HyperoruTradesSensor(HyperoruSensor):
@@ -55,9 +55,9 @@ class HyperoruTradesSensor(HyperoruSensor):
     def condition(self) -> Condition:
         """Give what is waited for."""
         from hyperoru_provider.client.times import format_time
-        from hyperoru_provider.export import arguments
-        from hyperoru_provider.export.window import Window, parse_moment
-        from hyperoru_provider.triggers.conditions import TradesThere
+        from hyperoru_provider.params import arguments
+        from hyperoru_provider.params.window import Window, parse_moment
+        from hyperoru_provider.waiting.conditions import TradesThere
 
         if self.end is None:
             start, end = parse_moment("start", self.start), None

@@ -8,7 +8,7 @@ from hyperoru_provider.triggers.poll import HyperoruPollTrigger
 class HyperoruBackfillTrigger(HyperoruPollTrigger):
     """Wait until a backfill job is over; sends nothing that changes anything.
 
-    Its condition is a :class:`~hyperoru_provider.triggers.conditions.BackfillOver`.
+    Its condition is a :class:`~hyperoru_provider.waiting.conditions.BackfillOver`.
     """
 
     async def on_kill(self) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError
-from hyperoru_provider.client.frames import FILTERS, Event, Gap
+from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.triggers.hints import OVERLAP, Batch, Filter, Pace, joined, listed
-from hyperoru_provider.triggers.hub import shared_client
+from hyperoru_provider.triggers.shared_poller import shared_client
+from hyperoru_provider.waiting.event_summary import OVERLAP, Batch, Filter, Throttle, joined, listed
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
         """
         began = datetime.now(UTC)
         since = None if self.since is None else parse_time(self.since)
-        pace, wanted = Pace(self.min_interval), None
+        pace, wanted = Throttle(self.min_interval), None
         coming: asyncio.Future[Batch] | None = None
         try:
             while True:

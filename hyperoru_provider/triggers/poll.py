@@ -8,19 +8,19 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from hyperoru_provider.client.errors import HyperoruError
-from hyperoru_provider.triggers import outcomes
-from hyperoru_provider.triggers.conditions import load_condition
-from hyperoru_provider.triggers.hub import Waiter
-from hyperoru_provider.triggers.schedule import Schedule
+from hyperoru_provider.triggers.shared_poller import Waiter
+from hyperoru_provider.waiting import payloads
+from hyperoru_provider.waiting.conditions import load_condition
+from hyperoru_provider.waiting.schedule import Schedule
 
 
 class HyperoruPollTrigger(BaseTrigger):
     """Wait until a condition is met. All triggers of a triggerer that ask the same share each request.
 
-    Fires one event; see :func:`hyperoru_provider.triggers.outcomes.parse_event`.
+    Fires one event; see :func:`hyperoru_provider.waiting.payloads.parse_event`.
 
     :param hyperoru_conn_id: the connection.
-    :param condition: what is waited for, as :meth:`~hyperoru_provider.triggers.conditions.Condition.as_dict` gives it.
+    :param condition: what is waited for, as :meth:`~hyperoru_provider.waiting.conditions.Condition.as_dict` gives it.
     :param interval: seconds between two questions.
     :param since: when the wait began, in seconds since 1970.
     :param deadline: when it ends in any case, in seconds since 1970.
@@ -73,7 +73,7 @@ class HyperoruPollTrigger(BaseTrigger):
             schedule = Schedule(self.interval, self.since, self.doubling, self.longest)
             waiter = Waiter(load_condition(self.condition), schedule, self.deadline, self.state)
             verdict = await waiter.wait(self.hyperoru_conn_id)
-            event = outcomes.timed_out(waiter.says) if verdict is None else outcomes.done(verdict)
+            event = payloads.timed_out(waiter.says) if verdict is None else payloads.done(verdict)
         except HyperoruError as error:
-            event = outcomes.failed(error)
+            event = payloads.failed(error)
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dag"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "airflow" / "dag"))
 
 from airflow_home import connection, copied, migrated
 from airflow_processes import AirflowProcesses

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet  # noqa: F401
 from airflow.sdk import ObjectStoragePath
 
-from hyperoru_provider.client import retry
+from hyperoru_provider.client.http import retry
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 
 ObjectStoragePath("file:///").exists()
@@ -23,7 +23,7 @@ def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
 
     The client waits as it does in production, only shorter.
     """
-    retry.RetryPolicy = partial(retry.RetryPolicy, base=0.02, longest=0.1)
+    retry.RetryPolicy = partial(retry.RetryPolicy, initial_delay=0.02, max_delay=0.1)
     logging.basicConfig(filename=directory / "log", level=logging.INFO, force=True)
     tempfile.tempdir = str(directory / "temp")
     os.environ["AIRFLOW_CONN_HYPERORU_DEFAULT"] = connection

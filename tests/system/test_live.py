@@ -24,6 +24,7 @@ from airflow_home import connection, migrated
 from airflow_processes import AirflowProcesses
 from databases import of_one_own
 from listed import held
+from places import EXAMPLES
 
 from hyperoru_provider.sandbox import Sandbox
 
@@ -36,7 +37,7 @@ LIVE = "hyperoru_live_trades"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600 + 2 * SECONDS)]
 
 HERE = Path(__file__).resolve().parent
-EXAMPLE = HERE.parents[1] / "example_dags" / f"{LIVE}.py"
+EXAMPLE = EXAMPLES / f"{LIVE}.py"
 
 
 @pytest.fixture(scope="module")

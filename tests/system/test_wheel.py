@@ -20,12 +20,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from places import ROOT
 
 from hyperoru_provider.get_provider_info import get_provider_info
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 NAME = "airflow-provider-hyperoru"
 CONNECTION_KEYS = {"connection-type", "hook-name", "hook-class-name", "ui-field-behaviour", "conn-fields"}
 BEHAVIOUR_KEYS = {"hidden-fields", "relabeling", "placeholders"}

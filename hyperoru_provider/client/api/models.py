@@ -1,0 +1,151 @@
+"""What the API sends, as pydantic models: unknown fields are kept, missing optional ones are ``None``.
+
+Amounts are :class:`~decimal.Decimal`, exactly as the server's JSON has them; times are in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+from hyperoru_provider.client.times import format_time, parse_time
+
+UtcTime = Annotated[
+    datetime,
+    BeforeValidator(lambda value: value if isinstance(value, datetime) else parse_time(value)),
+    PlainSerializer(format_time, when_used="json"),
+]
+Amount = Annotated[Decimal, PlainSerializer(lambda value: format(value, "f"), when_used="json")]
+Id = int | str
+
+
+class Model(BaseModel):
+    """Base of all models: immutable, and keeps fields that it does not know."""
+
+    model_config = ConfigDict(
+        extra="allow", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True, protected_namespaces=()
+    )
+
+
+class Health(Model):
+    """The state of the service."""
+
+    status: str
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the service calls itself healthy."""
+        return self.status.lower() == "healthy"
+
+
+class Profile(Model):
+    """The user behind the session."""
+
+    id: Id | None = None
+    username: str | None = None
+    email: str | None = None
+    is_active: bool | None = None
+
+
+class Trader(Model):
+    """An AI trader, which the API calls an account; ``id`` is what others name ``account_id``."""
+
+    id: Id
+    name: str | None = None
+    model: str | None = None
+    account_type: str | None = None
+    is_active: bool | None = None
+    show_on_dashboard: bool | None = None
+    initial_capital: Amount | None = None
+    current_cash: Amount | None = None
+    frozen_cash: Amount | None = None
+
+
+class Price(Model):
+    """The price of a symbol at the moment of asking."""
+
+    symbol: str
+    price: Amount
+    market: str | None = None
+
+
+class Quote(Price):
+    """A price with the time at which it was asked for, as the server gives none."""
+
+    asked_at: UtcTime
+
+
+class Kline(Model):
+    """A candle; ``timestamp`` is its begin."""
+
+    symbol: str
+    interval: str
+    timestamp: UtcTime
+    open: Amount
+    high: Amount
+    low: Amount
+    close: Amount
+    volume: Amount | None = None
+
+
+class Coverage(Model):
+    """Which candles of a symbol and interval there are: from the begin of the first to the begin of the last."""
+
+    symbol: str
+    interval: str
+    earliest: UtcTime | None = None
+    latest: UtcTime | None = None
+    total_candles: int | None = None
+
+
+class BackfillJob(Model):
+    """A job that writes candles at the server. Its times are text as sent, as no format of theirs is documented.
+
+    ``meaning`` is ours: what its status means by the contract, in the answer to how the job is.
+    """
+
+    id: Id
+    status: str
+    meaning: Literal["running", "finished", "failed"] | None = None
+    symbol: str | None = None
+    interval: str | None = None
+    exchange: str | None = None
+    environment: str | None = None
+    start: str | None = None
+    end: str | None = None
+    rows_written: int | None = None
+    progress_pct: Amount | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    error: str | None = None
+
+
+class Trade(Model):
+    """A fill."""
+
+    trade_id: Id
+    account_id: Id | None = None
+    account_name: str | None = None
+    model: str | None = None
+    wallet_address: str | None = None
+    exchange: str | None = None
+    market: str | None = None
+    symbol: str
+    side: str
+    direction: str | None = None
+    price: Amount
+    quantity: Amount
+    notional: Amount | None = None
+    commission: Amount | None = None
+    realized_pnl: Amount | None = None
+    trade_time: UtcTime
+    order_id: Id | None = None
+    order_no: Id | None = None
+    decision_source_type: str | None = None
+    prompt_template_id: Id | None = None
+    prompt_template_name: str | None = None
+    signal_trigger_id: Id | None = None
+    related_orders: list[Any] | None = None

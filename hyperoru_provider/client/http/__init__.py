@@ -1,0 +1,1 @@
+"""HTTP: login, retries, and the two transports."""

@@ -1,0 +1,116 @@
+"""Which failures are transient, and how long to wait. Pure: no clock, no sleep, no I/O."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from hyperoru_provider.client.errors import (
+    HyperoruAmbiguousWriteError,
+    HyperoruApiError,
+    HyperoruConnectError,
+)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how patiently a request is repeated.
+
+    :param max_retries: repeats after the first try; 0 for none.
+    :param initial_delay: first wait in seconds; it doubles with each repeat.
+    :param max_delay: cap in seconds for a wait, and for what ``Retry-After`` may ask.
+    :param deadline: seconds from the first try after which no further one begins.
+    """
+
+    max_retries: int = 8
+    initial_delay: float = 1.0
+    max_delay: float = 60.0
+    deadline: float = 600.0
+
+    def wait(
+        self, error: HyperoruApiError, *, attempts: int, elapsed: float, idempotent: bool, jitter: float
+    ) -> float | None:
+        """Decide what follows a failure.
+
+        :param error: the failure.
+        :param attempts: how often the request was sent so far, at least 1.
+        :param elapsed: seconds since the first try began.
+        :param idempotent: whether the request may be sent twice.
+        :param jitter: a number from 0 to 1, drawn by the caller.
+        :return: seconds to wait before the next try, or ``None`` to give up.
+        """
+        if not error.transient or not (idempotent or refused_unread(error)) or attempts > self.max_retries:
+            return None
+        backoff = min(self.initial_delay * 2.0 ** (attempts - 1), self.max_delay) * (1 + jitter / 4)
+        pause = max(backoff, min(error.retry_after or 0.0, self.max_delay))
+        return pause if elapsed + pause <= self.deadline else None
+
+    def reconnect(self, error: HyperoruApiError, *, attempts: int, jitter: float) -> float:
+        """Decide how long to wait before a lost stream is connected again; it never gives up.
+
+        :param error: how the last try failed, or the stream was lost.
+        :param attempts: failures in a row, at least 1.
+        :param jitter: a number from 0 to 1, drawn by the caller.
+        :return: seconds; they are spread widely, as a server's restart cuts all off at once.
+        """
+        backoff = min(self.initial_delay * 2.0 ** min(attempts - 1, 60), self.max_delay) * (0.5 + jitter / 2)
+        return max(backoff, min(error.retry_after or 0.0, self.max_delay))
+
+
+def refused_unread(error: HyperoruApiError) -> bool:
+    """Tell whether nothing can have acted on the request, so that even a write can be repeated."""
+    return error.status == 429 or isinstance(error, HyperoruConnectError)
+
+
+def as_final(error: HyperoruApiError, *, idempotent: bool) -> HyperoruApiError:
+    """Name what is left when a write fails in a way that says nothing about its fate."""
+    if idempotent or not error.transient or refused_unread(error):
+        return error
+    return error.as_type(
+        HyperoruAmbiguousWriteError,
+        f"It is not known whether the server carried this out, so it was not sent again: {error.message}. "
+        "Look at the server before you repeat it.",
+    )
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Read a ``Retry-After`` header: seconds or an HTTP date. What can't be read is no demand."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+    return max(seconds, 0.0) if seconds == seconds else None  # noqa: PLR0124 - not a number is no demand
+
+
+class RateLimiter:
+    """Spaces all requests of a client: at most so many a second, and none while a 429 tells it to wait.
+
+    Times are seconds of a monotonic clock that the caller reads.
+
+    :param requests_per_second: upper bound; ``None`` for none.
+    """
+
+    def __init__(self, requests_per_second: float | None = None) -> None:
+        self._gap = 1.0 / requests_per_second if requests_per_second else 0.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def reserve(self, now: float) -> float:
+        """Take the next free moment for a request; gives the seconds until then."""
+        with self._lock:
+            moment = max(now, self._next)
+            self._next = moment + self._gap
+            return moment - now
+
+    def hold(self, until: float) -> None:
+        """Let no request begin before this moment."""
+        with self._lock:
+            self._next = max(self._next, until)

@@ -1,0 +1,279 @@
+"""Sends requests over HTTP: a sync and an async driver around the pure parts. Nothing else knows httpx's clients."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlencode
+
+import httpx
+import msgspec
+
+from hyperoru_provider.client.errors import (
+    HyperoruApiError,
+    HyperoruBadRequestError,
+    HyperoruConnectError,
+    HyperoruNetworkError,
+    certificate_message,
+    from_status,
+    redact,
+    scrub,
+)
+from hyperoru_provider.client.http.auth import Session, SessionAuth
+from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy, as_final, parse_retry_after
+
+log = logging.getLogger(__name__)
+
+_SLOTS = 20  # as many connections as httpx keeps open
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to ask.
+
+    :param method: HTTP method.
+    :param path: path with its values filled in.
+    :param query: parameters as the server names them.
+    :param body: JSON object to send.
+    :param auth: whether it needs a session.
+    :param retries: whether a transient failure is worth a repeat here; a health check wants to know it at once.
+    :param idempotent: whether sending it twice does no more than sending it once.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    auth: bool = True
+    retries: bool = True
+    idempotent: bool = True
+
+
+class Answer(NamedTuple):
+    """A successful answer: its body, status and request id."""
+
+    body: bytes
+    status: int
+    request_id: str | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to ask.
+
+    :param base_url: scheme, host, port and perhaps a path, without a slash at its end.
+    :param auth: the session.
+    :param timeout: seconds for each wait for the server within a request; a connection gets 5 at most.
+    :param policy: when to repeat.
+    :param rate_limiter: when to begin; shared by all requests of a client.
+    :param user_agent: the ``User-Agent`` header.
+    """
+
+    base_url: str
+    auth: SessionAuth
+    timeout: float
+    policy: RetryPolicy
+    rate_limiter: RateLimiter
+    user_agent: str
+
+    def client_options(self) -> dict[str, Any]:
+        """Give the arguments of either httpx client."""
+        return {
+            "timeout": httpx.Timeout(self.timeout, connect=min(5.0, self.timeout)),
+            "headers": {"User-Agent": self.user_agent, "Accept": "application/json"},
+            "follow_redirects": False,
+        }
+
+    def arguments(self, request: Request) -> dict[str, Any]:
+        """Give the arguments of either httpx client's ``request``."""
+        body = None if request.body is None else msgspec.json.encode(request.body)
+        return {
+            "method": request.method,
+            "url": self.base_url + request.path + (f"?{urlencode(request.query)}" if request.query else ""),
+            "content": body,
+            "headers": {} if body is None else {"Content-Type": "application/json"},
+            "auth": self.auth if request.auth else None,
+        }
+
+    @contextmanager
+    def map_errors(self, request: Request, answer: Answer | None = None) -> Iterator[None]:
+        """Turn what goes wrong with a request, or with its answer, into this package's errors, without secrets."""
+        facts: dict[str, Any] = {"method": request.method, "path": request.path}
+        if answer:
+            facts.update(status=answer.status, request_id=answer.request_id)
+        try:
+            yield
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
+            # its text may hold the header that is not allowed
+            raise HyperoruBadRequestError("The request can't be put in HTTP: check the connection.", **facts) from None
+        except httpx.RequestError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise HyperoruBadRequestError(certificate_message(error), **facts) from None
+            kind = type(error).__name__
+            unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+            cls = HyperoruConnectError if unsent else HyperoruNetworkError
+            raise redact(cls(f"No complete answer: {kind}: {error}", **facts), self.auth.secrets) from None
+        except httpx.InvalidURL as error:
+            raise HyperoruConnectError(f"The address is not valid: {error}", **facts) from None
+        except HyperoruApiError as error:
+            raise redact(error.with_context(**facts), self.auth.secrets) from None
+
+    def check(self, request: Request, response: httpx.Response) -> Answer:
+        """Give the answer, or raise what its status means."""
+        if response.is_success:
+            return Answer(response.content, response.status_code, response.headers.get("x-request-id"))
+        pause = parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+        raise from_status(
+            response.status_code,
+            response.headers,
+            scrub(response.content, self.auth.secrets),
+            method=request.method,
+            path=request.path,
+            retry_after=pause,
+        )
+
+
+class Attempts:
+    """The tries of one request: counts them, and decides about the next."""
+
+    def __init__(self, settings: Settings, request: Request) -> None:
+        self._settings = settings
+        self._request = request
+        self._attempts = 0
+        self._begun = time.monotonic()
+
+    def start(self) -> float:
+        """Begin a try; gives the seconds to wait before it is sent."""
+        self._attempts += 1
+        return self._settings.rate_limiter.reserve(time.monotonic())
+
+    def failed(self, error: HyperoruApiError) -> float:
+        """Give the seconds to wait before the next try, or raise the error as final."""
+        now = time.monotonic()
+        idempotent = self._request.idempotent
+        pause = self._settings.policy.wait(
+            error, attempts=self._attempts, elapsed=now - self._begun, idempotent=idempotent, jitter=random.random()
+        )
+        if pause is None or not self._request.retries:
+            if error.status == 429 and error.retry_after:
+                self._settings.rate_limiter.hold(now + min(error.retry_after, self._settings.policy.max_delay))
+            raise as_final(error, idempotent=idempotent)
+        log.info("Try %d: %s. The next follows in %.1f s.", self._attempts, error, pause)
+        if error.status == 429:
+            self._settings.rate_limiter.hold(now + pause)
+            return 0.0
+        return pause
+
+
+class Transport:
+    """The sync driver."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = httpx.Client(**settings.client_options())
+
+    def send(self, request: Request) -> Answer:
+        """Send a request, repeatedly if need be, and give its answer.
+
+        :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
+        """
+        return self._retried(request, lambda: self._send(request))
+
+    def login(self, request: Request) -> None:
+        """Make sure that there is a session; ``request`` says what a login is in errors.
+
+        :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
+        """
+        return self._retried(request, self._login)
+
+    @property
+    def closed(self) -> bool:
+        """Whether all connections are closed for good."""
+        return self._client.is_closed
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def _retried(self, request: Request, once: Callable[[], T]) -> T:
+        attempts = Attempts(self._settings, request)
+        while True:
+            if pause := attempts.start():
+                time.sleep(pause)
+            try:
+                with self._settings.map_errors(request):
+                    return once()
+            except HyperoruApiError as error:
+                time.sleep(attempts.failed(error))
+
+    def _send(self, request: Request) -> Answer:
+        response = self._client.request(**self._settings.arguments(request))
+        return self._settings.check(request, response)
+
+    def _login(self) -> None:
+        flow = self._settings.auth.sync_login_flow()
+        with suppress(StopIteration), closing(flow):
+            step = next(flow)
+            while True:
+                step = flow.send(self._client.send(step, auth=None))
+
+
+class AsyncTransport:
+    """The async driver."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        # httpx looks through all requests that wait for a connection whenever one ends
+        self._slots = asyncio.Semaphore(_SLOTS)
+        self._client = httpx.AsyncClient(**settings.client_options())
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request, repeatedly if need be, and give its answer.
+
+        :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
+        """
+        return await self._retried(request, lambda: self._send(request))
+
+    async def login(self, request: Request, session: Session | None = None) -> None:
+        """Make sure that there is a session; ``request`` says what a login is in errors.
+
+        :param session: gets its next token.
+        :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
+        """
+        return await self._retried(request, lambda: self._login(session or Session()))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def _retried(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
+        attempts = Attempts(self._settings, request)
+        while True:
+            if pause := attempts.start():
+                await asyncio.sleep(pause)
+            try:
+                with self._settings.map_errors(request):
+                    return await once()
+            except HyperoruApiError as error:
+                await asyncio.sleep(attempts.failed(error))
+
+    async def _send(self, request: Request) -> Answer:
+        async with self._slots:
+            response = await self._client.request(**self._settings.arguments(request))
+        return self._settings.check(request, response)
+
+    async def _login(self, session: Session) -> None:
+        async with aclosing(self._settings.auth.async_login_flow(session)) as flow:
+            with suppress(StopAsyncIteration):
+                step = await anext(flow)
+                while True:
+                    step = await flow.asend(await self._client.send(step, auth=None))

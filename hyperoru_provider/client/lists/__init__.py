@@ -1,0 +1,1 @@
+"""Reads a list to its proved end. Pure: no I/O."""

@@ -1,0 +1,1 @@
+"""The WebSocket: its connection and its messages."""

@@ -1,0 +1,1 @@
+"""Where rows go: storage, a SQL table, XCom."""

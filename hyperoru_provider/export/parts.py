@@ -1,0 +1,72 @@
+"""Where one part ends and the next begins."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain, islice
+from typing import TypeAlias
+
+from hyperoru_provider.client.lists.rows import Row
+
+Batch: TypeAlias = list[Sequence[Row]]
+
+_BATCH_ROWS = 10_000
+
+
+class PartSplitter:
+    """Cuts rows into parts, and parts into batches: at the same rows always, in whatever spans they come.
+
+    A batch is given as it came, in pieces of spans.
+
+    :param spans: the rows in their order.
+    :param rows_per_part: rows of a part at most.
+    :param bytes_per_part: bytes of a part's rows as JSON lines at most, but for a row that is longer by itself.
+    """
+
+    def __init__(self, spans: Iterable[Sequence[Row]], rows_per_part: int, bytes_per_part: int | None = None) -> None:
+        self._spans = iter(spans)
+        self._pieces: deque[Sequence[Row]] = deque()
+        self._held = 0
+        self._rows_per_part = rows_per_part
+        self._bytes_per_part = bytes_per_part
+
+    def more(self) -> bool:
+        """Tell whether there are rows for another part."""
+        self._fill(1)
+        return bool(self._held)
+
+    def part(self) -> Iterator[Batch]:
+        """Give the next part, in batches."""
+        rows, size = self._rows_per_part, self._bytes_per_part
+        least = 1
+        while True:
+            count = min(_BATCH_ROWS, rows)
+            self._fill(count)
+            if size is not None:
+                sizes = list(accumulate(len(row.raw) + 1 for row in islice(chain(*self._pieces), count)))
+                count = min(max(bisect_right(sizes, size), least), len(sizes))
+                size -= sizes[count - 1] if count else 0
+            if not min(count, self._held):
+                return
+            rows -= min(count, self._held)
+            yield self._take(count)
+            least = 0
+
+    def _fill(self, count: int) -> None:
+        while self._held < count and (span := next(self._spans, None)) is not None:
+            self._pieces.append(span)
+            self._held += len(span)
+
+    def _take(self, count: int) -> Batch:
+        batch = []
+        while count and self._pieces:
+            piece = self._pieces.popleft()
+            if len(piece) > count:
+                self._pieces.appendleft(piece[count:])
+                piece = piece[:count]
+            batch.append(piece)
+            count -= len(piece)
+            self._held -= len(piece)
+        return batch

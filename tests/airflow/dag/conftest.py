@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from airflow_home import connection, copied, environment, migrated
+from dag_runs import Outcome, RunDag
+from places import EXAMPLES
+
+from hyperoru_provider.sandbox import Sandbox
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="session")
+def run_dag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDag]:
+    """Run a DAG of ``example_dags/`` or ``tests/dag/dags/`` in real Airflow, with a sandbox as its connection."""
+    template = migrated(tmp_path_factory.getbasetemp() / "airflow-template")
+    home = copied(template, tmp_path_factory.mktemp("dag") / "home")
+    folders = {"examples": EXAMPLES, "tests": HERE / "dags"}
+    bundles = [
+        {
+            "name": name,
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(folder)},
+        }
+        for name, folder in folders.items()
+    ]
+    log = home / "runner.log"
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            [sys.executable, str(HERE / "dag_runner.py")],
+            env=environment(home, EXAMPLES, AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles)),
+            cwd=home,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdin
+        assert process.stdout
+
+        def run(
+            sandbox: Sandbox,
+            dag_id: str,
+            logical_date: str | None = None,
+            environ: Mapping[str, str] = MappingProxyType({}),
+            **conf: object,
+        ) -> Outcome:
+            (file,) = (path for folder in folders.values() for path in folder.glob(f"{dag_id}.py"))
+            order = {
+                "file": str(file),
+                "dag_id": dag_id,
+                "logical_date": logical_date,
+                "conf": conf,
+                "environ": {"AIRFLOW_CONN_HYPERORU_DEFAULT": connection(sandbox), **environ},
+            }
+            begin = log.stat().st_size
+            print(json.dumps(order), file=process.stdin, flush=True)
+            answer = process.stdout.readline()
+            said = log.read_bytes()[begin:].decode(errors="replace")[-20_000:]
+            assert answer, said
+            outcome = json.loads(answer)
+            assert "error" not in outcome, outcome["error"] + said
+            if outcome["state"] != "success":
+                print(said)
+            return Outcome(**outcome)
+
+        try:
+            yield run
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()

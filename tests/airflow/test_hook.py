@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import Variable
+
+from hyperoru_provider.client import HyperoruClient
+from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.http.auth import MemoryTokenStore, Token
+from hyperoru_provider.hooks import hyperoru as module
+from hyperoru_provider.hooks.hyperoru import HyperoruHook, VariableTokenStore
+from hyperoru_provider.sandbox import Sandbox
+
+Connect = Callable[..., None]
+
+
+class Variables:
+    """Airflow's Variables as a task sees them, without a metadata database."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    def get(self, key: str, default: Any = None, deserialize_json: bool = False) -> Any:
+        value = self.values.get(key)
+        return default if value is None else json.loads(value) if deserialize_json else value
+
+    def set(self, key: str, value: Any, description: str | None = None, serialize_json: bool = False) -> None:
+        self.values[key] = json.dumps(value) if serialize_json else value
+
+
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> Variables:
+    stand_in = Variables()
+    monkeypatch.setattr(Variable, "get", stand_in.get)
+    monkeypatch.setattr(Variable, "set", stand_in.set)
+    return stand_in
+
+
+@pytest.fixture
+def masked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    seen: list[str] = []
+    monkeypatch.setattr(module, "mask_secret", seen.append)
+    return seen
+
+
+def set_uri(monkeypatch: pytest.MonkeyPatch, value: Any) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_HYPERORU_DEFAULT", value if isinstance(value, str) else json.dumps(value))
+
+
+def test_a_client_of_the_connection(connect: Connect, sandbox: Sandbox, variables: Variables) -> None:
+    connect(sandbox, timeout="7.5", max_retries=2, requests_per_second=3)
+    hook = HyperoruHook()
+    with hook.get_conn() as client:
+        assert isinstance(client, HyperoruClient)
+        assert hook.get_conn() is client
+        assert client.profile().email == sandbox.email
+        assert (client._settings.timeout, client._settings.policy.max_retries) == (7.5, 2)
+    again = hook.get_conn()
+    assert again is not client
+    assert again.profile().email == sandbox.email
+
+
+def test_an_async_client_of_the_connection(connect: Connect, sandbox: Sandbox, variables: Variables) -> None:
+    connect(sandbox)
+
+    async def run() -> str | None:
+        async with HyperoruHook().get_async_conn() as client:
+            return (await client.profile()).email
+
+    assert asyncio.run(run()) == sandbox.email
+    assert variables.values
+
+
+def test_making_a_hook_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_HYPERORU_DEFAULT", raising=False)
+    HyperoruHook("no_such_connection")
+
+
+@pytest.mark.parametrize(
+    ("parts", "url"),
+    [
+        ({}, "https://api.production.hyperoru.com"),
+        ({"host": "api.example.com"}, "https://api.example.com"),
+        ({"host": "https://api.example.com/"}, "https://api.example.com"),
+        ({"host": "http://127.0.0.1:8080/prefix"}, "http://127.0.0.1:8080/prefix"),
+        ({"host": "api.example.com", "schema": "http", "port": 8080}, "http://api.example.com:8080"),
+        ({"host": "https://api.example.com/prefix", "port": 8443}, "https://api.example.com:8443/prefix"),
+        ({"host": "https://api.example.com:1", "port": 2}, "https://api.example.com:1"),
+        ({"host": "https://[::1]", "port": 2}, "https://[::1]:2"),
+        ({"host": "api.example.com", "port": 0}, "https://api.example.com"),
+    ],
+)
+def test_the_base_url(monkeypatch: pytest.MonkeyPatch, parts: dict[str, Any], url: str) -> None:
+    set_uri(monkeypatch, {"conn_type": "hyperoru", **parts})
+    assert HyperoruHook().get_conn().base_url == url
+
+
+def test_a_connection_uri(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_uri(monkeypatch, "hyperoru://me%40x.com:pw@127.0.0.1:8080/http?timeout=3")
+    client = HyperoruHook().get_conn()
+    assert client.base_url == "http://127.0.0.1:8080"
+    assert client._settings.timeout == 3
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        ({"timeout": "soon"}, "timeout"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": True}, "timeout"),
+        ({"timeout": float("inf")}, "timeout"),
+        ({"max_retries": -1}, "max_retries"),
+        ({"requests_per_second": "nan"}, "requests_per_second"),
+        ({"token_cache": "disk"}, "token_cache"),
+        ({"session_token": 5}, "session_token"),
+        ({"contract": "{"}, "contract"),
+        ({"contract": [1]}, "contract"),
+        ({"contract": {"trades": {"pagin": "page"}}}, "contract.trades.pagin"),
+        ({"contract": '{"trades": {"paging": "x"}}'}, "contract.trades.paging"),
+    ],
+)
+def test_a_wrong_extra_is_named(monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any], named: str) -> None:
+    set_uri(monkeypatch, {"conn_type": "hyperoru", "extra": extra})
+    with pytest.raises(HyperoruConfigError, match=named):
+        HyperoruHook().get_conn()
+
+
+def test_empty_form_fields_are_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("session_token", "token_cache", "timeout", "max_retries", "requests_per_second", "contract")
+    for nothing in (None, ""):
+        set_uri(monkeypatch, {"conn_type": "hyperoru", "extra": dict.fromkeys(names, nothing)})
+        settings = HyperoruHook().get_conn()._settings
+        assert (settings.timeout, settings.policy.max_retries) == (30.0, 8)
+
+
+def test_the_contract_may_be_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_uri(monkeypatch, {"conn_type": "hyperoru", "extra": {"contract": '{"trades": {"path": "/x"}}'}})
+    assert HyperoruHook().get_conn().contract.trades.path == "/x"
+
+
+def test_the_variable_serves_other_processes(
+    connect: Connect, sandbox: Sandbox, variables: Variables, masked: list[str]
+) -> None:
+    connect(sandbox)
+    for _ in range(3):
+        MemoryTokenStore._tokens.clear()
+        HyperoruHook().get_conn().profile()
+    assert sandbox.stats()["logins"] == 1
+    ((key, value),) = variables.values.items()
+    assert "token" in key  # Airflow hides the value of such a name
+    token = json.loads(value)["token"]
+    assert token in masked
+    assert sandbox.password not in value
+
+
+def test_memory_alone_leaves_no_variable(
+    connect: Connect, sandbox: Sandbox, variables: Variables, masked: list[str]
+) -> None:
+    connect(sandbox, token_cache="memory")
+    HyperoruHook().get_conn().profile()
+    assert not variables.values
+    assert [token.value for token in MemoryTokenStore._tokens.values()] == masked
+
+
+def test_another_password_means_another_login(
+    connect: Connect, sandbox: Sandbox, variables: Variables, masked: list[str]
+) -> None:
+    connect(sandbox)
+    HyperoruHook().get_conn().profile()
+    MemoryTokenStore._tokens.clear()
+    (key,) = variables.values
+    stored = json.loads(variables.values[key])
+    assert VariableTokenStore("hyperoru_default").read(stored["bound_to"]) is not None
+    assert VariableTokenStore("hyperoru_default").read("other") is None
+
+
+@pytest.mark.parametrize(
+    "stored", ["", "x", "[]", "{}", '{"token": 5}', '{"token":"t","bound_to":"b","expires_at":"x"}']
+)
+def test_a_broken_store_costs_a_warning(
+    connect: Connect, sandbox: Sandbox, variables: Variables, stored: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect(sandbox)
+    variables.values["hyperoru_session_token__hyperoru_default"] = stored
+    HyperoruHook().get_conn().profile()
+    assert sandbox.stats()["logins"] == 1
+    assert stored == "" or "can't be read" in caplog.text or '"b"' in stored
+
+
+def test_a_store_that_is_down_costs_a_warning(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def down(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(f"down: {args} {kwargs}")
+
+    monkeypatch.setattr(Variable, "get", down)
+    monkeypatch.setattr(Variable, "set", down)
+    caplog.set_level(logging.DEBUG)
+    connect(sandbox)
+    HyperoruHook().get_conn().profile()
+    (token,) = MemoryTokenStore._tokens.values()
+    assert caplog.text.count("can't be") == 3  # read, read again before the login, written
+    assert token.value not in caplog.text
+
+
+def test_a_written_token_is_read_back(variables: Variables, masked: list[str]) -> None:
+    token = Token("tok", datetime.now(UTC).replace(microsecond=0) + timedelta(days=1), "binding")
+    store = VariableTokenStore("mine")
+    store.write(token)
+    assert store.read("binding") == token
+    assert masked == ["tok"]
+
+
+def test_a_token_of_the_connection_is_masked(monkeypatch: pytest.MonkeyPatch, masked: list[str]) -> None:
+    set_uri(monkeypatch, {"conn_type": "hyperoru", "extra": {"session_token": "tok-5"}})
+    HyperoruHook().get_conn()
+    assert masked == ["tok-5"]
+
+
+def test_test_connection(connect: Connect, sandbox: Sandbox, variables: Variables) -> None:
+    connect(sandbox)
+    assert HyperoruHook().test_connection() == (True, "The service is healthy; logged in as demo.")
+    assert not variables.values
+    assert not MemoryTokenStore._tokens
+
+
+@pytest.mark.parametrize("fault", [{"error_rate": 1.0}, {"drop_rate": 1.0}, {"error_rate": 1.0, "error_body": "html"}])
+def test_test_connection_tells_what_is_wrong(connect: Connect, sandbox: Sandbox, fault: dict[str, Any]) -> None:
+    sandbox.set_faults(**fault)
+    connect(sandbox)
+    works, told = HyperoruHook().test_connection()
+    assert not works
+    assert "/api/health" in told
+    assert sandbox.stats()["requests"] == 1
+
+
+def test_test_connection_repeats_nothing(connect: Connect, sandbox: Sandbox) -> None:
+    connect(sandbox, max_retries=5)
+    sandbox.set_faults(fail_next=1)
+    works, told = HyperoruHook().test_connection()
+    assert not works
+    assert "/api/users/profile" in told
+    assert sandbox.stats()["by_path"] == {"/api/health": 1, "/api/users/login": 1, "/api/users/profile": 1}
+
+
+def test_test_connection_with_a_wrong_password(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {"conn_type": "hyperoru", "host": sandbox.url, "login": sandbox.email, "password": "hunter-2"}
+    set_uri(monkeypatch, connection)
+    works, told = HyperoruHook().test_connection()
+    assert not works
+    assert "login was refused" in told
+    assert "hunter-2" not in told
+
+
+@pytest.mark.parametrize("connection", [{"host": "ftp://x"}, {"extra": {"timeout": "x"}}, {"extra": "["}])
+def test_test_connection_never_raises(monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any]) -> None:
+    set_uri(monkeypatch, {"conn_type": "hyperoru", **connection})
+    works, told = HyperoruHook().test_connection()
+    assert not works
+    assert told
+
+
+def test_test_connection_of_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_HYPERORU_DEFAULT", raising=False)
+    works, told = HyperoruHook("no_such_connection").test_connection()
+    assert not works
+    assert told
+
+
+def test_test_connection_is_bounded(connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TEST_SECONDS", 0.3)
+    sandbox.set_faults(latency=3)
+    connect(sandbox, timeout=60)
+    begun = time.monotonic()
+    works, told = HyperoruHook().test_connection()
+    assert (works, time.monotonic() - begun < 1) == (False, True)
+    assert "did not answer" in told

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT, load_contract
+from hyperoru_provider.client.errors import HyperoruConfigError
+
+
+def test_no_override_is_the_default_profile() -> None:
+    assert load_contract(None) is DEFAULT_CONTRACT
+    assert load_contract({}) is DEFAULT_CONTRACT
+    trades = DEFAULT_CONTRACT.trades
+    assert (trades.path, trades.paging, trades.page_size) == ("/api/arena/trades", "page", 500)
+    assert trades.query({"account_id": 1, "symbol": None, "page": 2}) == {"account_id": "1", "page": "2"}
+
+
+def test_an_override_changes_only_what_it_names() -> None:
+    contract = load_contract(
+        {"trades": {"path": "/v2/fills", "params": {"start": "from", "symbol": None}, "key": ["table", "trade_id"]}}
+    )
+    assert contract.trades.path == "/v2/fills"
+    assert contract.trades.key == ("table", "trade_id")
+    assert contract.trades.paging == "page"
+    assert contract.trades.names_of("commission") == ("commission", "fee")
+    assert contract.trades.query({"start": "a", "end": "b", "symbol": "BTC"}) == {"from": "a", "end": "b"}
+    assert contract.klines == DEFAULT_CONTRACT.klines
+
+
+def test_a_key_of_no_column_may_be_named() -> None:
+    trades = {"key": ["source", "trade_id"], "time": "at", "fields": {"source": "table", "at": "filled_at"}}
+    assert load_contract({"trades": trades}).trades.names_of("source") == ("table",)
+
+
+def test_the_login_s_names() -> None:
+    assert load_contract({"login": {"params": {"email": "mail"}}}).login.query({"email": "a@b"}) == {"mail": "a@b"}
+
+
+def test_one_name_need_not_be_a_list() -> None:
+    assert load_contract({"trades": {"total": "count", "fields": {"trade_time": "at"}}}).trades.total == ("count",)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ({"trade": {}}, "contract.trade:"),
+        ({"trades": []}, "contract.trades:"),
+        ({"trades": {"pagin": "page"}}, "contract.trades.pagin:"),
+        ({"trades": {"paging": "pages"}}, "contract.trades.paging"),
+        ({"trades": {"path": "api/trades"}}, "contract.trades.path"),
+        ({"trades": {"path": "https://elsewhere/api"}}, "contract.trades.path"),
+        ({"trades": {"path": "/api?x=1"}}, "contract.trades.path"),
+        ({"trades": {"page_size": 0}}, "contract.trades.page_size"),
+        ({"trades": {"paging": "offset", "page_size": None}}, "contract.trades"),
+        ({"trades": {"params": {"start": 5}}}, "contract.trades.params.start"),
+        ({"trades": {"params": "x"}}, "contract.trades.params"),
+        ({"trades": {"params": {"strat": "from"}}}, "contract.trades.params.strat: no such name; there are account_id"),
+        ({"klines": {"params": {"account_id": "id"}}}, "contract.klines.params.account_id"),
+        ({"health": {"params": {"x": "y"}}}, "contract.health.params.x: no such name; there are none"),
+        ({"trades": {"fields": {"prize": "px"}}}, "contract.trades.fields.prize: no such name; there are account_id"),
+        ({"login": {"fields": {"token": "t"}}}, "contract.login.fields.token"),
+        ({"trades": {"verified_fields": ["acount_id"]}}, "contract.trades.verified_fields.acount_id"),
+        ({"trades": {"key": []}}, "contract.trades.key"),
+        ({"trades": {"time": None}}, "contract.trades.time"),
+        ({"login": {"identity": "phone"}}, "contract.login.identity"),
+        ({"health": {"rows": ["x"]}}, "contract.health.rows:"),
+        (["x"], "contract:"),
+    ],
+)
+def test_a_wrong_key_is_named(overrides, named: str) -> None:
+    with pytest.raises(HyperoruConfigError) as caught:
+        load_contract(overrides)
+    assert named in str(caught.value)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("ab/.", max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["path", "params", "paging", "key", "x"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["trades", "login", "x"]), json_values, max_size=2))
+def test_no_override_does_more_than_fail_by_name(overrides) -> None:
+    try:
+        load_contract(overrides)
+    except HyperoruConfigError as error:
+        assert "contract" in str(error)

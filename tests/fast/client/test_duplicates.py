@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.duplicates import DuplicateDetector
+from hyperoru_provider.client.lists.rows import Row
+
+NOW = datetime(2026, 1, 15, tzinfo=UTC)
+PARTS = [[(1, "a"), (2, "b"), ("3", "ü")], [(-1, 7), (-3, 8)], [("only",)], [(2**70,)]]
+
+
+def keys_of(*spans: list[tuple[Any, ...]]) -> DuplicateDetector:
+    keys = DuplicateDetector()
+    for span in spans:
+        keys.add([Row(NOW, key, b"") for key in span])
+    return keys
+
+
+def check(keys: DuplicateDetector) -> None:
+    keys.check(DEFAULT_CONTRACT.trades)
+
+
+def test_a_repeat_is_found() -> None:
+    check(keys_of([(1,), (2,)], [(3,), ("1",)]))
+    check(keys_of([("a", 1), ("a", 2)], [(1, "a"), ("1", "a")]))
+    for repeated, other in [((2,), (5,)), (("x",), ("y",)), (("x", 4), ("x", "4"))]:
+        with pytest.raises(HyperoruContractError, match="different times"):
+            check(keys_of([repeated, other], [repeated]))
+
+
+def test_a_repeat_is_found_among_many() -> None:
+    many = [(number,) for number in range(600_000)]
+    check(keys_of(many))
+    with pytest.raises(HyperoruContractError, match="different times"):
+        check(keys_of(many, [(17,)]))
+
+
+def test_what_was_noted_is_loaded() -> None:
+    keys = keys_of(*PARTS)
+    noted = keys.dump(0, 7)
+    assert len(noted) == 7 * 8
+    assert keys.dump(3, 2) == noted[24:40]
+    later = DuplicateDetector()
+    later.load(noted)
+    check(later)
+    later.add([Row(NOW, ("only",), b"")])
+    with pytest.raises(HyperoruContractError):
+        check(later)
+
+
+def test_they_are_the_same_in_every_process() -> None:
+    script = (
+        "import sys; from tests.fast.client.test_duplicates import PARTS, keys_of;"
+        "sys.stdout.write(keys_of(*PARTS).dump(0, 7).hex())"
+    )
+    for seed in ("1", "2"):
+        found = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join([".", *sys.path])},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert found.stdout == keys_of(*PARTS).dump(0, 7).hex()

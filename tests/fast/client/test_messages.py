@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.stream.messages import (
+    FILTERS,
+    Event,
+    EventReader,
+    Frame,
+    Refusal,
+    read_frame,
+    read_refusal,
+    server_channels,
+    write_frame,
+)
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+LONG = "123456789.123456789123456789"
+
+
+def read(text: str, **overrides: Any) -> list[Event]:
+    contract = load_contract(overrides)
+    reader = EventReader(contract, server_channels(contract, FILTERS))
+    return reader.read(read_frame(text), NOW)
+
+
+@given(st.text(min_size=1), st.text(), st.dictionaries(st.text(), st.text()))
+def test_a_request_can_be_read_again(kind: str, request_id: str, data: dict[str, str]) -> None:
+    assert read_frame(write_frame(kind, request_id, data)) == Frame(kind, request_id, data)
+
+
+@given(st.one_of(st.text(), st.binary(), st.just("[" * 100_000), st.just('{"type": 1e999999999999999999999}')))
+def test_whatever_is_no_message_is_an_error_of_ours_that_does_not_repeat_it(text: str | bytes) -> None:
+    try:
+        frame = read_frame(text)
+    except HyperoruContractError as error:
+        assert len(str(error)) < 100
+    else:
+        assert isinstance(frame.type, str)
+
+
+def test_numbers_keep_their_digits() -> None:
+    (event,) = read(f'{{"type": "trades", "data": {{"trade_id": 12345678901234567890123, "price": {LONG}}}}}')
+    assert event.data == {"trade_id": 12345678901234567890123, "price": Decimal(LONG)}
+
+
+@pytest.mark.parametrize(
+    ("channel", "data", "expected"),
+    [
+        (
+            "trades",
+            '{"id": 1, "account_id": 7, "symbol": "BTC", "side": "BUY", "quantity": 2, "price": 1.5,'
+            ' "executed_at": "2026-01-15T10:00:00.5"}',
+            (7, "BTC", "BUY", Decimal("3.0"), datetime(2026, 1, 15, 10, 0, 0, 500_000, UTC)),
+        ),
+        (
+            "trades",
+            '{"account_id": "x", "symbol": "BTC", "side": "SELL", "notional": -5, "timestamp": "2026-01-15T10:00:00Z"}',
+            ("x", "BTC", "SELL", Decimal(5), datetime(2026, 1, 15, 10, tzinfo=UTC)),
+        ),
+        (
+            "positions",
+            '{"account_id": 7, "symbol": "ETH", "side": "short", "size": -2, "entry_price": 100}',
+            (7, "ETH", "short", Decimal(200), NOW),
+        ),
+        (
+            "model_chat",
+            '{"id": 1, "account_id": 7, "symbol": null, "operation": "hold", "created_at": "2026-01-15T10:00:00Z"}',
+            (7, None, "hold", None, datetime(2026, 1, 15, 10, tzinfo=UTC)),
+        ),
+        (
+            "asset_curve",
+            '{"account_id": 7, "equity": 1000.5, "timestamp": "soon"}',
+            (7, None, None, None, NOW),
+        ),
+        ("trades", '{"account_id": [1], "symbol": 5, "side": {}, "notional": "much"}', ("[1]", "5", "{}", None, NOW)),
+    ],
+)
+def test_an_event_says_whose_what_and_when(channel: str, data: str, expected: tuple[Any, ...]) -> None:
+    (event,) = read(f'{{"type": "{channel}", "data": {data}}}')
+    assert (event.account_id, event.symbol, event.side, event.notional, event.time) == expected
+    assert event.channel == channel
+
+
+def test_the_contract_names_channels_and_fields() -> None:
+    overrides = {
+        "trades": {"fields": {"account_id": "who"}, "time": "at"},
+        "stream": {"channels": {"trades": "fills", "positions": "pos"}, "fields": {"account_id": "owner"}},
+    }
+    (trade,) = read('{"type": "fills", "data": {"who": 3, "at": "2026-01-15T10:00:00Z"}}', **overrides)
+    assert (trade.channel, trade.account_id, trade.time.hour) == ("trades", 3, 10)
+    (position,) = read('{"type": "pos", "data": {"owner": 4}}', **overrides)
+    assert (position.channel, position.account_id) == ("positions", 4)
+
+
+def test_a_list_is_many_events_and_an_answer_is_none() -> None:
+    assert len(read('{"type": "trades", "data": [{}, {}, {}]}')) == 3
+    assert read('{"type": "trades", "data": []}') == []
+    assert read('{"type": "asset_curve", "request_id": "5", "data": {"points": []}}') == []
+    for data in ("null", "5", "[{}, 5]"):
+        with pytest.raises(HyperoruContractError, match="no object"):
+            read(f'{{"type": "trades", "data": {data}}}')
+
+
+def test_what_no_filter_can_use_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    contract = load_contract()
+    reader = EventReader(contract, server_channels(contract, FILTERS))
+    for _ in range(3):
+        reader.read(Frame("trades", None, {"acct": 1, "symbol": "BTC", "side": "BUY", "notional": 1}), NOW)
+        reader.read(Frame("fills", None, {}), NOW)
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(told) == 3
+    assert "has no account_id; its fields are acct, symbol, side, notional" in told[0]
+    assert "trades.fields" in told[0]
+    assert "has no time" in told[1]
+    assert "'fills'" in told[2] and "stream.channels" in told[2]
+    for number in range(100):
+        reader.read(Frame(f"type {number}", None, {}), NOW)
+    assert len(caplog.records) == 20
+
+
+def test_refusals() -> None:
+    assert read_refusal(read_frame('{"type": "trades", "data": {}}')) is None
+    refusal = read_refusal(read_frame('{"type": "error", "data": {"code": "UNAUTHORIZED", "message": "no"}}'))
+    assert refusal == Refusal("UNAUTHORIZED", "no") and refusal.of_token
+    refusal = read_refusal(read_frame('{"type": "error", "data": null}'))
+    assert refusal is not None and not refusal.of_token
+
+
+def test_channels() -> None:
+    assert server_channels(load_contract({"stream": {"channels": {"trades": "fills"}}}), ["trades"]) == {
+        "fills": "trades"
+    }
+    for channels, words in ((["fills"], "there are trades"), ([], "at least one")):
+        with pytest.raises(HyperoruConfigError, match=words):
+            server_channels(load_contract(), channels)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"channels": {"fills": "x"}}, "stream.channels.fills: no such name; there are asset_curve"),
+        ({"fields": {"accounts": "x"}}, "stream.fields.accounts"),
+        ({"params": {"token": "x"}}, "stream.params.token"),
+        ({"auth": "header"}, "stream.auth"),
+        ({"refused_codes": "4401"}, "stream.refused_codes"),
+    ],
+)
+def test_an_override_that_means_nothing_is_an_error(overrides: dict[str, Any], words: str) -> None:
+    with pytest.raises(HyperoruConfigError, match=words):
+        load_contract({"stream": overrides})
+
+
+@pytest.mark.parametrize(
+    ("told", "time"),
+    [
+        ("2026-01-15T12:00:59Z", NOW + timedelta(seconds=59)),
+        ("2026-01-15T12:01:01Z", NOW),
+        ("9999-12-31T23:59:59.999999Z", NOW),
+        ("0001-01-01T00:00:00Z", datetime.min.replace(tzinfo=UTC)),
+    ],
+)
+def test_a_time_far_ahead_is_that_of_receipt(told: str, time: datetime) -> None:
+    (event,) = read(f'{{"type": "trades", "data": {{"trade_time": "{told}"}}}}')
+    assert event.time == time

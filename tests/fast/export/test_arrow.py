@@ -1,0 +1,159 @@
+"""Rows read by column are the rows read one by one."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.api.models import Trade
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.export.columns import Table
+from hyperoru_provider.export.formats.arrow import ArrowEncoder, _OddError
+
+START = datetime(2026, 1, 15, tzinfo=UTC)
+ENDPOINT = load_contract().trades
+
+
+def row(number: int, **fields: str) -> Row:
+    time = (START + timedelta(seconds=number)).isoformat().replace("+00:00", "Z")
+    given = {"trade_id": str(number), "symbol": '"BTC"', "side": '"BUY"', "price": "1.5", "quantity": "2"}
+    texts = {**given, "trade_time": f'"{time}"', **fields}
+    raw = "{" + ",".join(f'"{name}": {text}' for name, text in texts.items() if text) + "}"
+    return Row(START + timedelta(seconds=number), (number,), raw.encode())
+
+
+def by_column(rows: list[Row]) -> pa.Table | None:
+    try:
+        return ArrowEncoder(Table(Trade, ENDPOINT))._by_column([row.raw for row in rows])[1]
+    except Exception as error:
+        assert isinstance(error, (_OddError, pa.ArrowException)) or "msgspec" in type(error).__module__
+        return None
+
+
+def by_row(rows: list[Row]) -> pa.Table:
+    return ArrowEncoder(Table(Trade, ENDPOINT))._by_row(rows)
+
+
+PLAIN: list[dict[str, Any]] = [
+    {},
+    {"commission": "null", "realized_pnl": "-1.00E-05", "account_id": "7"},
+    {"fee": "0.1", "account_id": '"a-7"', "order_id": "123456789012"},
+    {"related_orders": '[{"id": 1, "price": 1.00E-05}]'},
+    {"related_orders": "null", "model": '"gpt-4o \\u00e9 \\"x\\""'},
+    {"tx_hash": '"0xab"', "crossed": "false", "depth": "0.30", "nested": '{"b": 1.10, "a": [1 , 2]}', "n": "null"},
+    {"price": '"3.280"', "quantity": "1E+3"},
+]
+
+
+@pytest.mark.parametrize("fields", PLAIN)
+def test_plain_rows_are_read_by_column(fields: dict[str, str]) -> None:
+    rows = [row(number, **fields) for number in range(3)]
+    table = by_column(rows)
+    assert table is not None
+    assert table.equals(by_row(rows))
+
+
+def test_a_field_that_some_rows_lack() -> None:
+    rows = [row(1, tx='"a"', z="1.10", commission="1"), row(2, z="null"), row(3, tx='"b"')]
+    table = by_column(rows)
+    assert table is not None
+    assert table.equals(by_row(rows))
+    assert table["extra"].to_pylist() == ['{"tx":"a","z":1.10}', '{"z":null}', '{"tx":"b"}']
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"created_at": '"2026-01-15T00:00:00Z"'},
+        {"new": "1"},
+        {"trade_id": '"x"'},
+        {"price": "null"},
+        {"symbol": "5"},
+        {"side": ""},
+        {"price": "1e-19"},
+        {"related_orders": "[]"},
+    ],
+)
+def test_odd_rows_are_not(second: dict[str, str]) -> None:
+    assert by_column([row(1), row(2, **second)]) is None
+
+
+def test_odd_rows_are_read_one_by_one() -> None:
+    rows = [row(1), row(2, new="1", trade_id='"x"')]
+    table = ArrowEncoder(Table(Trade, ENDPOINT)).of([rows])
+    assert table["trade_id"].to_pylist() == ["1", "x"]
+    assert table["extra"].to_pylist() == [None, '{"new":1}']
+    with pytest.raises(HyperoruContractError, match="trade_id=2"):
+        ArrowEncoder(Table(Trade, ENDPOINT)).of([[row(1), row(2, price="null")]])
+
+
+texts = st.text(max_size=4).map(json.dumps)
+amounts = (
+    st.decimals(-(10**19), 10**19, allow_nan=False, places=6).map(str)
+    | st.integers(-(10**19), 10**19).map(str)
+    | st.sampled_from(["null", "1.00E-05", '"2.50"', "", "1e-19", '"x"', "true"])
+)
+fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "account_id": st.sampled_from(["1", '"1"', "null", "2.5"]),
+        "commission": amounts,
+        "fee": amounts,
+        "realized_pnl": amounts,
+        "price": amounts,
+        "model": texts | st.just("null") | st.just("5"),
+        "related_orders": st.sampled_from(["[]", "null", '[{"a": 1.0}]', "{}", ""]),
+        "extra_1": texts | amounts.filter(bool),
+        "created_at": texts,
+        "order_no": st.sampled_from(["1", '"1"', "null"]),
+    },
+)
+
+
+@settings(max_examples=500)
+@given(st.lists(fields, min_size=1, max_size=4), st.booleans())
+def test_both_ways_agree(drawn: list[dict[str, str]], alike: bool) -> None:
+    rows = [row(number, **(drawn[0] if alike else each)) for number, each in enumerate(drawn)]
+    table = by_column(rows)
+    try:
+        slow = by_row(rows)
+    except HyperoruContractError:
+        event("error")
+        assert table is None
+        return
+    event("by column" if table else "by row")
+    assert table is None or table.equals(slow)
+    for sent, price in zip(rows, slow["price"].to_pylist(), strict=True):
+        assert Decimal(str(json.loads(sent.raw, parse_float=Decimal)["price"])) == price
+
+
+@pytest.mark.parametrize(
+    ("names", "sent"),
+    [
+        ({"commission": "taker_fee"}, {"commission": "0.1"}),
+        ({"commission": "taker_fee"}, {"commission": "0.1", "taker_fee": "0.2"}),
+        ({"trade_id": "id"}, {"id": "5"}),
+        ({"trade_id": "id", "order_id": "trade_id"}, {"id": "5"}),
+        ({"price": "notional", "notional": "price"}, {"notional": "7"}),
+    ],
+)
+def test_a_name_of_ours_that_stands_for_something_else_is_odd(names: dict[str, str], sent: dict[str, str]) -> None:
+    table = ArrowEncoder(Table(Trade, load_contract({"trades": {"fields": names}}).trades))
+    with pytest.raises(_OddError):
+        table._by_column([row(1, **sent).raw])
+
+
+def test_a_second_name_of_a_field_is_odd() -> None:
+    """Which name counts is decided row by row, so that no row's amount depends on its neighbours."""
+    rows = [row(1, commission="0.1", fee="0.2"), row(2, fee="0.3")]
+    assert by_column(rows) is None
+    assert by_row(rows)["commission"].to_pylist() == [Decimal("0.1"), Decimal("0.3")]

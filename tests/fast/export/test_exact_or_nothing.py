@@ -1,0 +1,185 @@
+"""Whatever a server does that can be told at all: exactly the window's rows are committed, or nothing is."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import exports
+import pytest
+from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import strategies as st
+from model_server import Server, at, inside, trade
+
+from hyperoru_provider.client.api.contract import WindowedEndpoint, load_contract
+from hyperoru_provider.client.errors import HyperoruError
+from hyperoru_provider.client.lists.page import parse_page
+from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.params.window import Window
+
+PAGINGS = ["page", "offset", "cursor", "none"]
+NONE: st.SearchStrategy[frozenset[Any]] = st.just(frozenset())
+
+
+class Client:
+    """What the export needs of a client."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def read_page(self, plan: Plan, query: Mapping[str, str]) -> list[Row]:
+        return plan.accept(parse_page(self._server.answer(dict(query)), plan.endpoint))
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("earlier")
+    client, endpoint = Client(Server([trade(f"old{number}", number) for number in range(10)])), load_contract().trades
+    how = {"concurrency": 1, "span_rows": 100, "rows_per_part": 3}
+    exports.commit(client, endpoint, Window(at(0), at(60)), where, {}, **how)
+    return where
+
+
+@st.composite
+def listings(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Rows with ties in time, text and number keys, two tables, and some that come twice, the same or changed."""
+    least = draw(st.sampled_from([0, 5, 30, 30]))
+    places = draw(
+        st.lists(
+            st.tuples(st.integers(0, 40), st.sampled_from([0, 1, 1, 1, 2, 5, 59.5, 60, 86_400]), st.integers(1, 2)),
+            min_size=least,
+            max_size=least + 15,
+        )
+    )
+    text, tables = draw(st.booleans()), draw(st.sampled_from([1, 1, 2]))
+    rows = [
+        trade(f"t{number // tables}" if text else number // tables, position * step, account_id=account, price=number)
+        | {"table": number % tables}
+        for number, (position, step, account) in enumerate(places)
+    ]
+    if rows and draw(st.booleans()):
+        changes = draw(st.sampled_from([{}, {}, {"price": -1}, {"trade_time": rows[0]["trade_time"]}]))
+        rows += [{**row, **changes} for row in draw(st.lists(st.sampled_from(rows), min_size=1, max_size=2))]
+    return rows
+
+
+servers = st.builds(
+    Server,
+    rows=listings(),
+    paging=st.sampled_from([*PAGINGS, "none"]),
+    order=st.sampled_from(["newest", "oldest", "any"]),
+    page_size=st.sampled_from([12, 500]),
+    cap=st.sampled_from([None, None, 3, 10, 10, 13]),
+    cap_skips=st.booleans(),
+    first_page=st.sampled_from([1, 1, 0]),
+    ignored=NONE
+    | NONE
+    | st.frozensets(
+        st.sampled_from(["start", "end", "page", "per_page", "offset", "limit", "cursor", "account_id"]), max_size=3
+    ),
+    total=st.sampled_from(["right", "right", "none", "none", "before_filter", "page", "changing", "limited"]),
+    has_more=st.booleans(),
+    guesses_more=st.sampled_from([False, False, True]),
+    filters_pages=st.sampled_from([False] * 4 + [True]),
+    stops=st.sampled_from([False] * 4 + [True]),
+    inclusive=st.booleans(),
+    by_day=st.sampled_from([False, False, False, True]),
+    naive=st.booleans(),
+    arrivals=st.lists(st.integers(0, 2500), max_size=3).map(
+        lambda times: [trade(f"late{number}", seconds, table=0) for number, seconds in enumerate(times)]
+    ),
+    flips_at=st.sampled_from([None] * 4 + [2, 3, 4]),
+    removed_at=st.sampled_from([None] * 5 + [2, 3, 4]),
+    failing=NONE | NONE | NONE | st.frozensets(st.integers(1, 30), max_size=1),
+)
+
+
+@st.composite
+def contracts(draw: st.DrawFn, server: Server) -> WindowedEndpoint:
+    """A contract that fits the server, or not; but what it says of its own accord is true."""
+    return load_contract(
+        {
+            "trades": {
+                "paging": draw(st.sampled_from([server.paging] * 4 + PAGINGS)),
+                "page_size": draw(st.sampled_from([1, 2, 5, 20, 500])),
+                "first_page": draw(st.sampled_from([None, server.first_page])),
+                "cap": 3 if server.cap == 3 else draw(st.sampled_from([None, None, server.cap])),
+                "key": ["table", "trade_id"] if draw(st.booleans()) else ["trade_id"],
+                "time_filter": "day" if server.by_day and draw(st.sampled_from([True, True, False])) else "instant",
+                "total": draw(st.just([]))
+                if server.total in ("before_filter", "changing", "limited") and draw(st.booleans())
+                else ["total"],
+            }
+        }
+    ).trades
+
+
+def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
+    """Leave out what nobody could tell from the outside; see docs/promises.md."""
+    believed = server.total == "page" and bool(endpoint.total)  # a total that is always met
+    counted = server.total == "right" and bool(endpoint.total)
+    told = server.paging == "cursor" or (server.paging != "none" and server.has_more and not server.guesses_more)
+    guess = server.has_more and server.guesses_more and server.cap is not None
+    skips = server.cap_skips and server.paging in ("page", "offset") and server.cap is not None
+    from_zero = server.first_page == 0 and server.paging == "page"
+    return not (
+        (believed and (skips or from_zero or guess))
+        or (guess and server.cap == 3)
+        or (server.flips_at is not None and from_zero)
+        or (skips and server.ignored & {"per_page", "limit"})
+        or (server.filters_pages and not counted and (skips or not told))
+        or (server.removed_at and (not counted or server.arrivals))
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@settings(max_examples=2500, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(data=st.data(), server=servers)
+def test_the_exact_rows_or_nothing(
+    earlier: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, server: Server
+) -> None:
+    endpoint = data.draw(contracts(server))
+    assume(provable(server, endpoint))
+    start = data.draw(st.integers(-5, 60))
+    end = start + data.draw(st.sampled_from([1, 60, 600, 600, 3000, 90_000]))
+    account_id = data.draw(st.none() | st.just(1))
+    how = {
+        "span_rows": data.draw(st.sampled_from([2, 10, 20_000])),
+        "concurrency": data.draw(st.sampled_from([1, 3])),
+        "rows_per_part": data.draw(st.sampled_from([2, 1000])),
+    }
+    where = tmp_path_factory.getbasetemp() / "landing"
+    shutil.rmtree(where, ignore_errors=True)
+    if data.draw(st.booleans()):
+        shutil.copytree(earlier, where)
+    before = exports.committed(where)
+    late = {row["trade_id"] for row in server.arrivals}
+    wanted = [row for row in inside(server.rows, start, end) if account_id in (None, row["account_id"])]
+    try:
+        exports.commit(Client(server), endpoint, Window(at(start), at(end)), where, {"account_id": account_id}, **how)
+    except HyperoruError as error:
+        event(f"error: {type(error).__name__}")
+        assert exports.committed(where) == before
+        return
+    event("rows" if wanted else "nothing")
+    files = exports.committed(where)
+    assert {path.name for path in where.iterdir()} == set(files)
+    lines = exports.rows(files)
+    gone = Counter({_content(row) for row in server.removed})
+    found = Counter(_content(row) for row in lines if row["trade_id"] not in late)
+    assert found - gone == Counter({_content(row) for row in wanted}) - gone
+    assert found <= Counter({_content(row) for row in wanted})
+    arrived = Counter(row["trade_id"] for row in inside(lines, start, end) if row["trade_id"] in late)
+    assert all(count == 1 for count in arrived.values())
+    assert len(lines) == found.total() + arrived.total()
+    times = [row["trade_time"].removesuffix("Z") for row in lines]
+    assert times == sorted(times)
+
+
+def _content(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple({**row, "trade_time": row["trade_time"].removesuffix("Z")}.items())

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
+from hyperoru_provider.client.times import parse_time
+from hyperoru_provider.waiting.event_summary import OVERLAP, Batch, EventSummary, Filter, Throttle, joined, listed
+
+BEGIN = datetime(2026, 1, 15, tzinfo=UTC)
+CHANNELS = frozenset(FILTERS)
+
+times = st.timedeltas(timedelta(0), timedelta(hours=1)).map(lambda delta: BEGIN + delta)
+accounts = st.one_of(st.none(), st.integers(1, 4), st.sampled_from(["1", "x"]))
+symbols = st.one_of(st.none(), st.sampled_from(["BTC", "ETH", "kPEPE", "PURR/USDC"]))
+sides = st.one_of(st.none(), st.sampled_from(["BUY", "sell", "long"]))
+notionals = st.one_of(st.none(), st.decimals(0, 1000, places=2))
+events = st.builds(
+    Event,
+    channel=st.sampled_from(sorted(FILTERS)),
+    data=st.just({}),
+    account_id=accounts,
+    symbol=symbols,
+    side=sides,
+    notional=notionals,
+    time=times,
+)
+
+
+def several(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(st.none(), values, st.lists(values, min_size=1, max_size=3))
+
+
+def event(**facts: Any) -> Event:
+    plain = {"account_id": 1, "symbol": "BTC", "side": "BUY", "notional": Decimal(10), "time": BEGIN}
+    return Event(channel=facts.pop("channel", "trades"), data={}, **plain | facts)
+
+
+@given(
+    st.lists(events, max_size=20),
+    several(st.one_of(st.integers(1, 4), st.sampled_from(["1", "x"]))),
+    several(st.sampled_from(["btc", "ETH", "KPEPE"])),
+    several(st.sampled_from(["buy", "SELL"])),
+    st.one_of(st.none(), st.integers(0, 1000), st.decimals(0, 1000, places=2), st.floats(0, 1000)),
+)
+def test_a_filter_passes_what_it_says_and_nothing_else(
+    came: list[Event], account_id: Any, symbol: Any, side: Any, least: Any
+) -> None:
+    def among(value: object, wanted: Any) -> bool:
+        if wanted is None:
+            return True
+        wanted = wanted if isinstance(wanted, list) else [wanted]
+        return value is not None and str(value).lower() in [str(each).lower() for each in wanted]
+
+    mine = [
+        each
+        for each in came
+        if each.channel == "trades"
+        and among(each.account_id, account_id)
+        and among(each.symbol, symbol)
+        and among(each.side, side)
+        and (least is None or (each.notional is not None and each.notional >= Decimal(str(least))))
+    ]
+    hint = Filter("trades", account_id, symbol, side, least).hint(Batch(CHANNELS, events=came))
+    if not mine:
+        assert hint is None
+        return
+    assert hint is not None
+    assert hint.count == len(mine)
+    assert all(hint.start <= each.time < hint.end for each in mine)
+    for names, kept in (
+        ({each.account_id for each in mine}, hint.account_ids),
+        ({each.symbol for each in mine}, hint.symbols),
+    ):
+        assert kept == (None if None in names else names)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 5), st.lists(st.one_of(events, times), min_size=1, max_size=3)), max_size=20),
+    st.sampled_from([0.0, 0.5, 2.0, 30.0]),
+)
+def test_conflated_hints_cover_every_event_and_keep_their_distance(
+    arrivals: list[tuple[float, list[Any]]], interval: float
+) -> None:
+    wanted, pace, now = Filter("trades"), Throttle(interval), 0.0
+    sent: list[tuple[float, EventSummary]] = []
+    owed: list[tuple[float, Event | Gap]] = []
+
+    def pass_time(until: float) -> None:
+        nonlocal now
+        while (wait := pace.wait(now)) is not None and now + wait <= until:
+            now += wait
+            hint = pace.take(now)
+            assert hint is not None
+            sent.append((now, hint))
+        now = until
+
+    for pause, items in arrivals:
+        pass_time(now + pause)
+        for item in items:
+            batch = Batch(CHANNELS)
+            batch.add(item if isinstance(item, Event) else Gap("lost", item, item + timedelta(seconds=1)))
+            if batch.gap:
+                pace.add(wanted.gap_hint(batch.gap))
+                owed.append((now, batch.gap))
+            if hint := wanted.hint(batch):
+                pace.add(hint)
+                owed.append((now, batch.events[0]))
+    pass_time(now + interval)
+    assert pace.wait(now) is None
+    for came, item in owed:
+        hints = [hint for moment, hint in sent if came <= moment <= came + interval + 1e-6]
+        if isinstance(item, Event):
+            assert any(hint.start is None or hint.start <= item.time < hint.end for hint in hints)
+        else:
+            assert any(hint.gap and (hint.start <= item.since and item.until <= hint.end) for hint in hints)
+    moments = [moment for moment, _ in sent]
+    assert all(later - earlier >= interval - 1e-6 for earlier, later in pairwise(moments))
+    if owed:
+        assert sent[0][0] == owed[0][0]  # the first at once
+        assert sum(hint.count for _, hint in sent) == sum(isinstance(item, Event) for _, item in owed)
+
+
+def test_a_hint_is_small_json_that_an_export_can_take() -> None:
+    batch = Batch(CHANNELS, events=[event(), event(account_id=2, symbol="ETH", time=BEGIN + timedelta(seconds=1.5))])
+    hint = Filter("trades").hint(batch)
+    assert hint is not None
+    assert json.loads(json.dumps(hint.as_dict())) == {
+        "kind": "events",
+        "channel": "trades",
+        "account_ids": [1, 2],
+        "symbols": ["BTC", "ETH"],
+        "count": 2,
+        "from": "2026-01-15T00:00:00Z",
+        "to": "2026-01-15T00:00:01.500001Z",
+    }
+    assert parse_time(hint.as_dict()["to"]) > batch.events[1].time
+
+
+def test_long_lists_become_any() -> None:
+    wanted = Filter("trades")
+    one = wanted.hint(Batch(CHANNELS, events=[event(account_id=number) for number in range(50)]))
+    other = wanted.hint(Batch(CHANNELS, events=[event(account_id=99)]))
+    assert one is not None and other is not None
+    assert len(one.as_dict()["account_ids"]) == 50
+    assert one.joined(other).as_dict()["account_ids"] is None
+
+
+def test_a_gap_names_what_the_trigger_is_about_and_reaches_back_a_little() -> None:
+    wanted = Filter("trades", account_id=[3, 2])
+    assert wanted.gap_hint(Gap("lost", BEGIN + OVERLAP, BEGIN + 2 * OVERLAP)).as_dict() == {
+        "kind": "gap",
+        "channel": "trades",
+        "account_ids": [2, 3],
+        "symbols": None,
+        "count": 0,
+        "from": "2026-01-15T00:00:00Z",
+        "to": "2026-01-15T00:02:00Z",
+    }
+    assert wanted.gap_hint(Gap("begin", None, BEGIN)).as_dict()["from"] is None
+
+
+def test_joined_gaps_hold_both() -> None:
+    later = BEGIN + timedelta(seconds=5)
+    both = joined(Gap("one", BEGIN, later), Gap("other", None, BEGIN))
+    assert (both.since, both.until) == (None, later)
+
+
+def test_more_events_than_a_batch_holds_become_a_gap() -> None:
+    batch = Batch(CHANNELS)
+    for number in range(1500):
+        batch.add(event(time=BEGIN + timedelta(seconds=number)))
+    assert len(batch.events) == 1000
+    assert batch.gap is not None and batch.gap.since is not None
+    assert batch.gap.since <= BEGIN + timedelta(seconds=1000)
+    assert batch.gap.until > BEGIN + timedelta(seconds=1499)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"channel": "fills"}, "there are trades, positions"),
+        ({"channel": "asset_curve", "symbol": "BTC"}, "no symbol to filter by, only account_id"),
+        ({"channel": "model_chat", "min_notional": 5}, "no notional"),
+        ({"channel": "trades", "min_notional": "much"}, "'much' is no amount"),
+        ({"channel": "trades", "min_notional": "nan"}, "no amount"),
+    ],
+)
+def test_a_filter_that_can_pass_nothing_is_an_error(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(HyperoruConfigError, match=words):
+        Filter(**arguments)
+
+
+def test_equal_lists_are_the_same_list() -> None:
+    assert listed(("ETH", "BTC", "ETH")) == listed(["BTC", "ETH"]) == ["BTC", "ETH"]
+    assert listed("BTC") == ["BTC"]
+    assert listed(3) == [3]
+    assert listed(None) is None
+
+
+@pytest.mark.parametrize("nothing", [[], "", " ", "None", [None], ["BTC", ""]])
+@pytest.mark.parametrize("name", ["account_id", "symbol", "side"])
+def test_a_filter_of_nothing_is_an_error_as_it_would_wait_forever(name: str, nothing: Any) -> None:
+    with pytest.raises(HyperoruConfigError, match=f"{name} is .*leave it out"):
+        Filter("trades", **{name: nothing})

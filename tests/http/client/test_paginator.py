@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_server import Server, at, inside, trade
+
+from hyperoru_provider.client import calls
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.page import parse_page
+from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.client.times import format_time, parse_time
+
+
+def read(server: Server, start: float = 0, end: float = 1000, span_rows: int = 20_000, account_id=None, **trades):
+    endpoint = load_contract({"trades": {"page_size": 500, "paging": server.paging, **trades}}).trades
+    plan = Plan(endpoint, at(start), at(end), {"account_id": account_id}, span_rows)
+    rows = []
+    while (query := plan.query()) is not None:
+        rows += plan.accept(parse_page(server.answer(query), endpoint))
+    return [json.loads(row.raw) for row in rows]
+
+
+def in_order(rows, start: float = 0, end: float = 1000):
+    return sorted(
+        inside(rows, start, end), key=lambda row: (row["trade_time"], len(str(row["trade_id"])), str(row["trade_id"]))
+    )
+
+
+ROWS = [trade(number, number // 3 * 10) for number in range(60)]
+
+
+@pytest.mark.parametrize("paging", ["page", "offset", "cursor", "none"])
+@pytest.mark.parametrize("order", ["newest", "oldest", "any"])
+@pytest.mark.parametrize("page_size", [1, 7, 60, 61, 500])
+def test_an_honest_server_is_read_whole(paging: str, order: str, page_size: int) -> None:
+    server = Server(ROWS, paging=paging, order=order)
+    assert read(server, page_size=None if paging == "none" else page_size) == in_order(ROWS)
+
+
+def test_a_limit_of_our_own_is_a_cap() -> None:
+    """A list of one answer that is no longer than we asked may go on."""
+    rows = [trade(number, number) for number in range(30)]
+    server = Server(rows, ignored=frozenset({"page"}), has_more=False, total="none")
+    assert read(server, paging="none", page_size=5) == in_order(rows)
+
+
+def test_bounds_are_half_open() -> None:
+    rows = [trade(1, 9.999999), trade(2, 10), trade(3, 19.999999), trade(4, 20)]
+    assert [row["trade_id"] for row in read(Server(rows), 10, 20)] == [2, 3]
+    assert [row["trade_id"] for row in read(Server(rows, inclusive=True), 10, 20)] == [2, 3]
+
+
+def test_nothing_is_an_answer() -> None:
+    assert read(Server([])) == []
+    assert read(Server([], total="none", has_more=False)) == []
+
+
+def refusal(server: Server, **options: Any) -> str:
+    with pytest.raises(HyperoruContractError) as caught:
+        read(server, **options)
+    return str(caught.value)
+
+
+def test_hazard_1_an_ignored_time_filter() -> None:
+    rows = [trade(number, number * 10_000) for number in range(30)]
+    assert "time filter" in refusal(Server(rows, ignored=frozenset({"start", "end"})), start=0, end=100_000)
+    assert "time filter" in refusal(Server(rows, ignored=frozenset({"end"})), start=0, end=100_000)
+
+
+def test_hazard_1_an_ignored_page() -> None:
+    for page_size in (10, 60, 500):
+        server = Server(ROWS, ignored=frozenset({"page"}), has_more=False, total="none")
+        assert "paging" in refusal(server, page_size=page_size)
+
+
+def test_hazard_1_an_ignored_page_while_rows_arrive() -> None:
+    arrivals = [trade(100 + number, 500 + number) for number in range(50)]
+    server = Server(list(ROWS), ignored=frozenset({"page"}), has_more=False, total="none", arrivals=arrivals)
+    assert "paging" in refusal(server, page_size=10)
+
+
+def test_hazard_1_an_ignored_page_in_another_order_each_time() -> None:
+    class Shuffled(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            self.asked += 1
+            return json.dumps([*ROWS[self.asked :], *ROWS[: self.asked]]).encode()
+
+    server = Shuffled([])
+    assert "paging" in refusal(server, page_size=60)
+    assert server.asked <= 3
+
+
+def test_hazard_1_a_page_past_the_end_is_the_last_one() -> None:
+    for page_size in (7, None):
+        server = Server(ROWS, page_size=7, stops=True, has_more=False, total="none")
+        assert "paging" in refusal(server, page_size=page_size)
+    assert read(Server(ROWS, stops=True), page_size=7) == in_order(ROWS)
+
+
+def test_hazard_1_an_ignored_account() -> None:
+    rows = [trade(1, 5), trade(2, 6, account_id=2)]
+    assert "account_id 2" in refusal(Server(rows, ignored=frozenset({"account_id"})), account_id=1)
+
+
+@pytest.mark.parametrize("has_more", [True, False])
+def test_hazard_2_pages_capped_below_their_size(has_more: bool) -> None:
+    assert read(Server(ROWS, cap=20, has_more=has_more, total="none")) == in_order(ROWS)
+
+
+@pytest.mark.parametrize("paging", ["page", "offset"])
+def test_hazard_2_pages_capped_by_a_server_that_guesses_whether_there_are_more(paging: str) -> None:
+    server = Server(ROWS, paging=paging, cap=20, guesses_more=True, total="none")
+    assert read(server) == in_order(ROWS)
+
+
+def test_hazard_2_a_capped_list_is_split() -> None:
+    rows = [trade(number, number * 2) for number in range(450)]
+    server = Server(rows, paging="none", cap=100, total="none")
+    assert read(server) == in_order(rows)
+    assert server.asked > 5
+
+
+def test_hazard_2_a_capped_list_that_can_t_be_split() -> None:
+    rows = [trade(number, 5) for number in range(150)]
+    assert "contract's cap" in refusal(Server(rows, paging="none", cap=100, total="none"))
+    assert len(read(Server(rows, paging="none", cap=200, total="none"), cap=200)) == 150
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_hazard_3_rows_arrive_while_pages_are_read(order: str) -> None:
+    arrivals = [trade(100 + number, 900 + number) for number in range(3)]
+    server = Server(list(ROWS), order=order, has_more=False, total="none", arrivals=arrivals)
+    ids = [row["trade_id"] for row in read(server, page_size=7)]
+    assert len(ids) == len(set(ids))
+    assert set(range(60)) <= set(ids)
+
+
+def test_hazard_4_whole_days_end_inclusive() -> None:
+    rows = [trade(number, number * 3600) for number in range(-30, 60)]
+    server = Server(rows, by_day=True)
+    hours = {"start": 3600 * 5, "end": 3600 * 20}
+    assert "'day'" in refusal(server, **hours)
+    assert read(server, **hours, time_filter="day") == in_order(rows, **hours)
+
+
+def test_hazard_5_an_id_alone_is_no_key() -> None:
+    rows = [trade(1, 5, source="fills"), trade(1, 6, source="liquidations")]
+    assert "contract's key" in refusal(Server(rows))
+    assert len(read(Server(rows), key=["source", "trade_id"])) == 2
+    far = [trade(1, 5), *(trade(number, number * 10) for number in range(2, 90)), trade(1, 950)]
+    assert "contract's key" in refusal(Server(far), span_rows=10)
+
+
+def test_hazard_6_a_total_that_is_not_met() -> None:
+    assert "contract's total" in refusal(Server(ROWS, total="before_filter"))
+    assert read(Server(ROWS, total="before_filter"), total=[]) == in_order(ROWS)
+
+
+def test_a_total_below_what_is_listed_proves_nothing() -> None:
+    """It counts a page; and the order turned, so that some rows came twice and others not at all."""
+    rows = [trade(number, 0) for number in range(13)]
+    server = Server(rows, paging="offset", page_size=3, ignored=frozenset({"limit"}), total="page", flips_at=2)
+    server.has_more = False
+    assert read(server, page_size=1) == in_order(rows)
+
+
+def test_a_total_below_what_is_listed_does_not_prove_the_first_page() -> None:
+    assert "first_page to 0" in refusal(Server(ROWS, first_page=0, total="limited"), page_size=7)
+    assert read(Server(ROWS, total="limited"), page_size=7) == in_order(ROWS)
+    assert read(Server(ROWS, first_page=0, total="limited"), page_size=7, first_page=0) == in_order(ROWS)
+
+
+def test_hazard_6_a_total_that_falls_while_pages_are_read() -> None:
+    """A row was removed, and another one moved to a page that had been read: what is left meets the total."""
+    rows = [trade(number, number) for number in range(6)]
+    assert "changed each" in refusal(Server(list(rows), removed_at=2), page_size=2)
+    assert read(Server(list(rows), total="page", cap=4)) == rows
+
+
+def test_a_row_on_two_pages_does_not_prove_the_first_page() -> None:
+    rows = [trade(1, 0), trade(0, 0), trade(0, 0)]
+    server = Server(rows, first_page=0, total="none", has_more=False)
+    assert "changed each" in refusal(server, page_size=2)
+    assert len(read(server, page_size=2, first_page=0)) == 2
+
+
+def test_a_total_that_counts_a_page_does_not_end_the_list() -> None:
+    class CountsThePage(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            body = json.loads(super().answer(query))
+            return json.dumps({"items": body["items"], "total": len(body["items"])}).encode()
+
+    assert read(CountsThePage(ROWS, cap=20)) == in_order(ROWS)
+
+
+def test_the_same_row_twice_is_one_row() -> None:
+    assert read(Server([*ROWS, *ROWS[:5]], total="none")) == in_order(ROWS)
+
+
+def test_the_same_key_with_other_content_is_an_error() -> None:
+    text = refusal(Server([*ROWS, {**ROWS[0], "price": 7}], total="none"))
+    assert "trade_id=0" in text
+    assert "contract's key" in text
+
+
+def test_a_number_written_otherwise_is_the_same_content() -> None:
+    class Twice(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            one, two = (b'{"trade_id":1,"p":%s,"trade_time":"2026-03-01T00:00:05Z"}' % n for n in (b"1.0", b"1.00"))
+            return b'{"items":[%s,%s],"has_more":false}' % (one, two)
+
+    assert len(read(Twice([]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ({"trade_time": "2026-03-01T00:00:05Z"}, "contract's key"),
+        ({"trade_id": None, "trade_time": "2026-03-01T00:00:05Z"}, "contract's key"),
+        ({"trade_id": 1}, "contract's time"),
+        ({"trade_id": 1, "trade_time": None}, "contract's time"),
+        ({"trade_id": 1, "trade_time": "yesterday"}, "contract's time"),
+        ({"trade_id": 1, "trade_time": 1772323205}, "contract's time"),
+    ],
+)
+def test_a_row_without_key_or_time_is_an_error(row: dict[str, Any], named: str) -> None:
+    class One(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            return json.dumps([row]).encode()
+
+    assert named in refusal(One([]))
+
+
+def test_a_cursor_that_comes_back_is_an_error() -> None:
+    class Circle(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            self.asked += 1
+            return json.dumps({"items": [trade(self.asked, 5)], "next_cursor": "again"}).encode()
+
+    assert "second time" in refusal(Circle([], paging="cursor"))
+
+
+def test_a_last_page_that_says_there_are_more_is_an_error() -> None:
+    assert "no cursor" in refusal(Pages([{"items": [], "next_cursor": None, "has_more": True}], paging="cursor"))
+
+
+def test_a_cursor_says_there_are_more_whatever_the_paging() -> None:
+    """The first page is empty, but not the last: the server looks for the account in each page."""
+    rows = [trade(1, 5, account_id=2), trade(2, 5)]
+    server = Server(rows, paging="cursor", order="oldest", total="none", filters_pages=True)
+    assert read(server, page_size=1, account_id=1) == rows[1:]
+    assert "no rows" in refusal(server, page_size=1, account_id=1, paging="page")
+    assert "contract's cap" in refusal(Server(rows, paging="cursor", total="none"), page_size=1, paging="none")
+
+
+def test_more_without_rows_is_an_error() -> None:
+    class Empty(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            return b'{"items":[],"has_more":true}'
+
+    assert "no rows" in refusal(Empty([]))
+
+
+def test_memory_is_bounded_by_splitting() -> None:
+    rows = [trade(number, number) for number in range(900)]
+    endpoint = load_contract({"trades": {"page_size": 10}}).trades
+    for total in ("right", "none"):
+        server, plan, longest = Server(list(rows), total=total), Plan(endpoint, at(0), at(1000), {}, 50), 0
+        seen = []
+        while (query := plan.query()) is not None:
+            span = plan.accept(parse_page(server.answer(query), endpoint))
+            longest = max(longest, len(span))
+            seen += [json.loads(row.raw) for row in span]
+        assert seen == in_order(rows)
+        assert longest <= 50
+
+
+@settings(max_examples=300)
+@given(
+    numbers=st.lists(st.integers(0, 5000), max_size=60),
+    cuts=st.lists(st.integers(1, 4999), max_size=5),
+    page_size=st.integers(1, 20),
+)
+def test_windows_add_up(numbers: list[int], cuts: list[int], page_size: int) -> None:
+    """Any way to cut a period gives the same rows, each once, also through ties."""
+    rows = [trade(number, seconds // 60 * 60) for number, seconds in enumerate(numbers)]
+    bounds = sorted({0, *(cut // 60 * 60 + (cut % 2) for cut in cuts), 5001})
+    pieces = [row for start, end in pairwise(bounds) for row in read(Server(rows), start, end, page_size=page_size)]
+    assert pieces == in_order(rows, 0, 5001)
+
+
+class Pages(Server):
+    """A server that sends these bodies, one after the other, and then the last one again."""
+
+    def answer(self, query: dict[str, str]) -> bytes:
+        self.asked += 1
+        return json.dumps(self.rows[min(self.asked, len(self.rows)) - 1]).encode()
+
+
+@pytest.mark.parametrize("beside", [{}, {"total": 0}])
+def test_a_total_outlives_the_empty_page_past_the_end(beside: dict[str, int]) -> None:
+    page = [trade(number, number) for number in range(3)]
+    assert "counts 10 rows" in refusal(Pages([{"items": page, "total": 10}, {"items": [], **beside}] * 5))
+
+
+def test_a_row_that_was_shown_once_must_be_there_at_the_end() -> None:
+    page = [trade(number, number) for number in range(3)]
+    assert "changed each" in refusal(Pages([{"items": page, "total": 10}, {"items": []}]))
+
+
+def test_a_list_without_pages_that_says_there_are_more() -> None:
+    class More(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            return json.dumps({**json.loads(super().answer(query)), "has_more": True}).encode()
+
+    assert "contract's cap" in refusal(More([trade(1, 5)], paging="none"))
+
+
+def test_a_total_that_is_met_at_the_second_reading() -> None:
+    """A row that vanished at a page's seam while others moved is found again."""
+    rows = [trade(number, number) for number in range(4)]
+    server = Pages(
+        [
+            {"items": rows[2:], "total": 4, "has_more": True},
+            {"items": rows[:1], "total": 4, "has_more": False},
+            {"items": rows[2:], "total": 4, "has_more": True},
+            {"items": rows[:2], "total": 4, "has_more": False},
+        ]
+    )
+    assert read(server, page_size=2) == rows
+
+
+def test_an_order_that_changes_between_pages_is_noticed() -> None:
+    class Shuffled(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            self.asked += 1
+            rows = sorted(self.rows, key=lambda row: hash((row["trade_id"] * 7919, self.asked)))
+            first = (int(query.get("page", 1)) - 1) * 20
+            return json.dumps(rows[first : first + 20]).encode()
+
+    assert "changed each" in refusal(Shuffled([trade(number, 5) for number in range(100)]), page_size=20)
+
+
+def test_a_server_that_caps_pages_but_skips_by_the_size_asked_for() -> None:
+    class Skips(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            size, number = int(query["per_page"]), int(query.get("page", 1))
+            first = (number - 1) * size
+            return json.dumps(ROWS[first : first + min(size, 7)]).encode()
+
+    assert read(Skips([]), cap=5) == in_order(ROWS)
+    assert read(Skips([]), page_size=20) == in_order(ROWS)
+
+
+@pytest.mark.parametrize("time_filter", ["instant", "day"])
+def test_bounds_are_never_finer_than_servers_compare(time_filter: str) -> None:
+    class Cuts(Server):
+        """Compares whole seconds or days, and excludes the end."""
+
+        def _bound(self, text: str) -> datetime:
+            return super()._bound(text).replace(microsecond=0)
+
+        def _matches(self, row: dict[str, Any], query: dict[str, str]) -> bool:
+            return self._bound(query["start"]) <= parse_time(row["trade_time"]) < self._bound(query["end"])
+
+    rows = [trade(1, 10), trade(2, 10.2), trade(3, 10.7)]
+    server = Cuts(rows, by_day=time_filter == "day")
+    assert [row["trade_id"] for row in read(server, 5, 10.5, time_filter=time_filter)] == [1, 2]
+
+
+def test_cursors_without_end_are_an_error() -> None:
+    class Endless(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            self.asked += 1
+            return json.dumps({"items": [], "next_cursor": str(self.asked)}).encode()
+
+    assert "no rows" in refusal(Endless([], paging="cursor"))
+
+
+@settings(max_examples=50)
+@given(
+    gaps=st.sets(st.integers(0, 299)), cap=st.integers(2, 120), order=st.sampled_from(["newest", "oldest"]),
+    begin=st.integers(-100, 100), inclusive=st.booleans(),
+)  # fmt: skip
+def test_candles_are_counted(gaps: set[int], cap: int, order: str, begin: int, inclusive: bool) -> None:
+    """A cap that nobody knows loses no candle, wherever some are missing."""
+    candles = [
+        {"timestamp": format_time(at(60 * minute)), "trade_time": format_time(at(60 * minute)), "account_id": 1}
+        | {"trade_id": minute}
+        for minute in range(300)
+        if minute not in gaps
+    ]
+    server = Server(candles, paging="none", cap=cap, order=order, total="none", inclusive=inclusive)
+    start, end = 60 * begin + 30, 60 * 310
+    found = []
+    for plan in calls.klines(load_contract(), "BTC", "1m", at(start), at(end)):
+        while (query := plan.query()) is not None:
+            found += [json.loads(row.raw) for row in plan.accept(parse_page(server.answer(query), plan.endpoint))]
+    assert found == inside(candles, start, end)
+    assert server.asked < 60 + 10 * 310 / min(cap, 98)

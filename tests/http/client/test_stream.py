@@ -1,0 +1,558 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import ssl
+import time
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as server
+
+from hyperoru_provider.client import AsyncHyperoruClient
+from hyperoru_provider.client.errors import (
+    HyperoruAuthenticationError,
+    HyperoruBadRequestError,
+    HyperoruConfigError,
+    HyperoruConnectError,
+    HyperoruContractError,
+    HyperoruNotFoundError,
+)
+from hyperoru_provider.client.http.retry import RetryPolicy
+from hyperoru_provider.client.stream.messages import Event, Gap
+from hyperoru_provider.sandbox import Sandbox
+
+FAST = RetryPolicy(initial_delay=0.02, max_delay=0.1)
+
+
+class Listener:
+    """A client that listens in the background; its items as they come."""
+
+    def __init__(self, client: AsyncHyperoruClient, channels: tuple[str, ...]) -> None:
+        self.items: list[Event | Gap] = []
+        self._client = client
+        self._channels = channels
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [item for item in self.items if isinstance(item, Gap)]
+
+    @property
+    def ids(self) -> list[int]:
+        return [item.data["trade_id"] for item in self.items if isinstance(item, Event) and item.channel == "trades"]
+
+    async def run(self) -> None:
+        async with aclosing(self._client.events(self._channels)) as events:
+            async for item in events:
+                self.items.append(item)
+
+    async def until(self, what: Callable[[], Any], seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not what():
+            if self.task.done():
+                self.task.result()
+            assert time.monotonic() < deadline, f"not within {seconds} s; {self.items[-5:]}"
+            await asyncio.sleep(0.01)
+
+
+def options_of(sandbox: Sandbox, **options: Any) -> dict[str, Any]:
+    return {
+        "base_url": sandbox.url,
+        "email": sandbox.email,
+        "password": sandbox.password,
+        "retry_policy": FAST,
+        "timeout": 5.0,
+    } | options
+
+
+@asynccontextmanager
+async def listening(
+    sandbox: Sandbox, *channels: str, connected: bool = True, **options: Any
+) -> AsyncGenerator[Listener, None]:
+    async with AsyncHyperoruClient(**options_of(sandbox, **options)) as client:
+        listener = Listener(client, channels or ("trades",))
+        listener.task = asyncio.create_task(listener.run())
+        try:
+            if connected:
+                await listener.until(lambda: listener.items)
+            yield listener
+        finally:
+            listener.task.cancel()
+            await asyncio.gather(listener.task, return_exceptions=True)
+
+
+async def fails(sandbox: Sandbox, *channels: str, **options: Any) -> BaseException:
+    async with listening(sandbox, *channels, connected=False, **options) as listener:
+        await asyncio.wait([listener.task], timeout=10)
+        error = listener.task.exception()
+        assert error is not None
+        return error
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("auth", ["query", "message"])
+def test_trades_come_with_all_their_digits_after_a_first_gap(sandbox: Sandbox, auth: str) -> None:
+    async def test() -> None:
+        before = datetime.now(UTC)
+        async with listening(sandbox, contract={"stream": {"auth": auth}}) as listener:
+            (row,) = sandbox.trade(account_id=2, symbol="BTC", side="SELL", notional="12345.67")
+            await listener.until(lambda: listener.ids)
+        gap, event = listener.items
+        assert isinstance(gap, Gap) and isinstance(event, Event)
+        assert gap.since is None and before <= gap.until <= event.time
+        assert event.data.keys() == row.keys()
+        assert not any(isinstance(value, float) for value in event.data.values())
+        assert event.data["price"] == Decimal(str(row["price"]))
+        assert (event.account_id, event.symbol, event.side) == (2, "BTC", "SELL")
+        assert event.notional == Decimal(str(row["notional"]))
+        assert sandbox.stats()["sockets"]["tokens_in_url"] == (1 if auth == "query" else 0)
+        assert sandbox.stats()["logins"] == 1
+
+    run(test)
+
+
+def test_each_channel_tells_whose_what_and_when(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        sandbox.set_faults(asset_curve_seconds=1)
+        async with listening(sandbox, "trades", "positions", "model_chat", "asset_curve") as listener:
+            for _ in range(20):
+                sandbox.trade(account_id=1, symbol="ETH")
+            seen: dict[str, Event] = {}
+
+            def all_seen() -> bool:
+                own = [item for item in listener.items if isinstance(item, Event) and item.symbol in ("ETH", None)]
+                seen.update({item.channel: item for item in own})  # the market trades by itself, too
+                return len(seen) == 4
+
+            await listener.until(all_seen)
+        for event in seen.values():
+            assert event.account_id is not None
+            assert abs(event.time - datetime.now(UTC)) < timedelta(seconds=20)
+        for channel in ("trades", "positions", "model_chat"):
+            assert seen[channel].symbol == "ETH"
+        assert seen["positions"].side in ("long", "short")
+        assert seen["positions"].notional == seen["positions"].data["size"] * seen["positions"].data["entry_price"]
+        assert seen["model_chat"].side in ("buy", "sell", "close")
+
+    run(test)
+
+
+@pytest.mark.parametrize("fault", [{"socket_batch": 7}, {"socket_duplicate_rate": 0.5}, {"socket_shuffle": True}])
+def test_no_trade_of_a_message_is_lost(sandbox: Sandbox, fault: dict[str, Any]) -> None:
+    async def test() -> None:
+        sandbox.set_faults(**fault)
+        async with listening(sandbox) as listener:
+            made = {row["trade_id"] for row in sandbox.trade(50)}
+            await listener.until(lambda: set(listener.ids) >= made)
+        assert set(listener.ids) == made
+        assert len(listener.gaps) == 1
+
+    run(test)
+
+
+def test_what_cant_be_read_is_a_gap_and_the_socket_stays(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        sandbox.set_faults(socket_malformed_rate=1)
+        async with listening(sandbox) as listener:
+            made = {row["trade_id"] for row in sandbox.trade(5)}
+            await listener.until(lambda: set(listener.ids) == made)
+            await listener.until(lambda: len(listener.gaps) == 6)
+        for gap in listener.gaps[1:]:
+            assert gap.since is not None and gap.since <= gap.until
+        assert sandbox.stats()["sockets"]["opened"] == 1
+
+    run(test)
+    assert caplog.text.count("passed over and counts as a gap") == 1
+
+
+def test_after_a_lost_socket_a_gap_says_from_when_on_to_look(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        async with listening(sandbox) as listener:
+            (seen,) = sandbox.trade()
+            await listener.until(lambda: listener.ids)
+            sandbox.set_faults(socket_drop_rate=1)
+            (lost,) = sandbox.trade()
+            await listener.until(lambda: sandbox.stats()["sockets"]["open"] == 0)
+            sandbox.set_faults(socket_drop_rate=0)
+            await listener.until(lambda: len(listener.gaps) > 1)
+            (later,) = sandbox.trade()
+            await listener.until(lambda: later["trade_id"] in listener.ids)
+        gap = listener.gaps[-1]
+        assert listener.ids == [seen["trade_id"], later["trade_id"]]
+        assert gap.since is not None
+        assert gap.since <= datetime.fromisoformat(lost["trade_time"]) < gap.until
+        assert gap.since >= datetime.fromisoformat(seen["trade_time"])
+
+    run(test)
+
+
+@pytest.mark.slow
+def test_a_silent_socket_is_noticed(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        async with listening(sandbox, timeout=0.2) as listener:
+            await asyncio.sleep(1.0)  # many pings
+            assert len(listener.gaps) == 1
+            silent_from = datetime.now(UTC)
+            sandbox.set_faults(socket_silent=True)
+            await asyncio.sleep(1.0)
+            sandbox.set_faults(socket_silent=False)
+            await listener.until(lambda: len(listener.gaps) > 1)
+            (row,) = sandbox.trade()
+            await listener.until(lambda: row["trade_id"] in listener.ids)
+        gap = listener.gaps[1]
+        assert gap.since is not None
+        assert silent_from - timedelta(seconds=0.8) <= gap.since <= silent_from + timedelta(seconds=0.1)
+
+    run(test)
+
+
+def test_an_unanswered_subscribe_is_a_failed_connection(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        sandbox.set_faults(socket_silent=True)
+        async with listening(sandbox, connected=False, timeout=0.2) as listener:
+            await listener.until(lambda: sandbox.stats()["sockets"]["opened"] >= 2)
+            assert not listener.items
+            sandbox.set_faults(socket_silent=False)
+            await listener.until(lambda: listener.items)
+
+    run(test)
+
+
+@pytest.mark.slow
+def test_a_slow_consumer_is_not_taken_for_a_dead_server_and_piles_nothing_up(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        async with (
+            AsyncHyperoruClient(**options_of(sandbox, timeout=0.2)) as client,
+            aclosing(client.events(("trades",))) as events,
+        ):
+            await anext(events)
+            made = [row["trade_id"] for row in sandbox.trade(3000)]
+            deadline = time.monotonic() + 1.5
+            while time.monotonic() < deadline:
+                await asyncio.sleep(0.05)
+                assert queued() < 500  # 16, and what one read of the socket may hold
+            assert queued() > 0
+            seen = []
+            while len(seen) < len(made):
+                item = await anext(events)
+                assert isinstance(item, Event)
+                seen.append(item.data["trade_id"])
+            assert seen == made
+        assert sandbox.stats()["sockets"]["opened"] == 1
+
+    run(test)
+
+
+def queued() -> int:
+    from websockets.asyncio.client import ClientConnection
+
+    return max(len(each.recv_messages.frames) for each in gc.get_objects() if type(each) is ClientConnection)
+
+
+def test_a_server_that_restarts_is_found_again() -> None:
+    async def test() -> None:
+        with Sandbox() as first:
+            async with listening(first) as listener:
+                port = int(first.url.rpartition(":")[2])
+                await asyncio.to_thread(first.stop)
+                await asyncio.sleep(0.3)
+                with Sandbox(port=port) as second:  # it knows no token of the first
+                    await listener.until(lambda: len(listener.gaps) > 1)
+                    (row,) = second.trade()
+                    await listener.until(lambda: row["trade_id"] in listener.ids)
+                    assert second.stats()["logins"] == 1
+
+    run(test)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("auth", ["query", "message"])
+def test_a_revoked_token_costs_one_login_and_a_gap(sandbox: Sandbox, auth: str) -> None:
+    async def test() -> None:
+        async with listening(sandbox, contract={"stream": {"auth": auth}}) as listener:
+            for round_ in (2, 3):
+                sandbox.revoke_tokens()
+                await listener.until(lambda count=round_: len(listener.gaps) == count)
+                (row,) = sandbox.trade()
+                await listener.until(lambda row=row: row["trade_id"] in listener.ids)
+                assert sandbox.stats()["logins"] == round_
+                await asyncio.sleep(0.3)  # else it counts as one more refusal of the same try
+        assert sandbox.stats()["sockets"]["opened"] == 3
+
+    run(test)
+
+
+@pytest.mark.parametrize("auth", ["query", "message"])
+def test_a_refused_token_costs_one_login_and_a_refused_fresh_one_is_an_error(sandbox: Sandbox, auth: str) -> None:
+    async def test() -> None:
+        contract = {"stream": {"auth": auth}}
+        sandbox.set_faults(socket_refuse=1)
+        async with listening(sandbox, contract=contract):
+            assert sandbox.stats()["logins"] == 2
+        sandbox.set_faults(socket_refuse=2)
+        error = await fails(sandbox, contract=contract)
+        assert isinstance(error, HyperoruAuthenticationError)
+        assert "/ws" in str(error) and "password" in str(error)
+        assert sandbox.stats()["logins"] == 3
+        assert sandbox.stats()["sockets"]["refused"] == 3
+
+    run(test)
+
+
+def test_a_refused_token_of_the_connection_is_an_error_at_once(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        error = await fails(sandbox, email=None, password=None, session_token="of-somebody-else")
+        assert isinstance(error, HyperoruAuthenticationError)
+        assert "of-somebody-else" not in str(error)
+        assert sandbox.stats()["sockets"]["refused"] == 1
+        assert sandbox.stats()["login_attempts"] == 0
+
+    run(test)
+
+
+def test_one_login_serves_calls_and_streams(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        async with listening(sandbox), listening(sandbox), AsyncHyperoruClient(**options_of(sandbox)) as client:
+            await client.profile()
+        assert sandbox.stats()["logins"] == 1
+        assert sandbox.stats()["sockets"]["most_open"] == 2
+
+    run(test)
+
+
+def test_a_wrong_password_is_an_error_at_once(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        assert isinstance(await fails(sandbox, password="wrong"), HyperoruAuthenticationError)
+        assert sandbox.stats()["login_attempts"] == 1
+
+    run(test)
+
+
+def test_what_the_contract_has_wrong_is_an_error_that_says_so(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        error = await fails(sandbox, contract={"stream": {"path": "/wss"}})
+        assert isinstance(error, HyperoruNotFoundError) and "/wss" in str(error)
+        error = await fails(sandbox, contract={"stream": {"channels": {"trades": "fills"}}})
+        assert isinstance(error, HyperoruContractError) and "stream.channels" in str(error)
+        with pytest.raises(HyperoruConfigError, match="fills"):
+            AsyncHyperoruClient(**options_of(sandbox)).events(("fills",))
+        with pytest.raises(HyperoruConfigError, match="there is none"):
+            client = AsyncHyperoruClient(**options_of(sandbox, contract={"stream": {"channels": {"trades": None}}}))
+            client.events(("trades",))
+
+    run(test)
+
+
+@asynccontextmanager
+async def answering(
+    answer: bytes, context: ssl.SSLContext | None = None
+) -> AsyncGenerator[tuple[str, list[bytes]], None]:
+    """A server that answers every request alike and hangs up; its address, and what it was asked."""
+    asked = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"http{'s' if context else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+
+
+@pytest.mark.parametrize(
+    ("head", "error", "words"),
+    [
+        (
+            "302 Found\r\nLocation: http://elsewhere.example/ws?session_token=secret-token",
+            HyperoruContractError,
+            "redir",
+        ),
+        ("200 OK", HyperoruContractError, "stream.path"),
+        ("400 Bad Request", HyperoruBadRequestError, "400"),
+        ("403 Forbidden", HyperoruAuthenticationError, "403"),
+    ],
+)
+def test_an_answer_that_opens_no_socket_is_an_error(head: str, error: type[Exception], words: str) -> None:
+    async def test() -> None:
+        body = b"what about secret-token?"
+        answer = f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        async with (
+            answering(answer) as (url, asked),
+            AsyncHyperoruClient(url, session_token="secret-token", retry_policy=FAST) as client,
+        ):
+            with pytest.raises(error, match=words) as caught:
+                await anext(client.events())
+        assert len(asked) == 1
+        assert "secret-token" not in "".join(traceback.format_exception(caught.value))
+
+    run(test)
+
+
+def test_certificates_are_verified_as_for_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "certificate.pem"
+    file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+
+    async def test() -> None:
+        async with answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", context) as (url, asked):
+            async with AsyncHyperoruClient(url, session_token="secret-token") as client:
+                with pytest.raises(HyperoruBadRequestError, match=r"certificate can't be verified.*SSL_CERT_FILE"):
+                    await anext(client.events())
+                assert not asked
+                monkeypatch.setenv("SSL_CERT_FILE", str(file))
+                with pytest.raises(HyperoruNotFoundError):
+                    await anext(client.events())
+            assert b"GET /ws?session_token=secret-token HTTP/1.1" in asked[0]
+
+    run(test)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n", b"", b"what?\r\n\r\n"])
+def test_a_server_in_trouble_is_asked_again_without_haste(answer: bytes) -> None:
+    async def test() -> None:
+        policy = RetryPolicy(initial_delay=0.05, max_delay=0.2)
+        async with (
+            answering(answer) as (url, asked),
+            AsyncHyperoruClient(url, session_token="secret-token", retry_policy=policy) as client,
+        ):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(client.events()), 1.5)
+        assert 4 <= len(asked) <= 15  # 0.2 s apart at most, half of that at least
+
+    run(test)
+
+
+def test_it_gives_up_only_if_it_is_told_to(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        async with AsyncHyperoruClient(**options_of(sandbox)) as client:
+            events = client.events(("trades",), give_up_after=0.3)
+            await anext(events)
+            await asyncio.sleep(0.5)  # not lost: it does not count
+            begun = time.monotonic()
+            await asyncio.to_thread(sandbox.stop)
+            with pytest.raises(HyperoruConnectError):
+                await anext(events)
+            assert 0.3 <= time.monotonic() - begun < 2
+
+    run(test)
+
+
+@pytest.mark.slow
+def test_a_socket_that_is_lost_again_and_again_is_opened_without_haste(sandbox: Sandbox) -> None:
+    async def test() -> None:
+        sandbox.set_faults(socket_drop_rate=1, pace=100)
+        async with listening(sandbox, retry_policy=RetryPolicy(initial_delay=0.2, max_delay=0.6)):
+            await asyncio.sleep(2.5)
+        assert 3 <= sandbox.stats()["sockets"]["opened"] <= 9
+
+    run(test)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("auth", ["query", "message"])
+def test_no_token_in_a_log_or_an_error(sandbox: Sandbox, caplog: pytest.LogCaptureFixture, auth: str) -> None:
+    for name in ("", "websockets", "websockets.client", "httpx", "httpcore", "asyncio", "hyperoru_provider"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    tokens: set[str] = set()
+    errors: list[BaseException] = []
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_debug(True)
+        contract = {"stream": {"auth": auth}}
+        async with listening(sandbox, contract=contract, timeout=0.3, on_token=tokens.add) as listener:
+            sandbox.revoke_tokens()
+            await listener.until(lambda: len(listener.gaps) > 1)
+            sandbox.set_faults(socket_drop_rate=1)
+            sandbox.trade()
+            await listener.until(lambda: len(listener.gaps) > 2)
+            sandbox.set_faults(socket_drop_rate=0, socket_silent=True)
+            await asyncio.sleep(1)
+            sandbox.set_faults(socket_silent=False)
+            await listener.until(lambda: len(listener.gaps) > 3)
+        sandbox.set_faults(socket_refuse=9)
+        errors.append(await fails(sandbox, contract=contract, on_token=tokens.add))
+        sandbox.set_faults(socket_refuse=0)
+        errors.append(await fails(sandbox, contract={"stream": {"auth": auth, "path": "/no"}}, on_token=tokens.add))
+
+    run(test)
+    told = caplog.text + "".join("".join(traceback.format_exception(error)) + repr(error) for error in errors)
+    assert "Listening to" in told and "interrupted" in told
+    assert len(tokens) >= 3
+    assert not [token for token in tokens if token in told]
+
+
+@pytest.mark.parametrize("answers", ["a request", "none"])
+def test_a_message_that_repeats_the_token_brings_it_into_no_log_or_error(
+    answers: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = "secret-token-abcdefghijklmnop"
+
+    async def serve(socket: ServerConnection) -> None:
+        request = json.loads(await socket.recv())
+        data = {"code": token, "message": "." * 280 + token}
+        if answers == "none":
+            data["message"] = token
+            await socket.send(json.dumps({**request, "type": "subscribed"}))
+        await socket.send(
+            json.dumps(
+                {"type": "error", "request_id": request["request_id"] if answers == "a request" else None, "data": data}
+            )
+        )
+        await socket.wait_closed()
+
+    async def test() -> None:
+        async with server(serve, "127.0.0.1", 0) as listening_at:
+            url = f"http://127.0.0.1:{listening_at.sockets[0].getsockname()[1]}"
+            async with (
+                AsyncHyperoruClient(url, session_token=token) as client,
+                aclosing(client.events(("trades",))) as events,
+            ):
+                if answers == "a request":
+                    with pytest.raises(HyperoruContractError) as caught:
+                        await anext(events)
+                    told.append(str(caught.value))
+                else:
+                    await anext(events)
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(anext(events), 0.3)
+                    told.append(caplog.text)
+
+    told: list[str] = []
+    run(test)
+    assert "***" in told[0]
+    assert "secret" not in told[0]

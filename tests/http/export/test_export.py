@@ -1,0 +1,406 @@
+"""Rows into files and back, and the promise of all or nothing."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from airflow.sdk import ObjectStoragePath
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT
+from hyperoru_provider.client.api.models import Kline, Quote, Trade, Trader
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.times import parse_time
+from hyperoru_provider.export.columns import Column, Table
+from hyperoru_provider.export.destinations import storage as landing_module
+from hyperoru_provider.export.destinations.storage import StorageDestination
+from hyperoru_provider.export.formats import COMPRESSIONS, Format
+from hyperoru_provider.export.run import ExportSpec, export
+from hyperoru_provider.params.window import Window
+
+START = datetime(2026, 1, 15, tzinfo=UTC)
+WINDOW = Window(START, START + timedelta(days=1))
+SUBJECT = ExportSpec("trades", WINDOW, {"account_id": 1, "symbol": None})
+CHOICES = [(name, packed) for name, all_packed in COMPRESSIONS.items() for packed in all_packed]
+
+
+def trade(number: int, price: str = "1.5", **more: str) -> Row:
+    time = (START + timedelta(seconds=number)).isoformat()
+    extra = "".join(f',"{name}":{value}' for name, value in more.items())
+    text = (
+        f'{{"trade_id":{number},"symbol":"BTC","side":"BUY","price":{price},"quantity":2,"trade_time":"{time}"{extra}}}'
+    )
+    return Row(parse_time(time), (str(number),), text.encode())
+
+
+def form(file_format: str, compression: str | None = None, model: type = Trade) -> Format:
+    return Format.choose(file_format, compression, Table(model, DEFAULT_CONTRACT.trades))
+
+
+def land(
+    where: Path, rows: list[Row], file_format: str = "jsonl", compression: str | None = None, rows_per_part: int = 1000,
+    span: int = 100, subject: ExportSpec = SUBJECT,
+) -> dict[str, Any]:  # fmt: skip
+    spans = (rows[first : first + span] for first in range(0, len(rows), span))
+    landing = StorageDestination(ObjectStoragePath(f"file://{where}") / subject.directory)
+    return export(spans, subject, form(file_format, compression), landing, rows_per_part)
+
+
+def files_of(where: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(where)): path.read_bytes() for path in sorted(where.rglob("*")) if path.is_file()}
+
+
+def read(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Read an export as a consumer does: from the manifest on, checking every hash."""
+    manifest_path = Path(summary["manifest"].removeprefix("file://"))
+    manifest = json.loads(manifest_path.read_text())
+    rows: list[dict[str, Any]] = []
+    for file in manifest["files"]:
+        data = (manifest_path.parent / file["name"]).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (file["bytes"], file["sha256"])
+        part = list(_rows(manifest["file_format"], file["name"], data))
+        assert len(part) == file["rows"]
+        rows += part
+    assert len(rows) == manifest["rows"] == summary["rows"]
+    return rows
+
+
+def _rows(file_format: str, name: str, data: bytes) -> Iterator[dict[str, Any]]:
+    text = (
+        gzip.decompress(data)
+        if name.endswith(".gz")
+        else zstandard.ZstdDecompressor().decompressobj().decompress(data)
+        if name.endswith(".zst")
+        else data
+    )
+    if file_format == "jsonl":
+        return (json.loads(line, parse_float=Decimal) for line in text.splitlines())
+    if file_format == "csv":
+        return iter(csv.DictReader(text.decode().splitlines()))
+    return iter(pq.read_table(pa.BufferReader(data)).to_pylist())
+
+
+@pytest.mark.parametrize(("file_format", "compression"), CHOICES)
+def test_amounts_and_unknown_fields_survive(tmp_path: Path, file_format: str, compression: str) -> None:
+    prices = ["1.00E-05", "3.28", "-0.1", "0.000000000000000001", "99999999999999999999", "12", "1E+3", "1e-18"]
+    rows = [
+        trade(n, price, commission="-0.25", tx='"0xab"', crossed="false", depth="0.30", related_orders='[{"p":0.10}]')
+        for n, price in enumerate(prices)
+    ]
+    back = read(land(tmp_path, rows, file_format, compression))
+    assert [Decimal(str(row["price"])) for row in back] == [Decimal(price) for price in prices]
+    assert {Decimal(str(row["commission"])) for row in back} == {Decimal("-0.25")}
+    for row in back:
+        extra = row if file_format == "jsonl" else json.loads(row["extra"], parse_float=Decimal)
+        assert (extra["tx"], extra["crossed"], extra["depth"]) == ("0xab", False, Decimal("0.30"))
+        related = row["related_orders"]
+        assert related == [{"p": Decimal("0.10")}] or json.loads(related) == [{"p": 0.1}]
+    if file_format == "parquet":
+        assert back[1]["trade_time"] == START + timedelta(seconds=1)
+        assert back[0]["realized_pnl"] is None
+
+
+@pytest.mark.parametrize(("file_format", "compression"), CHOICES)
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path, file_format: str, compression: str) -> None:
+    rows = [trade(n) for n in range(2500)]
+    one = land(tmp_path / "a", rows, file_format, compression, span=2500)
+    land(tmp_path / "b", rows, file_format, compression, span=7)
+    files = files_of(tmp_path / "a")
+    assert files == files_of(tmp_path / "b")
+    assert len(files) == 4  # three parts, and the manifest
+    assert [row["trade_id"] for row in read(one)] == [n if file_format == "jsonl" else str(n) for n in range(2500)]
+    land(tmp_path / "a", rows, file_format, compression)
+    assert files == files_of(tmp_path / "a")
+
+
+def test_a_json_line_is_the_row_as_it_was_sent(tmp_path: Path) -> None:
+    row = trade(1, "1.00E-05", spaced='"a  b"')
+    land(tmp_path, [row], compression="none")
+    assert (tmp_path / SUBJECT.directory / "part-00000.jsonl").read_bytes() == row.raw + b"\n"
+
+
+def test_no_clock_is_in_a_packed_file(tmp_path: Path) -> None:
+    (file,) = land(tmp_path, [trade(1)])["files"]
+    assert Path(file.removeprefix("file://")).read_bytes()[4:8] == bytes(4)
+
+
+def test_the_layout_and_the_summary(tmp_path: Path) -> None:
+    summary = land(tmp_path, [trade(n) for n in range(5)], rows_per_part=2)
+    directory = tmp_path / "trades/20260115T000000Z_20260116T000000Z,account_id=1"
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "_manifest.json",
+        *(f"part-0000{n}.jsonl.gz" for n in range(3)),
+    ]
+    files = [path for path in directory.iterdir() if path.name.startswith("part")]
+    assert summary == {
+        "rows": 5,
+        "bytes": sum(path.stat().st_size for path in files),
+        "window": {"start": "2026-01-15T00:00:00Z", "end": "2026-01-16T00:00:00Z"},
+        "first_time": "2026-01-15T00:00:00Z",
+        "last_time": "2026-01-15T00:00:04Z",
+        "manifest": f"file://{directory}/_manifest.json",
+        "files": [f"file://{directory}/part-0000{n}.jsonl.gz" for n in range(3)],
+    }
+    manifest = json.loads((directory / "_manifest.json").read_text())
+    assert {name: manifest[name] for name in ("format_version", "resource", "filters", "window", "rows")} == {
+        "format_version": 1,
+        "resource": "trades",
+        "filters": {"account_id": "1"},
+        "window": summary["window"],
+        "rows": 5,
+    }
+    assert {"name": "price", "type": "decimal"} in manifest["columns"]
+    json.dumps(summary)
+
+
+@pytest.mark.parametrize("file_format", COMPRESSIONS)
+def test_no_rows_are_a_valid_export(tmp_path: Path, file_format: str) -> None:
+    summary = land(tmp_path, [], file_format)
+    assert (summary["rows"], summary["files"], summary["first_time"]) == (0, [], None)
+    assert read(summary) == []
+
+
+def failing(rows: list[Row]) -> Iterator[list[Row]]:
+    yield rows
+    raise HyperoruContractError("the server misbehaves")
+
+
+def test_a_failed_run_leaves_the_earlier_export_readable(tmp_path: Path) -> None:
+    rows = [trade(n) for n in range(30)]
+    before = land(tmp_path, rows, rows_per_part=10)
+    files = files_of(tmp_path)
+    landing = StorageDestination(ObjectStoragePath(f"file://{tmp_path}") / SUBJECT.directory)
+    changed = [trade(n, "2.5") for n in range(30)]
+    with pytest.raises(HyperoruContractError):
+        export(failing(changed), SUBJECT, form("jsonl"), landing, 10)
+    assert {name: files_of(tmp_path)[name] for name in files} == files
+    assert len(read(before)) == 30
+    after = land(tmp_path, changed, rows_per_part=10)
+    assert {row["price"] for row in read(after)} == {Decimal("2.5")}
+    assert set(files_of(tmp_path)) == set(files)  # nothing is left of the failed run
+
+
+def test_a_failed_first_run_shows_no_manifest(tmp_path: Path) -> None:
+    landing = StorageDestination(ObjectStoragePath(f"file://{tmp_path}") / SUBJECT.directory)
+    with pytest.raises(HyperoruContractError):
+        export(failing([trade(n) for n in range(30)]), SUBJECT, form("jsonl"), landing, 10)
+    assert not (tmp_path / SUBJECT.directory / "_manifest.json").exists()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    versions=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["1", "2", "3"])), min_size=2, max_size=4),
+    crash_at=st.integers(1, 12),
+    data=st.data(),
+)
+def test_a_reader_sees_a_whole_export_at_every_step(
+    tmp_path_factory: pytest.TempPathFactory, versions: list[tuple[int, str]], crash_at: int, data: st.DataObject
+) -> None:
+    """Between any two writes, and after a crash at any of them, the manifest's files are there and whole."""
+    where = tmp_path_factory.mktemp("landing")
+    directory = where / SUBJECT.directory
+    steps = 0
+
+    def check() -> None:
+        nonlocal steps
+        steps += 1
+        manifest = directory / "_manifest.json"
+        if manifest.exists():
+            for file in json.loads(manifest.read_text())["files"]:
+                content = (directory / file["name"]).read_bytes()
+                assert hashlib.sha256(content).hexdigest() == file["sha256"]
+
+    class Crash(BaseException):
+        pass
+
+    class Watched(StorageDestination):
+        def _put(self, file: Any, name: str) -> None:
+            check()
+            if crashing and steps == crash_at:
+                raise Crash
+            super()._put(file, name)
+            check()
+
+    for number, (count, price) in enumerate(versions):
+        rows = [trade(n, price) for n in range(count)]
+        crashing, steps = data.draw(st.booleans()) and number < len(versions) - 1, 0
+        landing = Watched(ObjectStoragePath(f"file://{where}") / SUBJECT.directory)
+        try:
+            export(iter([rows] if rows else []), SUBJECT, form("jsonl"), landing, 4)
+        except Crash:
+            check()
+    fresh = tmp_path_factory.mktemp("fresh")
+    land(fresh, rows, rows_per_part=4)
+    assert files_of(where) == files_of(fresh)  # whatever went before
+
+
+def test_other_rows_never_share_a_directory() -> None:
+    filters: list[dict[str, Any]] = [
+        {},
+        {"account_id": 1},
+        {"account_id": 12},
+        {"symbol": "1"},
+        {"symbol": "PURR/USDC"},
+        {"symbol": "PURR%2FUSDC"},
+        {"symbol": "PURR_USDC"},
+        {"symbol": "a,symbol=b"},
+        {"account_id": 1, "symbol": "@107"},
+        {"symbols": "A" * 300},
+        {"symbols": "A" * 301},
+    ]
+    names = {ExportSpec("trades", WINDOW, each).directory for each in filters}
+    assert len(names) == len(filters)
+    assert all(name.count("/") == 1 and len(name) < 200 for name in names)
+
+
+def test_an_amount_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
+    rows = [trade(1), trade(2, "1e-19"), trade(3)]
+    with pytest.raises(HyperoruContractError, match="price of the row 2"):
+        land(tmp_path, rows, "parquet")
+    with pytest.raises(HyperoruContractError, match="price of the row 1"):
+        land(tmp_path, [trade(1, "1" + "0" * 20)], "parquet")
+    assert not (tmp_path / SUBJECT.directory / "_manifest.json").exists()
+
+
+@pytest.mark.parametrize("price", ['"NaN"', "null", '"abc"', "{}"])
+def test_a_bad_row_is_named(tmp_path: Path, price: str) -> None:
+    with pytest.raises(HyperoruContractError, match=r"trade_id=2.*price"):
+        land(tmp_path, [trade(1), trade(2, price)], "csv")
+
+
+@pytest.mark.parametrize(
+    ("file_format", "compression", "named"),
+    [("xml", None, "file_format"), ("csv", "snappy", "compression"), ("jsonl", "", "compression")],
+)
+def test_a_wrong_choice_is_named(file_format: str, compression: str | None, named: str) -> None:
+    with pytest.raises(HyperoruConfigError, match=named):
+        form(file_format, compression)
+
+
+def test_a_manifest_that_is_none(tmp_path: Path) -> None:
+    directory = tmp_path / SUBJECT.directory
+    directory.mkdir(parents=True)
+    for text in ("[]", "{", ""):
+        (directory / "_manifest.json").write_text(text)
+        with pytest.raises(HyperoruConfigError, match="no manifest"):
+            StorageDestination(ObjectStoragePath(f"file://{directory}"))
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    directory = tmp_path / SUBJECT.directory
+    directory.mkdir(parents=True)
+    (directory / "notes.txt").write_text("mine")
+    land(tmp_path, [trade(1)])
+    assert (directory / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("model", [Trade, Kline, Quote])
+def test_columns_come_from_the_model(model: type) -> None:
+    columns = form("parquet", model=model).table.columns
+    assert [column.name for column in columns] == [*model.model_fields, "extra"]
+
+
+def test_the_columns_of_a_trade() -> None:
+    kinds = dict(form("csv").table.columns)
+    assert (kinds["trade_id"], kinds["price"], kinds["trade_time"]) == ("string", "decimal", "timestamp")
+    assert (kinds["related_orders"], kinds["extra"]) == ("json", "json")
+    assert Column("is_active", "boolean") in form("csv", model=Trader).table.columns
+
+
+def test_a_local_file_is_replaced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that opened a file before a re-export still reads it whole."""
+    summary = land(tmp_path, [trade(n) for n in range(10)])
+    name = Path(summary["files"][0].removeprefix("file://"))
+    half = []
+    real = landing_module.shutil.copyfileobj
+
+    def copy(source: Any, sink: Any, length: int) -> None:
+        real(source, sink, length)
+        half.append((name.read_bytes(), manifest.read_bytes()))
+
+    manifest = Path(summary["manifest"].removeprefix("file://"))
+    before = (name.read_bytes(), manifest.read_bytes())
+    monkeypatch.setattr(landing_module.shutil, "copyfileobj", copy)
+    land(tmp_path, [trade(n) for n in range(10)])
+    assert half and set(half) == {before}
+
+
+def test_a_part_that_is_there_is_not_touched(tmp_path: Path) -> None:
+    """An interrupted rewrite of the same content could only damage it."""
+    (file,) = land(tmp_path, [trade(n) for n in range(10)])["files"]
+    path = Path(file.removeprefix("file://"))
+    before = path.stat()
+    land(tmp_path, [trade(n) for n in range(10)])
+    assert path.stat().st_ino == before.st_ino
+    path.write_bytes(b"cut")
+    assert len(read(land(tmp_path, [trade(n) for n in range(10)]))) == 10
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_two_runs_of_a_window_at_once(tmp_path: Path, earlier: bool) -> None:
+    """The one that commits last notices the other, and the manifest tells the truth."""
+    if earlier:
+        land(tmp_path, [trade(n, "9") for n in range(20)], rows_per_part=5)
+    slow = StorageDestination(ObjectStoragePath(f"file://{tmp_path}") / SUBJECT.directory)
+
+    def spans() -> Iterator[list[Row]]:
+        yield [trade(n, "2") for n in range(12)]
+        land(tmp_path, [trade(n, "3") for n in range(7)], rows_per_part=5)
+
+    with pytest.raises(HyperoruConfigError, match="Another run"):
+        export(spans(), SUBJECT, form("jsonl"), slow, 5)
+    summary = {"manifest": str(tmp_path / SUBJECT.directory / "_manifest.json"), "rows": 7}
+    assert {row["price"] for row in read(summary)} == {3}
+
+
+def test_another_run_s_part_of_the_same_size_is_not_committed(tmp_path: Path) -> None:
+    slow = StorageDestination(ObjectStoragePath(f"file://{tmp_path}") / SUBJECT.directory)
+
+    def spans() -> Iterator[list[Row]]:
+        yield [trade(n, "2") for n in range(5)]
+        (part,) = (tmp_path / SUBJECT.directory).glob("part-*")
+        part.write_bytes(part.read_bytes()[:-1] + b"x")
+        yield [trade(5, "2")]
+
+    with pytest.raises(HyperoruConfigError, match="Another run"):
+        export(spans(), SUBJECT, form("jsonl"), slow, 4)
+    assert not (tmp_path / SUBJECT.directory / "_manifest.json").exists()
+
+
+def test_a_line_s_end_in_a_text_stays_in_its_row(tmp_path: Path) -> None:
+    rows = [trade(1, model='"a\\rb"'), trade(2, model='"c\\nd"'), trade(3, model='"e,\\"f"')]
+    (file,) = land(tmp_path, rows, "csv")["files"]
+    with Path(file.removeprefix("file://")).open(newline="") as lines:
+        assert [row["model"] for row in csv.DictReader(lines)] == ["a\rb", "c\nd", 'e,"f']
+
+
+@pytest.mark.parametrize(
+    ("file_format", "compression", "told"),
+    [
+        ("parquet", None, r"parquet with zstd needs pyarrow: pip install 'airflow-provider-hyperoru\[parquet\]'"),
+        ("csv", "zstd", r"csv with zstd needs zstandard: pip install 'airflow-provider-hyperoru\[zstd\]'"),
+    ],
+)
+def test_what_is_not_installed_is_told(
+    monkeypatch: pytest.MonkeyPatch, file_format: str, compression: str | None, told: str
+) -> None:
+    for name in ("pyarrow", "zstandard"):
+        monkeypatch.setitem(sys.modules, name, None)  # as where it is not installed, also for find_spec
+    with pytest.raises(HyperoruConfigError, match=told):
+        Format.choose(file_format, compression, Table(Trade, DEFAULT_CONTRACT.trades))
+    Format.choose("csv", "gzip", Table(Trade, DEFAULT_CONTRACT.trades))

@@ -1,0 +1,170 @@
+"""Exports to an S3 server over HTTP, by an Airflow connection."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from airflow.sdk import ObjectStoragePath
+from moto.server import ThreadedMotoServer
+
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruServerError
+from hyperoru_provider.export.destinations.storage import StorageDestination
+from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
+from hyperoru_provider.sandbox import Sandbox
+
+pytestmark = pytest.mark.slow
+
+DIRECTORY = "lake/trades/20260115T000000Z_20260116T000000Z/"
+
+
+def rows(price: float, count: int = 40) -> list[dict[str, Any]]:
+    return [
+        {
+            "trade_id": number,
+            "account_id": 1,
+            "symbol": "BTC",
+            "side": "BUY",
+            "price": price,
+            "quantity": 2,
+            "trade_time": f"2026-01-15T00:{number // 4:02}:00Z",
+        }
+        for number in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
+    """A bucket as others see it, without any cache of ours."""
+    name = hashlib.sha256(request.node.name.encode()).hexdigest()[:20]
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    extra = {"endpoint_url": endpoint, "region_name": "us-east-1"}
+    connection = {"conn_type": "aws", "login": "test", "password": "test", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+    bucket = boto3.resource("s3", endpoint_url=endpoint, **keys).Bucket(name)
+    bucket.create()
+    return bucket
+
+
+@pytest.fixture
+def export(connect: Callable[..., None], bucket: Any) -> Callable[..., dict[str, Any]]:
+    def run(sandbox: Sandbox, **arguments: Any) -> dict[str, Any]:
+        connect(sandbox, token_cache="memory", max_retries=0)
+        operator = HyperoruExportTradesOperator(
+            task_id="t",
+            start="2026-01-15",
+            end="2026-01-16",
+            destination=f"s3://lake@{bucket.name}/lake",
+            **{"rows_per_part": 15, "compression": "none", **arguments},
+        )
+        return operator.execute({})
+
+    return run
+
+
+def contents(bucket: Any) -> dict[str, bytes]:
+    found = {item.key: item.get()["Body"].read() for item in bucket.objects.all()}
+    assert all(name.startswith(DIRECTORY) for name in found)
+    return {name.removeprefix(DIRECTORY): data for name, data in found.items()}
+
+
+def prices(bucket: Any) -> set[float]:
+    """Read an export as a consumer does, checking every hash."""
+    files = contents(bucket)
+    named = json.loads(files["_manifest.json"])["files"]
+    for file in named:
+        assert hashlib.sha256(files[file["name"]]).hexdigest() == file["sha256"]
+    return {json.loads(line)["price"] for file in named for line in files[file["name"]].splitlines()}
+
+
+Export = Callable[..., dict[str, Any]]
+
+
+def test_an_export_and_its_replacement(bucket: Any, export: Export) -> None:
+    with Sandbox(rows=rows(1.5)) as sandbox:
+        summary = export(sandbox)
+    names = {"_manifest.json", *(f"part-0000{n}.jsonl" for n in range(3))}
+    assert contents(bucket).keys() == names
+    assert prices(bucket) == {1.5}
+    assert json.loads(ObjectStoragePath(summary["manifest"]).read_text())["rows"] == 40
+    assert ObjectStoragePath(summary["files"][2]).read_bytes() == contents(bucket)["part-00002.jsonl"]
+    with Sandbox(rows=rows(2.5, 20)) as sandbox:
+        export(sandbox)
+    assert contents(bucket).keys() == names - {"part-00002.jsonl"}
+    assert prices(bucket) == {2.5}
+
+
+def test_a_failed_run_leaves_the_earlier_export_and_is_resumed(
+    bucket: Any, export: Export, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.INFO)
+    with Sandbox(rows=rows(1.5)) as sandbox:
+        export(sandbox)
+    before = contents(bucket)
+    real = StorageDestination.add
+
+    def add(self: StorageDestination, file: Any, name: str, rows: int) -> Any:
+        if name.startswith("part-00002"):
+            raise HyperoruServerError("the service went down")
+        return real(self, file, name, rows)
+
+    with Sandbox(rows=rows(2.5)) as sandbox:
+        monkeypatch.setattr(StorageDestination, "add", add)
+        with pytest.raises(HyperoruServerError):
+            export(sandbox)
+        assert prices(bucket) == {1.5}
+        assert before.items() < contents(bucket).items()
+        monkeypatch.setattr(StorageDestination, "add", real)
+        export(sandbox)
+    assert "Resuming after 2026-01-15T00:07:00Z: 30 rows in 2 parts are there" in caplog.text
+    assert prices(bucket) == {2.5}
+    assert contents(bucket).keys() == before.keys()
+
+
+def test_what_others_wrote_meanwhile_is_seen(bucket: Any, export: Export) -> None:
+    """Listings that the storage's library remembers are not believed."""
+    with Sandbox(rows=rows(1.5)) as sandbox:
+        summary = export(sandbox)
+        listed = ObjectStoragePath(summary["manifest"]).parent
+        assert len(list(listed.iterdir())) == 4  # now it is remembered
+        bucket.Object(f"{DIRECTORY}part-00001.jsonl").put(Body=b"cut")
+        bucket.Object(f"{DIRECTORY}_next-part-00009.jsonl").put(Body=b"left behind")
+        export(sandbox)
+        assert prices(bucket) == {1.5}
+        assert len(contents(bucket)) == 4
+        assert len(list(listed.iterdir())) == 4
+        longer = json.dumps(json.loads(contents(bucket)["_manifest.json"]), indent=9).encode()
+        bucket.Object(f"{DIRECTORY}_manifest.json").put(Body=longer)
+        export(sandbox)
+        assert prices(bucket) == {1.5}
+
+
+def test_two_runs_of_a_window_at_once(bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = StorageDestination.commit
+
+    def commit(self: StorageDestination, *arguments: Any) -> Any:
+        list(self._directory.iterdir())
+        monkeypatch.setattr(StorageDestination, "commit", real)
+        with Sandbox(rows=rows(2.5)) as other:
+            export(other)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(StorageDestination, "commit", commit)
+    with Sandbox(rows=rows(1.5)) as sandbox, pytest.raises(HyperoruConfigError, match="Another run"):
+        export(sandbox)
+    assert prices(bucket) == {2.5}

@@ -1,0 +1,591 @@
+"""Rows into tables of PostgreSQL and SQLite and back, all of them or none."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from databases import Database, in_file
+from psycopg import DataError
+from psycopg.rows import dict_row
+
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.api.models import Trade
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.times import parse_time
+from hyperoru_provider.export.destinations import sql
+from hyperoru_provider.export.destinations.sql import SqlDestination, load
+from hyperoru_provider.export.run import ExportSpec
+from hyperoru_provider.params.window import Window
+
+START = datetime(2026, 1, 15, tzinfo=UTC)
+DAY = timedelta(days=1)
+WINDOW = Window(START, START + DAY)
+CONTRACT = load_contract()
+BOTH = pytest.mark.parametrize("mode", ["replace", "upsert"])
+
+
+def trade(number: int, price: str = "1.5", at: timedelta | None = None, **more: str) -> Row:
+    time = (START + (timedelta(seconds=number) if at is None else at)).isoformat()
+    fields = {"account_id": "1", "symbol": '"BTC"'} | more
+    text = "".join(f',"{name}":{value}' for name, value in fields.items())
+    text = f'{{"trade_id":{number},"side":"BUY","price":{price},"quantity":2,"trade_time":"{time}"{text}}}'
+    return Row(parse_time(time), (number,), text.encode())
+
+
+def landing_of(
+    database: Database, mode: str = "replace", table: str = "trades", key: tuple[str, ...] = ("trade_id",)
+) -> SqlDestination:
+    contract = load_contract({"trades": {"key": key}})
+    return SqlDestination(database.connect, table, mode, Trade, contract.trades)
+
+
+def land(
+    database: Database, rows: list[Row], mode: str = "replace", table: str = "trades", window: Window = WINDOW,
+    batch_rows: int = 10, create: bool = True, **filters: Any,
+) -> dict[str, Any]:  # fmt: skip
+    landing = landing_of(database, mode, table)
+    landing.prepare(create)
+    spans = (rows[first : first + 7] for first in range(0, len(rows), 7))
+    return load(spans, ExportSpec("trades", window, filters), landing, batch_rows)
+
+
+@BOTH
+def test_amounts_and_unknown_fields_survive(database: Database, mode: str) -> None:
+    prices = ["1.00E-05", "3.28", "-0.1", "0.000000000000000001", "99999999999999999999", "12", "1E+3", "1e-30"]
+    more = {"commission": "-0.25", "tx": '"0xab\\u0000"', "crossed": "false", "depth": "0.30", "order_no": '"007"'}
+    land(database, [trade(n, price, **more, related_orders='[{"p":0.10}]') for n, price in enumerate(prices)], mode)
+    found = database.query(
+        "SELECT price, commission, order_no, realized_pnl, extra, related_orders, trade_time FROM trades "
+        "ORDER BY trade_time"
+    )
+    assert [Decimal(row[0]) for row in found] == [Decimal(price) for price in prices]
+    for number, (_, commission, order_no, realized_pnl, extra, related, time) in enumerate(found):
+        assert (Decimal(commission), order_no, realized_pnl) == (Decimal("-0.25"), "007", None)
+        assert json.loads(extra, parse_float=str) == {"tx": "0xab\0", "crossed": False, "depth": "0.30"}
+        assert json.loads(related, parse_float=str) == [{"p": "0.10"}]
+        if database.kind == "sqlite":
+            assert time == f"2026-01-15T00:00:{number:02}.000000Z"
+        else:
+            assert time == START + timedelta(seconds=number)
+
+
+@BOTH
+def test_the_summary(database: Database, mode: str) -> None:
+    assert land(database, [trade(n) for n in range(25)], mode) == {
+        "rows": 25,
+        "window": {"start": "2026-01-15T00:00:00Z", "end": "2026-01-16T00:00:00Z"},
+        "table": "trades",
+        "mode": mode,
+        "first_time": "2026-01-15T00:00:00Z",
+        "last_time": "2026-01-15T00:00:24Z",
+    }
+
+
+@BOTH
+def test_again_and_again_gives_the_same_table(database: Database, mode: str) -> None:
+    rows = [trade(n, str(n)) for n in range(25)]
+    land(database, rows, mode)
+    before = database.query("SELECT * FROM trades ORDER BY trade_time")
+    for other in ("replace", "upsert", mode):
+        land(database, rows, other)
+        assert database.query("SELECT * FROM trades ORDER BY trade_time") == before
+
+
+@BOTH
+def test_what_the_server_changed_or_dropped(database: Database, mode: str) -> None:
+    elsewhere = [trade(100, at=-timedelta.resolution), trade(101, at=DAY)]
+    land(database, elsewhere, window=Window(START - DAY, START + 2 * DAY))
+    land(database, [trade(n) for n in range(20)], mode)
+    land(database, [trade(n, "2" if n == 3 else "1.5") for n in range(25) if n != 5], mode)
+    found = database.trades()
+    assert found["3"][1] == 2
+    assert ("5" in found) is (mode == "upsert")
+    assert set(found) - {"5"} == {str(n) for n in [*range(25), 100, 101]} - {"5"}
+
+
+@BOTH
+def test_no_rows(database: Database, mode: str) -> None:
+    summary = land(database, [], mode)
+    assert (summary["rows"], summary["first_time"], database.trades()) == (0, None, {})
+    land(database, [trade(n) for n in range(20)], mode)
+    land(database, [], mode)
+    assert len(database.trades()) == (0 if mode == "replace" else 20)
+
+
+def test_replace_keeps_to_its_filters(database: Database) -> None:
+    rows = [trade(n, account_id=str(n % 3), symbol='"BTC"' if n % 2 else '"ETH"') for n in range(30)]
+    land(database, rows)
+    land(database, [], account_id=1, symbol="eth")  # the client takes either case for an answer to the other
+    assert set(database.trades()) == {str(n) for n in range(30) if n % 3 != 1 or n % 2}
+
+
+def test_replace_keeps_to_its_window_within_a_second(database: Database) -> None:
+    half = timedelta(milliseconds=500)
+    rows = [trade(n, at=n * half) for n in range(8)]
+    land(database, rows)
+    land(database, [], window=Window(START + 2 * half, START + 5 * half))
+    assert set(database.trades()) == set("01567")
+
+
+def failing(rows: list[Row]) -> Iterator[list[Row]]:
+    yield rows
+    raise HyperoruContractError("the server misbehaves")
+
+
+@BOTH
+@pytest.mark.parametrize("fault", ["server", "database", "row"])
+def test_a_failure_leaves_the_table_as_it_was(database: Database, mode: str, fault: str) -> None:
+    database.create("trades", "PRIMARY KEY (trade_id)", "CONSTRAINT cheap CHECK (quantity <> '77')")
+    land(database, [trade(n) for n in range(30)], mode)
+    before = database.trades()
+    bad = {"server": {}, "database": {"quantity": "77"}, "row": {"quantity": '"x"'}}[fault]
+    rows = [*(trade(n, "2") for n in range(5, 40)), trade(40, **bad), trade(41)]
+    landing = landing_of(database, mode)
+    spans = failing(rows) if fault == "server" else iter([rows])
+    text = {"server": "misbehaves", "database": "cheap", "row": "trade_id=40"}[fault]
+    with pytest.raises(Exception, match=text) as caught:
+        load(spans, ExportSpec("trades", WINDOW, {}), landing, 10)
+    assert "2026-01-15T" not in str(caught.value)  # no batch of rows in the log
+    assert database.trades() == before
+
+
+@BOTH
+def test_no_transaction_waits_for_the_server(database: Database, mode: str) -> None:
+    """While rows are read, the table is anybody's."""
+    landing = landing_of(database, mode)
+    landing.prepare(True)
+
+    def spans() -> Iterator[list[Row]]:
+        for number in range(20):
+            yield [trade(number)]
+            lock = "LOCK TABLE trades IN ACCESS EXCLUSIVE MODE NOWAIT"
+            database.query(lock if database.kind == "postgres" else "BEGIN EXCLUSIVE")
+
+    load(spans(), ExportSpec("trades", WINDOW, {}), landing, 2)
+    assert len(database.trades()) == 20
+
+
+@BOTH
+def test_nobody_sees_a_part(database: Database, mode: str) -> None:
+    """Before each batch is written, and before the commit, another connection looks."""
+    landing = landing_of(database, mode)
+    land(database, [trade(n) for n in range(50)], mode)
+    seen = []
+
+    def batches() -> Iterator[list[tuple[Any, ...]]]:
+        for first in range(0, 50, 10):
+            yield landing.values([trade(n, "2") for n in range(first, first + 10)])
+            seen.append(database.trades())
+
+    landing.store(batches(), ExportSpec("trades", WINDOW, {}), 50)
+    assert seen == [{str(n): ("1", Decimal("1.5")) for n in range(50)}] * 5
+    assert database.trades() == {str(n): ("1", Decimal(2)) for n in range(50)}
+
+
+SECOND: dict[str, dict[str, Any]] = {
+    "same": {},
+    "overlapping": {"window": Window(START - DAY, START + DAY)},
+    "of a trader": {"account_id": 1},
+    "other name": {"table": "{schema}.trades"},
+    "upsert": {"mode": "upsert"},
+}
+
+
+@pytest.mark.parametrize("second", SECOND)
+def test_loads_of_a_table_wait_for_each_other(database: Database, second: str) -> None:
+    """The second one replaces what the first one wrote, whether or not an index forbids a key to come twice."""
+    database.create("trades", *(["UNIQUE (trade_id)"] if second == "upsert" else []))
+    arguments = dict(SECOND[second])
+    if "table" in arguments:
+        arguments["table"] = arguments["table"].format(schema=schema_of(database))
+    errors: list[BaseException] = []
+
+    def impatient() -> Any:
+        connection = database.connect()
+        if database.kind == "sqlite":
+            connection.execute("PRAGMA busy_timeout = 0")
+        return connection
+
+    def other() -> None:
+        try:
+            land(Database(database.kind, impatient, {}), [trade(n, "2") for n in range(20)], create=False, **arguments)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=other)
+    landing = landing_of(database)
+
+    def batches() -> Iterator[list[tuple[Any, ...]]]:
+        yield landing.values([trade(n) for n in range(10)])
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        yield landing.values([trade(n) for n in range(10, 20)])
+
+    landing.store(batches(), ExportSpec("trades", WINDOW, {}), 20)
+    thread.join(20)
+    assert not errors
+    assert database.trades() == {str(n): ("1", Decimal(2)) for n in range(20)}
+
+
+def schema_of(database: Database) -> str:
+    return str(database.query("SELECT current_schema()")[0][0]) if database.kind == "postgres" else "main"
+
+
+def test_a_table_made_by_many_at_once(database: Database) -> None:
+    barrier = threading.Barrier(4)
+    errors: list[BaseException] = []
+
+    def make() -> None:
+        landing = landing_of(database)
+        barrier.wait()
+        try:
+            landing.prepare(True)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert database.trades() == {}
+
+
+def test_a_table_is_made_with_a_key_and_an_index(database: Database) -> None:
+    landing = landing_of(database)
+    landing.prepare(True)
+    found = sa.inspect(sa.create_engine(f"{landing._engine.url}", creator=database.connect))
+    assert found.get_pk_constraint("trades")["constrained_columns"] == ["trade_id"]
+    assert [index["column_names"] for index in found.get_indexes("trades")] == [["trade_time"]]
+
+
+def test_a_missing_table(database: Database) -> None:
+    for table in ("trades", "nosuch.trades"):
+        with pytest.raises(HyperoruConfigError, match=rf"no table {table}.*create_table"):
+            land(database, [], table=table, create=False)
+    with pytest.raises(Exception, match="nosuch"):
+        land(database, [], table="nosuch.trades")
+
+
+def test_a_table_of_ones_own(database: Database) -> None:
+    database.create("trades", "PRIMARY KEY (trade_id)", symbol="VARCHAR(40)", note="TEXT DEFAULT 'new'", unset="TEXT")
+    land(database, [trade(1), trade(2)], create=False)
+    database.query("UPDATE trades SET note = 'mine'")
+    land(database, [trade(2, "3"), trade(3)], "upsert", create=False)
+    found = database.query("SELECT trade_id, price, note, unset FROM trades ORDER BY trade_id")
+    assert [(key, Decimal(price), *rest) for key, price, *rest in found] == [
+        ("1", Decimal("1.5"), "mine", None),
+        ("2", 3, "mine", None),
+        ("3", Decimal("1.5"), "new", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "kinds"),
+    [
+        ("price", {"postgres": "NUMERIC(38, 18)", "sqlite": "NUMERIC"}),
+        ("price", {"postgres": "DOUBLE PRECISION", "sqlite": "REAL"}),
+        ("trade_time", {"postgres": "TIMESTAMP WITHOUT TIME ZONE", "sqlite": "DATETIME"}),
+        ("trade_time", {"postgres": "TIMESTAMP(0) WITH TIME ZONE", "sqlite": "INTEGER"}),
+        ("symbol", {"postgres": "CHAR(4)", "sqlite": "INTEGER"}),
+        ("extra", {"postgres": "JSONB", "sqlite": "BLOB"}),
+        ("extra", {"postgres": "TSVECTOR", "sqlite": "NUMERIC"}),
+        ("account_id", {"postgres": "", "sqlite": ""}),
+    ],
+)
+def test_columns_that_dont_fit_are_named(database: Database, column: str, kinds: dict[str, str]) -> None:
+    database.create(**{column: kinds[database.kind], "model": ""})
+    with pytest.raises(HyperoruConfigError, match=rf"trades don't fit.*\b{column} is") as caught:
+        land(database, [], create=False)
+    assert "model is missing and must be TEXT" in str(caught.value)
+    assert str(caught.value).count(";") == 1
+
+
+NOT_UNIQUE = {
+    "none": "CREATE TABLE other (x TEXT)",
+    "not unique": "CREATE INDEX one ON trades (trade_id)",
+    "more columns": "CREATE UNIQUE INDEX one ON trades (trade_id, symbol)",
+    "some rows": "CREATE UNIQUE INDEX one ON trades (trade_id) WHERE symbol = 'BTC'",
+    "expression": "CREATE UNIQUE INDEX one ON trades (lower(trade_id))",
+}
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
+@pytest.mark.parametrize("kind", NOT_UNIQUE)
+def test_upsert_needs_a_unique_index(database: Database, kind: str) -> None:
+    database.create()
+    database.query(NOT_UNIQUE[kind])
+    with pytest.raises(HyperoruConfigError, match=r"CREATE UNIQUE INDEX hyperoru_key ON trades \(trade_id\)"):
+        land(database, [], "upsert")
+    land(database, [trade(1)])
+
+
+@pytest.mark.parametrize("unique", ["PRIMARY KEY (trade_id)", "UNIQUE (trade_id)", "index"])
+def test_upsert_takes_any_unique_index(database: Database, unique: str) -> None:
+    database.create("trades", *([] if unique == "index" else [unique]))
+    if unique == "index":
+        database.query("CREATE UNIQUE INDEX one ON trades (trade_id)")
+    land(database, [trade(1), trade(2)], "upsert")
+    land(database, [trade(2, "2"), trade(3)], "upsert")
+    assert {key: price for key, (_, price) in database.trades().items()} == {
+        "1": Decimal("1.5"),
+        "2": 2,
+        "3": Decimal("1.5"),
+    }
+
+
+def test_keys_that_the_database_takes_for_one_are_an_error(tmp_path: Path) -> None:
+    database = in_file(tmp_path / "nocase.db")
+    database.create("trades", "UNIQUE (trade_id)", trade_id="TEXT COLLATE NOCASE")
+    named = {b"ab": trade(1), b"AB": trade(1, "2")}
+    rows = [Row(row.time, (key.decode(),), row.raw.replace(b":1,", b':"%s",' % key, 1)) for key, row in named.items()]
+    with pytest.raises(HyperoruContractError):
+        land(database, rows, "upsert", create=False)
+    assert database.query("SELECT count(*) FROM trades") == [(0,)]
+
+
+def test_upsert_leaves_equal_rows_alone(postgres: Database) -> None:
+    land(postgres, [trade(n) for n in range(10)], "upsert")
+    versions = postgres.query("SELECT trade_id, xmin::text FROM trades")
+    land(postgres, [trade(n, "2" if n == 3 else "1.50") for n in range(10)], "upsert")
+    changed = set(postgres.query("SELECT trade_id, xmin::text FROM trades")) - set(versions)
+    assert {key for key, _ in changed} == {"3"}
+
+
+def test_a_key_that_belongs_to_another_window_is_an_error(database: Database) -> None:
+    land(database, [trade(1), trade(2)], window=Window(START, START + DAY))
+    before = database.trades()
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        land(database, [trade(1, at=DAY)], window=Window(START + DAY, START + 2 * DAY))
+    assert database.trades() == before
+
+
+@BOTH
+@pytest.mark.parametrize("table", ["order", "nothing", "Select", "2026-trades$", "hyperoru_stage", "ä" * 31])
+def test_any_name_will_do(database: Database, mode: str, table: str) -> None:
+    schema = schema_of(database)
+    for name, quoted in ((table, f'"{table}"'), (f"{schema}.{table}", f'{schema}."{table}"')):
+        for price in ("1", "2"):
+            land(database, [trade(n, price) for n in range(12)], mode, name)
+        assert database.trades(quoted) == {str(n): ("1", Decimal(2)) for n in range(12)}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "",
+        "a.b.c",
+        ".a",
+        "a.",
+        'a"b',
+        "a b",
+        "a;DROP TABLE x",
+        "a\0",
+        "a'",
+        "a%s",
+        "a\n",
+        "x" * 64,
+        "ä" * 32,
+        "x" * 64 + ".a",
+    ],
+)
+def test_a_hostile_name_is_refused(table: str) -> None:
+    with pytest.raises(HyperoruConfigError, match="table"):
+        SqlDestination(pytest.fail, table, "replace", Trade, CONTRACT.trades)
+
+
+@BOTH
+def test_a_key_of_several_fields(database: Database, mode: str) -> None:
+    """One that the model does not know gets a column, whatever its name."""
+    rows = [Row(START, (name, 1), trade(1, nothing=f'"{name}"', at=timedelta()).raw) for name in ("a", "b", "c'd")]
+    for _ in range(2):
+        landing = landing_of(database, mode, key=("nothing", "trade_id"))
+        landing.prepare(True)
+        load([rows], ExportSpec("trades", WINDOW, {}), landing, 2)
+    assert database.query('SELECT "nothing", trade_id FROM trades ORDER BY 1') == [("a", "1"), ("b", "1"), ("c'd", "1")]
+
+
+IGNORING = {
+    "postgres": (
+        "CREATE FUNCTION ignore() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        "CREATE TRIGGER t BEFORE INSERT ON trades FOR EACH ROW WHEN (NEW.trade_id = '9') EXECUTE FUNCTION ignore()",
+    ),
+    "sqlite": (
+        "CREATE TRIGGER t BEFORE INSERT ON trades WHEN NEW.trade_id = '9' BEGIN SELECT RAISE(IGNORE); END",
+    ),
+}  # fmt: skip
+
+
+@BOTH
+def test_rows_that_a_trigger_drops_are_an_error(database: Database, mode: str) -> None:
+    land(database, [trade(1)], mode)
+    for statement in IGNORING[database.kind]:
+        database.query(statement)
+    with pytest.raises(HyperoruContractError, match="20 rows were written to trades, but 19 are found"):
+        land(database, [trade(n) for n in range(20)], mode)
+    assert set(database.trades()) == {"1"}
+    land(database, [trade(n) for n in range(9)], mode)
+
+
+@BOTH
+def test_a_key_as_number_and_as_text_is_an_error(database: Database, mode: str) -> None:
+    """Here they are two keys; in the table they are one."""
+    land(database, [trade(1)], mode)
+    other = trade(2, "3")
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        land(
+            database,
+            [trade(1, "2"), trade(2), Row(other.time, other.key, other.raw.replace(b":2,", b':"2",', 1))],
+            mode,
+        )
+    assert database.trades() == {"1": ("1", Decimal("1.5"))}
+
+
+@BOTH
+@pytest.mark.parametrize("price", ["1E-16000", "1E+130000", "1E-20000", "1E+140000", f"0.{'1' * 16_384}"])
+def test_an_amount_beyond_reason_is_exact_or_an_error(database: Database, mode: str, price: str) -> None:
+    land(database, [trade(1)], mode)
+    try:
+        land(database, [trade(1, price), trade(2)], mode)
+    except (HyperoruContractError, DataError):
+        assert database.trades() == {"1": ("1", Decimal("1.5"))}
+    else:
+        assert database.trades()["1"] == ("1", Decimal(price))
+
+
+@BOTH
+def test_a_text_that_the_database_refuses(database: Database, mode: str) -> None:
+    """PostgreSQL has no text with a zero in it."""
+    land(database, [trade(1)], mode)
+    if database.kind == "postgres":
+        with pytest.raises(DataError, match="NUL"):
+            land(database, [trade(1, "2"), trade(2, account_name='"a\\u0000b"')], mode)
+        assert database.trades() == {"1": ("1", Decimal("1.5"))}
+    else:
+        land(database, [trade(1, "2"), trade(2, account_name='"a\\u0000b"')], mode)
+        assert ("a\0b",) in database.query("SELECT account_name FROM trades")
+
+
+def test_a_symbol_in_other_letters_than_ascii(database: Database) -> None:
+    """SQLite knows upper and lower case of no others."""
+    land(database, [trade(n, symbol='"ÄÖ"') for n in range(5)])
+    land(database, [trade(1, "2", symbol='"ÄÖ"')], symbol="ÄÖ")
+    assert database.trades() == {"1": ("1", Decimal(2))}
+    land(database, [], symbol="ÄÖ")
+    assert database.trades() == {}
+
+
+def test_rows_are_checked_before_the_database_is_asked(database: Database) -> None:
+    landing = landing_of(database)
+    landing.prepare(True)
+    landing.store = pytest.fail  # type: ignore[method-assign]
+    with pytest.raises(HyperoruContractError, match="trade_id=30"):
+        load(
+            [[*(trade(n) for n in range(30)), trade(30, quantity='"x"')]], ExportSpec("trades", WINDOW, {}), landing, 7
+        )
+
+
+def test_rows_that_cant_be_found_again_are_an_error(database: Database) -> None:
+    """They would not be replaced by the next run."""
+    land(database, [trade(n) for n in range(5)])
+    before = database.trades()
+    with pytest.raises(HyperoruContractError, match="taken back"):
+        land(database, [trade(8), trade(9, account_id="null")], account_id=1)
+    assert database.trades() == before
+
+
+def test_a_wrong_mode_is_named(database: Database) -> None:
+    land(database, [trade(1)])
+    with pytest.raises(HyperoruConfigError, match="mode 'append'"):
+        land(database, [trade(2)], "append")
+    assert set(database.trades()) == {"1"}
+
+
+def test_a_time_without_a_column() -> None:
+    trades = load_contract({"trades": {"time": "closed_at"}}).trades
+    with pytest.raises(HyperoruConfigError, match="closed_at"):
+        SqlDestination(pytest.fail, "trades", "replace", Trade, trades)
+
+
+def test_another_database_is_refused() -> None:
+    class Connection:
+        def close(self) -> None:
+            pass
+
+    Connection.__module__ = "psycopg2.extensions"
+    with pytest.raises(HyperoruConfigError, match=r"psycopg2.*PostgreSQL"):
+        SqlDestination(Connection, "trades", "replace", Trade, CONTRACT.trades)
+
+
+def test_a_connection_for_other_uses(database: Database) -> None:
+    """One that commits each statement, gives rows as dicts, sees only what was there at its begin, and lives abroad."""
+
+    def connect() -> Any:
+        connection = database.connect()
+        if database.kind == "sqlite":
+            connection.isolation_level = None
+        else:
+            connection.row_factory = dict_row
+            connection.autocommit = True
+            connection.execute("SET default_transaction_isolation TO serializable")
+            connection.execute("SET TimeZone TO 'Asia/Kathmandu'")
+            connection.execute("SET DateStyle TO 'SQL, DMY'")
+        return connection
+
+    odd = Database(database.kind, connect, {})
+    database.create("trades", "CONSTRAINT cheap CHECK (quantity <> '77')")
+    for _ in range(2):
+        land(odd, [trade(n) for n in range(20)])
+    with pytest.raises(Exception, match="cheap"):
+        land(odd, [*(trade(n) for n in range(30)), trade(30, quantity="77")])
+    assert set(database.trades()) == {str(n) for n in range(20)}
+    times = [time for (time,) in database.query("SELECT trade_time FROM trades ORDER BY trade_time")]
+    if database.kind == "postgres":
+        assert times == [START + timedelta(seconds=n) for n in range(20)]
+    else:
+        assert times == [f"2026-01-15T00:00:{n:02}.000000Z" for n in range(20)]
+
+
+def test_a_connection_that_a_pooler_keeps_open(postgres: Database) -> None:
+    """What is temporary must be gone with the transaction."""
+    with postgres.connect() as connection:
+        close, connection.close = connection.close, lambda: None
+        for price in ("1", "2"):
+            land(Database("postgres", lambda: connection, {}), [trade(1, price)], "upsert")
+        connection.close = close
+    assert postgres.trades() == {"1": ("1", Decimal(2))}
+
+
+def test_memory_holds_a_batch(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans are gone when the next ones are read from the server, and batches when the next ones are written."""
+    alive = 0
+
+    class Tracked(list[Any]):
+        def __init__(self, rows: Iterable[Any]) -> None:
+            nonlocal alive
+            super().__init__(rows)
+            alive += 1
+            assert alive <= 2
+
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= 1
+
+    spans = (Tracked(trade(n) for n in range(first, first + 10)) for first in range(0, 100, 10))
+    landing = landing_of(database)
+    landing.prepare(True)
+    read = sql.pickle.load
+    monkeypatch.setattr(sql.pickle, "load", lambda file: Tracked(read(file)))
+    load(spans, ExportSpec("trades", WINDOW, {}), landing, 10)
+    assert len(database.trades()) == 100
