@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.fetch import fetch
 from hyperoru_provider.export.progress import Progress
