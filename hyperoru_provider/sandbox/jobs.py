@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hyperoru_provider.sandbox.book import Book
 from hyperoru_provider.sandbox.errors import Refusal
 from hyperoru_provider.sandbox.faults import Faults
 from hyperoru_provider.sandbox.prices import INTERVALS
-from hyperoru_provider.sandbox.rows import SECOND, Book, iso, micros
+from hyperoru_provider.sandbox.rows import SECOND, iso, micros
 
 __all__ = ["Jobs"]
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from hyperoru_provider.sandbox.book import Book
 from hyperoru_provider.sandbox.market import SIDES, fill, order
 from hyperoru_provider.sandbox.prices import Prices, number
-from hyperoru_provider.sandbox.rows import DAY, SECOND, Book, Row, iso
+from hyperoru_provider.sandbox.rows import DAY, SECOND, Row, iso
 
 __all__ = ["Live"]
 

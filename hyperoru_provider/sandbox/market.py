@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from hyperoru_provider.sandbox.book import Book, WindowTooLong, account
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices, number
-from hyperoru_provider.sandbox.rows import DAY, SECOND, Book, Listing, Row, Rows, WindowTooLong, account, iso
+from hyperoru_provider.sandbox.rows import DAY, SECOND, Listing, Row, Rows, iso
 
 __all__ = ["SIDES", "TRADERS", "Market", "Order", "fill", "order"]
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
+from hyperoru_provider.sandbox.book import Book
 from hyperoru_provider.sandbox.errors import Refusal
 from hyperoru_provider.sandbox.faults import Faults
-from hyperoru_provider.sandbox.rows import DAY, Book, micros
+from hyperoru_provider.sandbox.rows import DAY, micros
 
 __all__ = ["boolean", "integer", "moment", "read_query", "read_window", "text"]
 

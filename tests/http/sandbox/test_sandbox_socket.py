@@ -18,10 +18,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from hyperoru_provider.sandbox import Sandbox, sockets
+from hyperoru_provider.sandbox import Sandbox
+from hyperoru_provider.sandbox.book import FileBook
+from hyperoru_provider.sandbox.connection import Connection
 from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices
-from hyperoru_provider.sandbox.rows import FileBook
 
 TRADES = "/api/arena/trades"
 WAIT = 5.0
@@ -575,7 +576,7 @@ def test_faults_are_drawn_from_the_seed(serve, listen, rows):
 
 @pytest.mark.parametrize(("patience", "code"), [(10, 1013), (0.1, 1006)])
 def test_a_slow_reader_is_closed(quiet, listen, monkeypatch, patience, code):
-    monkeypatch.setattr(sockets, "_LAST_WORDS", patience)
+    monkeypatch.setattr(Connection, "close_timeout", patience)
     quiet.sandbox.set_faults(socket_queue=200)
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
