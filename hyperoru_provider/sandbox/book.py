@@ -141,7 +141,7 @@ class Book(ABC):
                 self._days.pop(number, None)
 
     def news(self, now: int) -> list[Row]:
-        """Return the rows whose time has come since the last call, and those that arrived for an earlier time, once each.
+        """Return the rows whose time has come since the last call, and those that arrived late, each once.
 
         :param now: the present, in microseconds since 1970
         """

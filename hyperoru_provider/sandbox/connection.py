@@ -57,7 +57,12 @@ class Connection(asyncio.Protocol):
         return self._request.path
 
     def accept(self) -> bool:
-        """Answer the handshake; return whether the socket is open, which it isn't if the request was no handshake."""
+        """Answer the handshake; return whether the socket is open now.
+
+        It isn't if the request was no handshake, or if the client has gone.
+        """
+        if self._transport.is_closing():
+            return False
         response = self._protocol.accept(self._request)
         self._protocol.send_response(response)
         self._flush()
@@ -65,6 +70,8 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, answer: HttpResponse) -> None:
         """Answer the handshake with an HTTP response, and close the connection."""
+        if self._transport.is_closing():
+            return
         headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers])
         headers["Connection"] = "close"
         phrase = HTTPStatus(answer.status_code).phrase

@@ -24,6 +24,8 @@ from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.market import Market
 from hyperoru_provider.sandbox.orders import OrderBook
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices
+from hyperoru_provider.sandbox.row_faults import is_merged
+from hyperoru_provider.sandbox.rows import micros
 from hyperoru_provider.sandbox.sockets import Sockets
 from hyperoru_provider.sandbox.state import State
 
@@ -118,7 +120,7 @@ class Sandbox:
         self.stop()
 
     def stats(self) -> dict[str, Any]:
-        """What was asked and answered since the start or the last :meth:`reset`."""
+        """Return what was asked and answered since the start or the last :meth:`reset`."""
         with self._state.lock:
             return self._state.stats.as_dict()
 
@@ -149,7 +151,7 @@ class Sandbox:
         notional: float | str | Decimal | None = None,
         late: float = 0,
     ) -> list[dict[str, Any]]:
-        """Make trades, now; what is left out is random. The socket tells of them within 0.1 s.
+        """Make trades, now; what is left out is random. Their events come within 0.1 s.
 
         :param count: how many, up to 10,000
         :param account_id: of one trader
@@ -163,23 +165,44 @@ class Sandbox:
         rows = self._live.trade(count, account_id=account_id, symbol=symbol, side=side, notional=notional, late=late)
         return [json.loads(row.body) for row in rows]
 
+    def trades(
+        self,
+        start: str,
+        end: str,
+        *,
+        account_id: int | None = None,
+        symbol: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the trades that there are, newest first, whatever the faults; without those that are merged.
+
+        :param start: the start of the window, in ISO 8601
+        :param end: its end, which is not in it
+        :param account_id: of one trader
+        :param symbol: of one symbol
+        """
+        with self._book.lock:
+            rows = list(self._book.select(account_id, symbol, micros(start), micros(end)))
+        share = self.faults.merge_after_limit
+        return [json.loads(row.body) for row in reversed(rows) if not is_merged(row.body, share)]
+
     def orders(self, account_id: int) -> list[dict[str, Any]]:
-        """Return the orders of an account as they are, newest first, whatever the faults.
+        """Return the orders of an account, newest first, whatever the faults; without those that are merged.
 
         :param account_id: the account
         :raises KeyError: if there is no such account
         """
-        return [json.loads(row.body) for row in self._orders.select(account_id)][::-1]
+        share, rows = self.faults.merge_after_limit, list(self._orders.select(account_id))
+        return [json.loads(row.body) for row in reversed(rows) if not is_merged(row.body, share)]
 
     def reset(self) -> None:
-        """Counters to zero, faults off, trades as at the start, no jobs; tokens stay."""
+        """Set counters to zero, faults off, trades to those of the start, and remove all jobs; tokens stay."""
         self._state.reset()
         self._book.forget_arrivals()
         self._api.jobs.forget()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn in a thread, on a socket that listens already, and gone as soon as it is told."""
+    """uvicorn in a thread, on a socket that listens already, which stops without waiting for anyone."""
 
     def __init__(self, app: SandboxApp, sockets: Sockets, listener: socket.socket) -> None:
         self._connections: set[Connection] = set()
@@ -232,8 +255,8 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        for socket_ in list(self._connections):
-            socket_.abort()
+        for websocket in list(self._connections):
+            websocket.abort()
 
     def _hang_up(self, client: Any) -> None:
         for connection in list(self.server_state.connections):
