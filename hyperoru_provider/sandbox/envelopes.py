@@ -43,7 +43,7 @@ def list_answer(
 
     :param bodies: the JSON text of each row
     :param faults: may put an error in their place or beside them
-    :param name: the member that holds the list; ``bare`` for an array and nothing else
+    :param name: the member that holds the list; ``bare`` for an array and nothing else, as long as there is no error
     :param before: members that come before the list
     :param after: members that come after it
     :param is_further: whether the list is a page after the first one
@@ -54,16 +54,13 @@ def list_answer(
     if error is not None and not faults.error_beside_rows:
         bodies, after = (), None
     rows = join_rows(bodies)
-    if name == "bare" and error is None:
-        return ListAnswer(rows, len(bodies))
+    if name == "bare":
+        if error is None:
+            return ListAnswer(rows, len(bodies))
+        name, after = "items", None
     if not bodies and faults.null_when_empty:
         rows = b"null"
-    members = [
-        _members(before),
-        b'"%b":%b' % (b"items" if name == "bare" else name.encode(), rows),
-        _members(after),
-        _members(error),
-    ]
+    members = [_members(before), b'"%b":%b' % (name.encode(), rows), _members(after), _members(error)]
     return ListAnswer(b"{%b}" % b",".join(filter(None, members)), len(bodies))
 
 

@@ -358,9 +358,10 @@ def test_events_are_rows_as_the_list_has_them(serve: Serve, listen: Listen) -> N
 def test_seeded_rows_are_events_when_their_time_comes(serve: Serve, listen: Listen, rows: Rows) -> None:
     now = time.time()
     for number, row in enumerate(rows):
-        row["trade_time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 5 + number))
+        row["trade_time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 2 + number))
     listener = listen(serve(rows=rows)).subscribe("trades")
-    assert listener.ids(2) in ([7, 8], [8, 9], [6, 7])
+    first, second = listener.ids(2)
+    assert second == first + 1 > 3  # those of the past are no events
 
 
 def test_trade_on_demand(serve: Serve, listen: Listen) -> None:
@@ -639,7 +640,7 @@ def test_a_slow_reader_is_closed(
     made = [row["trade_id"] for _ in range(10) for row in quiet.sandbox.trade(100)]
     assert fast.ids(1_000) == made
     until(lambda: counts(quiet)["open"] == 1)
-    time.sleep(0.2)  # longer than the shorter patience
+    time.sleep(1)  # much longer than the shorter patience
     assert slow.close_code() == code
 
 
