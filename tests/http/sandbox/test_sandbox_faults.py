@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -429,3 +431,10 @@ def test_bad_faults_are_refused_and_change_nothing(serve: Serve) -> None:
         assert list(body)[1] in answer.json()["error"]
     assert caller.sandbox.faults == Faults()
     assert caller.client.put("/__sandbox__/faults", content=b"[]").status_code == 400
+
+
+def test_every_fault_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
+    for fault in fields(Faults):
+        assert f"| `{fault.name}` | " in page
+        assert f":param {fault.name}: " in str(Faults.__doc__)
