@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import socket
@@ -265,6 +266,39 @@ def test_bad_messages_leave_the_socket_open(quiet: Caller, listen: Listen, sent:
     listener.subscribe("trades")
 
 
+def test_messages_in_fragments(quiet: Caller, listen: Listen) -> None:
+    listener = listen(quiet)
+    listener.socket.send(iter(['{"type":"subscribe",', '"data":{"channel":', '"trades"}}']))
+    assert listener.next() == {"type": "subscribed", "data": {"channel": "trades"}}
+
+
+def test_text_that_is_none_closes_the_socket(quiet: Caller, listen: Listen) -> None:
+    listener = listen(quiet)
+    listener.socket.send(b"\xff", text=True)
+    assert listener.close_code() == 1007
+
+
+def test_a_message_that_is_too_long_closes_the_socket(quiet: Caller, listen: Listen) -> None:
+    listener = listen(quiet)
+    listener.socket.send("x" * (2**20 + 1))
+    assert listener.close_code() == 1009
+
+
+@pytest.mark.parametrize("token", ["", "nonsense"])
+def test_a_client_that_leaves_during_its_handshake(
+    quiet: Caller, listen: Listen, caplog: pytest.LogCaptureFixture, token: str
+) -> None:
+    quiet.sandbox.set_faults(socket_latency=1)
+    with pytest.raises(TimeoutError):
+        listen(quiet, token, open_timeout=0.1)
+    until(lambda: counts(quiet)["tokens_in_url"] == 1)
+    quiet.sandbox.set_faults(socket_latency=0)
+    listen(quiet).subscribe("trades")
+    gc.collect()  # a task that failed is told of when it is gone
+    assert counts(quiet)["opened"] == 1
+    assert not caplog.records
+
+
 def test_pings_are_answered(quiet: Caller, listen: Listen) -> None:
     assert listen(quiet).socket.ping().wait(WAIT)
 
@@ -523,6 +557,7 @@ def test_silent_sockets(quiet: Caller, listen: Listen) -> None:
     before = time.monotonic()
     second.socket.close()
     assert time.monotonic() - before >= 0.2  # the close frame is not answered either
+    until(lambda: counts(quiet)["open"] == 1)
     quiet.sandbox.set_faults(socket_silent=False)
     third = listen(quiet).subscribe("trades")
     made = quiet.sandbox.trade()
