@@ -167,15 +167,14 @@ def _prepare(settings: Settings, endpoint: StreamEndpoint, token: str) -> connec
 
     address = stream_address(settings, endpoint)
     query = endpoint.query({"session_token": token}) if endpoint.auth == "query" else {}
-    answer_timeout = min(_ANSWER_TIMEOUT, settings.timeout)
     try:
         connection = connect(
             address + (f"?{urlencode(query)}" if query else ""),
             ssl=httpx.create_ssl_context() if address.startswith("wss:") else None,
             user_agent_header=settings.user_agent,
-            open_timeout=answer_timeout,
+            open_timeout=min(_ANSWER_TIMEOUT, settings.timeout),
             ping_interval=None,  # see Connection.receive_or_ping
-            close_timeout=min(_CLOSE_TIMEOUT, answer_timeout),
+            close_timeout=min(_CLOSE_TIMEOUT, settings.timeout),
             max_size=_MAX_MESSAGE_SIZE,
             max_queue=_MAX_QUEUE,
             logger=_disabled_log,
