@@ -202,12 +202,11 @@ def test_after_a_lost_socket_a_gap_says_from_when_on_to_look(sandbox: Sandbox) -
             await listener.until(lambda: listener.ids)
             sandbox.set_faults(socket_drop_rate=1)
             (lost,) = sandbox.trade()
-            await listener.until(lambda: sandbox.stats()["sockets"]["open"] == 0)
-            sandbox.set_faults(socket_drop_rate=0)
             await listener.until(lambda: len(listener.gaps) > 1)
+            sandbox.set_faults(socket_drop_rate=0)
             (later,) = sandbox.trade()
             await listener.until(lambda: later["trade_id"] in listener.ids)
-        gap = listener.gaps[-1]
+        gap = listener.gaps[1]
         assert listener.ids == [seen["trade_id"], later["trade_id"]]
         assert gap.since is not None
         assert gap.since <= datetime.fromisoformat(lost["trade_time"]) < gap.until
@@ -219,19 +218,20 @@ def test_after_a_lost_socket_a_gap_says_from_when_on_to_look(sandbox: Sandbox) -
 @pytest.mark.slow
 def test_a_silent_socket_is_noticed(sandbox: Sandbox) -> None:
     async def test() -> None:
-        async with listening(sandbox, timeout=0.2) as listener:
-            await asyncio.sleep(1.0)  # many pings
+        async with listening(sandbox, timeout=0.5) as listener:
+            await asyncio.sleep(1.7)  # three pings
             assert len(listener.gaps) == 1
-            silent_from = datetime.now(UTC)
+            before = datetime.now(UTC)
             sandbox.set_faults(socket_silent=True)
-            await asyncio.sleep(1.0)
+            after = datetime.now(UTC)
+            await listener.until(lambda: sandbox.stats()["sockets"]["opened"] > 1)
             sandbox.set_faults(socket_silent=False)
             await listener.until(lambda: len(listener.gaps) > 1)
             (row,) = sandbox.trade()
             await listener.until(lambda: row["trade_id"] in listener.ids)
         gap = listener.gaps[1]
         assert gap.since is not None
-        assert silent_from - timedelta(seconds=0.8) <= gap.since <= silent_from + timedelta(seconds=0.1)
+        assert before - timedelta(seconds=1.5) <= gap.since <= after
 
     run(test)
 
@@ -252,7 +252,7 @@ def test_an_unanswered_subscribe_is_a_failed_connection(sandbox: Sandbox) -> Non
 def test_a_slow_consumer_is_not_taken_for_a_dead_server_and_piles_nothing_up(sandbox: Sandbox) -> None:
     async def test() -> None:
         async with (
-            AsyncHyperoruClient(**options_of(sandbox, timeout=0.2)) as client,
+            AsyncHyperoruClient(**options_of(sandbox, timeout=0.5)) as client,
             aclosing(client.events(("trades",))) as events,
         ):
             await anext(events)
@@ -461,9 +461,15 @@ def test_a_server_in_trouble_is_asked_again_without_haste(answer: bytes) -> None
             answering(answer) as (url, asked),
             AsyncHyperoruClient(url, session_token="secret-token", retry_policy=policy) as client,
         ):
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(anext(client.events()), 1.5)
-        assert 4 <= len(asked) <= 15  # 0.2 s apart at most, half of that at least
+            begun = time.monotonic()
+            waiting = asyncio.ensure_future(anext(client.events()))
+            while len(asked) < 6 and not waiting.done():
+                await asyncio.sleep(0.005)
+            took = time.monotonic() - begun
+            waiting.cancel()
+            assert not waiting.done()
+            await asyncio.gather(waiting, return_exceptions=True)
+        assert took >= 0.025 + 0.05 + 0.1 + 0.1 + 0.1  # half of each delay at least
 
     run(test)
 
@@ -478,7 +484,7 @@ def test_it_gives_up_only_if_it_is_told_to(sandbox: Sandbox) -> None:
             await asyncio.to_thread(sandbox.stop)
             with pytest.raises(HyperoruConnectError):
                 await anext(events)
-            assert 0.3 <= time.monotonic() - begun < 2
+            assert 0.3 <= time.monotonic() - begun < 10
 
     run(test)
 
@@ -487,9 +493,10 @@ def test_it_gives_up_only_if_it_is_told_to(sandbox: Sandbox) -> None:
 def test_a_socket_that_is_lost_again_and_again_is_opened_without_haste(sandbox: Sandbox) -> None:
     async def test() -> None:
         sandbox.set_faults(socket_drop_rate=1, pace=100)
-        async with listening(sandbox, retry_policy=RetryPolicy(initial_delay=0.2, max_delay=0.6)):
-            await asyncio.sleep(2.5)
-        assert 3 <= sandbox.stats()["sockets"]["opened"] <= 9
+        begun = time.monotonic()
+        async with listening(sandbox, retry_policy=RetryPolicy(initial_delay=0.2, max_delay=0.6)) as listener:
+            await listener.until(lambda: sandbox.stats()["sockets"]["opened"] >= 5, seconds=30)
+        assert time.monotonic() - begun >= 0.1 + 0.2 + 0.3 + 0.3  # half of each delay at least
 
     run(test)
 
