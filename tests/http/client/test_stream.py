@@ -541,7 +541,7 @@ async def scripted(script: Callable[[ServerConnection], Coroutine[Any, Any, None
         yield f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}"
 
 
-async def answer_request(socket: ServerConnection, *before: dict[str, Any]) -> None:
+async def answer_request(socket: ServerConnection, *before: Any) -> None:
     """Grant the next request, after other messages."""
     request = json.loads(await socket.recv())
     for message in before:
@@ -556,7 +556,8 @@ def trade(trade_id: int, at: datetime) -> dict[str, Any]:
 def test_the_newest_events_that_come_before_the_answer_follow_the_gap() -> None:
     async def script(socket: ServerConnection) -> None:
         rows = [trade(number, datetime.now(UTC)) for number in range(1200)]
-        await answer_request(socket, {"type": "trades", "data": rows[:700]}, {"type": "trades", "data": rows[700:]})
+        parts = [{"type": "trades", "data": part} for part in (rows[:700], rows[700:])]
+        await answer_request(socket, "no message", *parts)
         await socket.wait_closed()
 
     async def test() -> None:
