@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
 import httpx
 
@@ -30,12 +30,11 @@ from hyperoru_provider.client.errors import (
     HyperoruNetworkError,
     certificate_message,
     from_status,
-    redact,
-    scrub,
 )
 from hyperoru_provider.client.http.auth import Session
 from hyperoru_provider.client.http.retry import parse_retry_after
 from hyperoru_provider.client.http.transport import AsyncTransport, Settings
+from hyperoru_provider.client.redaction import redact_body, redact_error
 from hyperoru_provider.client.stream.messages import (
     Event,
     EventReader,
@@ -157,7 +156,7 @@ class EventStream:
     @asynccontextmanager
     async def _connected(self, token: str) -> AsyncGenerator[ClientConnection, None]:
         """Hold a socket; what goes wrong with it becomes an error of this package, or a refusal of the token."""
-        self._secrets = (*self._settings.auth.secrets, token, quote_plus(token))
+        self._secrets = (*self._settings.auth.secrets, token)
         try:
             socket = await (await asyncio.to_thread(self._connection, token))
             try:
@@ -168,7 +167,7 @@ class EventStream:
             explained = self._explained(error)
             about = explained.error if isinstance(explained, _RefusedError) else explained
             if isinstance(about, HyperoruApiError):
-                redact(about.with_context(method="GET", path=self._contract.stream.path), self._secrets)
+                redact_error(about.with_context(method="GET", path=self._contract.stream.path), self._secrets)
             raise explained from None
 
     def _connection(self, token: str) -> connect:
@@ -325,7 +324,7 @@ class EventStream:
         error = from_status(
             status,
             response.headers,
-            scrub(bytes(response.body or b""), self._secrets),
+            redact_body(bytes(response.body or b""), self._secrets),
             method="GET",
             path=self._contract.stream.path,
             retry_after=parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC)),

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from hyperoru_provider.client.amounts import parse_amount
 from hyperoru_provider.client.api.contract import Contract
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.redaction import redact_text
 from hyperoru_provider.client.times import parse_time, to_utc
 
 log = logging.getLogger(__name__)
@@ -118,9 +120,8 @@ def read_refusal(frame: Frame, secrets: Iterable[str] = ()) -> Refusal | None:
         return None
     data = frame.data if isinstance(frame.data, dict) else {}
     code, message = str(data.get("code") or ""), str(data.get("message") or "no reason given")
-    for secret in filter(None, secrets):
-        code, message = code.replace(secret, "***"), message.replace(secret, "***")
-    return Refusal(code[:300], message[:300])
+    secrets = tuple(secrets)
+    return Refusal(redact_text(code, secrets)[:300], redact_text(message, secrets)[:300])
 
 
 def server_channels(contract: Contract, channels: Iterable[str]) -> dict[str, str]:
@@ -187,8 +188,7 @@ class EventReader:
             fact: next((row[name] for name in names if name in row), None)
             for fact, names in self._names[channel].items()
         }
-        if facts["notional"] is None:
-            facts["notional"] = _product(facts["quantity"], facts["price"])
+        facts["notional"] = _notional(facts["notional"], facts["quantity"], facts["price"])
         for fact in (*FILTERS[channel], "time"):
             if facts[fact] is None and not any(name in row for name in self._names[channel][fact]):
                 self._warn(
@@ -209,7 +209,7 @@ class EventReader:
             account_id=account_id if account_id is None or isinstance(account_id, int) else str(account_id),
             symbol=None if symbol is None else str(symbol),
             side=None if side is None else str(side),
-            notional=_amount(facts["notional"]),
+            notional=facts["notional"],
             time=time,
         )
 
@@ -220,16 +220,10 @@ class EventReader:
             log.warning("%s", text)
 
 
-def _amount(value: Any) -> Decimal | None:
+def _notional(notional: Any, quantity: Any, price: Any) -> Decimal | None:
+    """Return the amount that an event is about, or ``None`` if it has none that can be read."""
     try:
-        amount = abs(Decimal(value))
-    except (ArithmeticError, TypeError, ValueError):
-        return None
-    return amount if amount.is_finite() else None
-
-
-def _product(quantity: Any, price: Any) -> Decimal | None:
-    try:
-        return Decimal(quantity) * Decimal(price)
-    except (ArithmeticError, TypeError, ValueError):
+        amount = parse_amount(quantity) * parse_amount(price) if notional is None else parse_amount(notional)
+        return amount.copy_abs()
+    except ValueError:
         return None
