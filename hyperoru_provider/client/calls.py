@@ -13,10 +13,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from hyperoru_provider.client.api.contract import Contract
-from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
+from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Kline, Model, Price, Profile, Trader
 from hyperoru_provider.client.backfills import Backfill
-from hyperoru_provider.client.decoding import canonical, parse_object, rename
+from hyperoru_provider.client.decoding import canonical, parse_object
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.http.transport import Request
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
@@ -43,7 +43,7 @@ class Call(Generic[T]):
 def health(contract: Contract) -> Call[Health]:
     """Ask for the state of the service, without a session."""
     request = Request("GET", contract.health.path, auth=False, retries=False)
-    return Call(request, lambda body: validated(Health, parse_object(body), contract.health))
+    return Call(request, lambda body: validated(Health, parse_object(body, contract.health, has_status=True)))
 
 
 def login(contract: Contract) -> Request:
@@ -53,9 +53,8 @@ def login(contract: Contract) -> Request:
 
 def profile(contract: Contract) -> Call[Profile]:
     """Ask for the user behind the session."""
-    return Call(
-        Request("GET", contract.profile.path), lambda body: validated(Profile, parse_object(body), contract.profile)
-    )
+    endpoint = contract.profile
+    return Call(Request("GET", *endpoint.target({})), lambda body: validated(Profile, parse_object(body, endpoint)))
 
 
 def list_traders(contract: Contract, include_hidden: bool) -> Call[list[Trader]]:
@@ -87,7 +86,7 @@ def price(contract: Contract, symbol: str) -> Call[Price]:
     """Ask for a symbol's price."""
 
     def read(body: bytes) -> Price:
-        data = rename(parse_object(body), contract.price)
+        data = parse_object(body, contract.price)
         sent = data.setdefault("symbol", symbol)
         if str(sent).casefold() != symbol.casefold():
             raise HyperoruContractError(
@@ -212,7 +211,7 @@ def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
     window(wanted.start, wanted.end)
     endpoint = contract.backfill
     request = Request("POST", endpoint.path, body=endpoint.query(wanted.as_dict()), idempotent=False)
-    return Call(request, lambda body: validated(BackfillJob, parse_object(body), endpoint))
+    return Call(request, lambda body: validated(BackfillJob, parse_object(body, endpoint, has_status=True)))
 
 
 def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
@@ -221,7 +220,7 @@ def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
     path, query = endpoint.target({"task_id": task_id})
 
     def read(body: bytes) -> BackfillJob:
-        data = rename(parse_object(body), endpoint)
+        data = parse_object(body, endpoint, has_status=True)
         if str(data.setdefault("id", task_id)) != str(task_id):
             raise HyperoruContractError(
                 f"The answer is about job {data['id']}, but {task_id} was asked for: the server seems to ignore the "
@@ -277,14 +276,14 @@ def _whole_list(cls: type[R], body: bytes, endpoint: ListEndpoint, resource: str
     return [validated(cls, canonical(raw, endpoint)) for raw in page.rows]
 
 
-def validated(cls: type[R], data: dict[str, Any], endpoint: Endpoint | None = None) -> R:
-    """Make decoded JSON a model.
+def validated(cls: type[R], data: dict[str, Any]) -> R:
+    """Return decoded JSON as a model.
 
-    :param endpoint: whose names its fields have; ``None`` if they have ours.
+    :param data: by our names of its fields.
     :raises HyperoruContractError: it is not as the model says; the text names the item and its fields.
     """
     try:
-        return cls.model_validate(rename(data, endpoint) if endpoint else data)
+        return cls.model_validate(data)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"

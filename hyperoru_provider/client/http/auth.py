@@ -20,7 +20,7 @@ import httpx
 import msgspec
 
 from hyperoru_provider.client.api.endpoints import LoginEndpoint
-from hyperoru_provider.client.decoding import parse_object, rename
+from hyperoru_provider.client.decoding import parse_object
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruContractError, from_status
 from hyperoru_provider.client.http.retry import parse_retry_after
 from hyperoru_provider.client.redaction import redact_body
@@ -288,7 +288,7 @@ class SessionAuth(httpx.Auth):
                 error = error.as_type(HyperoruAuthenticationError, f"The login was refused. {error.message}")
             raise error
         try:
-            answer = rename(parse_object(response.content), self._endpoint)
+            answer = parse_object(response.content, self._endpoint)
             value = answer.get("session_token")
             if not isinstance(value, str) or not value:
                 raise HyperoruContractError(

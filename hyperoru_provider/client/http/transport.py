@@ -124,7 +124,7 @@ class Settings:
         except httpx.InvalidURL as error:
             raise HyperoruConnectError(f"The address is not valid: {error}", **facts) from None
         except HyperoruApiError as error:
-            raise redact_error(error.with_context(**facts), self.auth.secrets) from None
+            raise redact_error(error.with_context(**facts), self.auth.secrets).shortened() from None
 
     def check(self, request: Request, response: httpx.Response) -> Answer:
         """Give the answer, or raise what its status means."""

@@ -113,7 +113,7 @@ def test_a_cursor_must_be_there() -> None:
 @pytest.mark.parametrize("body", [b"[]", b"", b"null", b"<html>", b'{"success":false}', b"{", b'{"a":NaN}'])
 def test_what_can_t_be_an_object_is_an_error(body: bytes) -> None:
     with pytest.raises(HyperoruContractError):
-        parse_object(body)
+        parse_object(body, DEFAULT_CONTRACT.price)
 
 
 def test_fields_get_our_names() -> None:
