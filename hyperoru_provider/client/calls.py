@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from hyperoru_provider.client.api.contract import Contract
 from hyperoru_provider.client.api.endpoints import ListEndpoint
-from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Kline, Model, Price, Profile, Trader
+from hyperoru_provider.client.api.models import BackfillJob, Health, Kline, Model, Price, Profile
+from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.decoding import canonical, parse_object
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
@@ -47,7 +48,7 @@ def health(contract: Contract) -> Call[Health]:
 
 
 def login(contract: Contract) -> Request:
-    """Say what a login is: sent twice, it only gives two tokens."""
+    """Return what a login is in errors; sent twice, it only gives two tokens."""
     return Request("POST", contract.login.path, auth=False)
 
 
@@ -57,28 +58,23 @@ def profile(contract: Contract) -> Call[Profile]:
     return Call(Request("GET", *endpoint.target({})), lambda body: validated(Profile, parse_object(body, endpoint)))
 
 
-def list_traders(contract: Contract, include_hidden: bool) -> Call[list[Trader]]:
-    """Ask for the user's traders."""
-    endpoint = contract.traders
-    request = Request("GET", *endpoint.target({"include_hidden": include_hidden}))
+def list_rows(contract: Contract, resource: str, filters: Mapping[str, Any]) -> Call[list[Model]]:
+    """Ask for all rows of a list that has no window.
 
-    def read(body: bytes) -> list[Trader]:
-        traders = _whole_list(Trader, body, endpoint, "traders")
-        if len({trader.id for trader in traders}) < len(traders):
-            raise HyperoruContractError(
-                f"One of the {len(traders)} traders is listed twice. Correct the contract's traders."
-            )
-        return traders
-
-    return Call(request, read)
-
-
-def kline_coverage(contract: Contract) -> Call[list[Coverage]]:
-    """Ask which candles there are."""
-    endpoint = contract.coverage
+    :raises HyperoruConfigError: there is no such list or filter, or one that is needed is missing.
+    """
+    row = RESOURCES.get(resource)
+    if row is None or row.windowed:
+        known = ", ".join(name for name, each in RESOURCES.items() if not each.windowed)
+        raise HyperoruConfigError(f"{resource}: no list without a window has this name; there are {known}.")
+    if unknown := sorted({*filters} - {*row.filters}):
+        raise HyperoruConfigError(
+            f"{resource} can't be filtered by {', '.join(unknown)}, but by {', '.join(row.filters) or 'nothing'}."
+        )
+    endpoint = contract.lists[resource]
     return Call(
-        Request("GET", endpoint.path, endpoint.query({})),
-        lambda body: _whole_list(Coverage, body, endpoint, "coverage"),
+        Request("GET", *endpoint.target(filters)),
+        lambda body: _whole_list(row.model, body, endpoint, resource, filters),
     )
 
 
@@ -185,7 +181,7 @@ def klines(contract: Contract, symbol: str, interval: str, start: datetime, end:
 
 
 def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row]) -> list[Kline]:
-    """Make rows candles, and check that they are of the interval.
+    """Return rows as candles, and check that they are of the interval.
 
     :raises HyperoruContractError: they are not.
     """
@@ -226,23 +222,16 @@ def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
                 f"The answer is about job {data['id']}, but {task_id} was asked for: the server seems to ignore the "
                 "id. Correct the contract's backfill_status: its path, or its params task_id."
             )
-        task = validated(BackfillJob, data)
-        return task.model_copy(update={"meaning": endpoint.meaning(task.status)})
+        job = validated(BackfillJob, data)
+        return job.model_copy(update={"meaning": endpoint.meaning(job.status)})
 
     return Call(Request("GET", path, query), read)
 
 
-def backfill_jobs(contract: Contract) -> Call[list[BackfillJob]]:
-    """Ask for all jobs that the server knows."""
-    endpoint = contract.backfill_jobs
-    request = Request("GET", endpoint.path)
-    return Call(request, lambda body: _whole_list(BackfillJob, body, endpoint, "backfill_jobs"))
-
-
 def interval_length(interval: str) -> timedelta:
-    """Read an interval such as ``1m``, ``4h`` or ``1d``.
+    """Return the length of an interval such as ``1m``, ``4h`` or ``1d``.
 
-    :raises HyperoruConfigError: it is none.
+    :raises HyperoruConfigError: it is not one.
     """
     units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
     match = re.fullmatch(r"([1-9]\d{0,3})([mhdw])", interval)
@@ -252,7 +241,7 @@ def interval_length(interval: str) -> timedelta:
 
 
 def window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """Give both bounds in UTC.
+    """Return both bounds in UTC.
 
     :raises HyperoruConfigError: the window is empty or inverted.
     """
@@ -265,15 +254,34 @@ def window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _whole_list(cls: type[R], body: bytes, endpoint: ListEndpoint, resource: str) -> list[R]:
-    """Read a list that comes in one answer."""
+def _whole_list(
+    cls: type[R], body: bytes, endpoint: ListEndpoint, resource: str, filters: Mapping[str, Any]
+) -> list[R]:
+    """Return a list that comes in one answer.
+
+    :raises HyperoruContractError: it is not whole, has a row twice, or rows that were not asked for.
+    """
     page = parse_page(body, endpoint)
     if page.more or (page.total or 0) > len(page.rows):
         raise HyperoruContractError(
             f"The list has {len(page.rows)} {resource}, but the server says that there are more. "
             f"Correct the contract's {resource}."
         )
-    return [validated(cls, canonical(raw, endpoint)) for raw in page.rows]
+    rows = [canonical(raw, endpoint) for raw in page.rows]
+    keys = {tuple(str(row.get(field)) for field in endpoint.key) for row in rows}
+    if endpoint.key and len(keys) < len(rows):
+        raise HyperoruContractError(
+            f"One of the {len(rows)} {resource} is listed twice. Correct the contract's {resource}."
+        )
+    for row in rows:
+        for field in endpoint.verified_fields:
+            asked, sent = filters.get(field), row.get(field)
+            if None not in (asked, sent) and str(asked).casefold() != str(sent).casefold():
+                raise HyperoruContractError(
+                    f"One of the {resource} has {field} {sent}, but {asked} was asked for: the server seems to ignore "
+                    f"this filter. Correct the contract's {resource}."
+                )
+    return [validated(cls, row) for row in rows]
 
 
 def validated(cls: type[R], data: dict[str, Any]) -> R:
