@@ -92,14 +92,14 @@ def check_success(
         ``status`` must be known to be a success. An object's may be anything but a failure.
     :raises HyperoruContractError: it says so. The text repeats what the server says, at full length.
     """
-    known = (*_YES, *map(str.casefold, endpoint.success_words))
-    problem = _problem_of_flag(fields, known)
+    words = tuple(map(str.casefold, endpoint.success_words))
+    problem = _problem_of_flag(fields, words)
     if not own_status:
         problem = (
             problem
             or _problem_of_error(fields)
-            or _problem_of_status(fields, known, beside_list)
-            or _problem_of_code(fields, known)
+            or _problem_of_status(fields, words, beside_list)
+            or _problem_of_code(fields, words)
         )
     if problem:
         failure = read_failure(fields)
@@ -114,31 +114,31 @@ def _problem_of_error(fields: Mapping[str, Any]) -> str | None:
     return None if all(_is_empty(fields.get(name)) for name in ERROR_FIELDS) else _SAYS_FAILED
 
 
-def _problem_of_flag(fields: Mapping[str, Any], known: tuple[str, ...]) -> str | None:
+def _problem_of_flag(fields: Mapping[str, Any], words: tuple[str, ...]) -> str | None:
     for name in ("success", "ok"):
         value = fields.get(name)
         word = _word(value != 0 if isinstance(value, (int, float, Decimal)) else value)
         if word in _NO or word in _FAILURES:
             return _SAYS_FAILED
-        if word and word not in known:
+        if word and word not in (*_YES, *words):
             return _not_known(name, word)
     return None
 
 
-def _problem_of_status(fields: Mapping[str, Any], known: tuple[str, ...], beside_list: bool) -> str | None:
+def _problem_of_status(fields: Mapping[str, Any], words: tuple[str, ...], beside_list: bool) -> str | None:
     word = _word(fields.get("status"))
-    if word in known or _HTTP_SUCCESS.fullmatch(word):
+    if word in (*_YES, *words) or _HTTP_SUCCESS.fullmatch(word):
         return None
     if word in _FAILURES or _HTTP_ERROR.fullmatch(word):
         return _SAYS_FAILED
     return _not_known("status", word) if word and beside_list else None
 
 
-def _problem_of_code(fields: Mapping[str, Any], known: tuple[str, ...]) -> str | None:
+def _problem_of_code(fields: Mapping[str, Any], words: tuple[str, ...]) -> str | None:
     word = _word(fields.get("code"))
     if all(_is_empty(fields.get(name)) for name in ("message", "msg", "detail")):
         return None
-    return None if word in ("", "0", *known) or _HTTP_SUCCESS.fullmatch(word) else _not_known("code", word)
+    return None if word in ("", "0", *words) or _HTTP_SUCCESS.fullmatch(word) else _not_known("code", word)
 
 
 def _not_known(name: str, word: str) -> str:

@@ -238,9 +238,9 @@ def read_failure(fields: Mapping[str, Any]) -> Failure:
     )
     fields = {**fields, **inner}  # {"error": {"message", "code"}}
     found = (fields.get(name) for name in ("error", "errors", "error_message", "message", "detail", "msg"))
-    reason = next((value for value in found if value and value is not True and not isinstance(value, dict)), "")
-    message = "; ".join(map(_describe_problem, reason)) if isinstance(reason, list) else str(reason)
-    details = fields.get("details") or (None if message else inner)
+    reason = next((value for value in found if value and isinstance(value, (str, list))), "")
+    message = "; ".join(map(_describe_problem, reason)) if isinstance(reason, list) else reason
+    details = fields.get("details") or (None if message else inner or fields.get("error"))
     if details:
         message = f"{message} {msgspec.json.encode(details).decode()}".strip()
     return Failure(message, _text(fields.get("code")), _text(fields.get("request_id")))
