@@ -222,9 +222,11 @@ def told(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[..., str]]:
     caplog.set_level(logging.DEBUG)
 
     def tell(*things: object) -> str:
-        shown = [f"{thing!r} {thing} {pickle.dumps(thing) if isinstance(thing, Exception) else ''}" for thing in things]
-        errors_shown = ["".join(traceback.format_exception(thing)) for thing in things if isinstance(thing, Exception)]
-        return "\n".join([caplog.text, *shown, *errors_shown])
+        shown = [f"{thing!r} {thing}" for thing in things]
+        raised = [thing for thing in things if isinstance(thing, Exception)]
+        pickled = [repr(pickle.dumps(error)) for error in raised]
+        traced = ["".join(traceback.format_exception(error)) for error in raised]
+        return "\n".join([caplog.text, *shown, *pickled, *traced])
 
     yield tell
 

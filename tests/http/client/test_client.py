@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 
-from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, errors
-from hyperoru_provider.client.http.retry import RetryPolicy
+from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, RetryPolicy, errors
 from hyperoru_provider.sandbox import Sandbox
 from tests.conftest import FAST
 
@@ -319,3 +319,69 @@ def test_two_threads_share_a_client(client_of: Callable[..., HyperoruClient], sa
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(client.price, ["BTC"] * 16))) >= 1
     assert sandbox.stats()["logins"] == 1
+
+
+ORDER = {"id": 1, "account_id": 2, "symbol": "BTC", "side": "buy", "price": 1.00, "status": "filled"}
+
+
+def orders(*rows: Any, **beside: Any) -> httpx.MockTransport:
+    """A server with these orders."""
+    return httpx.MockTransport(lambda request: httpx.Response(200, json={"orders": rows, **beside}))
+
+
+def test_a_list_is_a_row(call: Call) -> None:
+    asked: list[httpx.URL] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        return httpx.Response(200, json={"accounts": [{"id": 2}], "orders": [ORDER, {**ORDER, "id": 2}]})
+
+    options = {"session_token": "tok-1", "transport": httpx.MockTransport(answer)}
+    found = call("orders", 2, client=options)
+    assert [(order.id, order.symbol, order.status) for order in found] == [(1, "BTC", "filled"), (2, "BTC", "filled")]
+    assert found == call("list_rows", "orders", account_id="2", client=options)
+    assert {(url.raw_path) for url in asked} == {b"/api/orders/account/2"}
+    with pytest.raises(errors.HyperoruConfigError, match="account_id is needed"):
+        call("list_rows", "orders", client=options)
+
+
+def test_the_id_in_a_path_is_quoted(call: Call) -> None:
+    asked: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path)
+        return httpx.Response(200, json=[])
+
+    assert call("orders", "../2?x=1", client={"session_token": "t", "transport": httpx.MockTransport(answer)}) == []
+    assert asked == [b"/api/orders/account/..%2F2%3Fx%3D1"]
+
+
+@pytest.mark.parametrize(
+    ("transport", "told"),
+    [
+        (orders(ORDER, ORDER), "listed twice"),
+        (orders({**ORDER, "account_id": 3}), "account_id 3, but 2 was asked for"),
+        (orders(ORDER, has_more=True), "more"),
+        (orders(ORDER, total=2), "more"),
+        (orders({"id": 1}), "symbol: Field required"),
+    ],
+)
+def test_a_list_that_is_not_whole_or_not_what_was_asked_for(
+    call: Call, transport: httpx.MockTransport, told: str
+) -> None:
+    with pytest.raises(errors.HyperoruContractError, match=told):
+        call("orders", 2, client={"session_token": "tok-1", "transport": transport})
+
+
+@pytest.mark.parametrize(
+    ("resource", "filters", "told"),
+    [
+        ("order", {}, "order: no list .* there are orders, traders, coverage, backfill_jobs"),
+        ("trades", {"account_id": 1}, "trades: no list without a window"),
+        ("orders", {"acount_id": 1}, "can't be filtered by acount_id, but by account_id"),
+        ("coverage", {"symbol": "BTC"}, "can't be filtered by symbol, but by nothing"),
+    ],
+)
+def test_a_wrong_list_or_filter_is_named(call: Call, resource: str, filters: dict[str, Any], told: str) -> None:
+    with pytest.raises(errors.HyperoruConfigError, match=told):
+        call("list_rows", resource, **filters)
