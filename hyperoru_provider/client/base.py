@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -14,6 +15,8 @@ from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore
 from hyperoru_provider.client.http.transport import Settings
+from hyperoru_provider.client.lists.readers import list_reader
+from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.version import __version__
 
 DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
@@ -58,6 +61,7 @@ class BaseClient(Generic[HttpT, TransportT]):
         credentials = Credentials(self.base_url, email, password, session_token)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
         self._user = session_token or email
+        self._first_pages: dict[str, int] = {}
         self._settings = Settings(
             base_url=self.base_url,
             auth=SessionAuth(credentials, self.contract.login, http.build_request, stores, on_token),
@@ -75,6 +79,12 @@ class BaseClient(Generic[HttpT, TransportT]):
     def _open(self, http: HttpT, *, owned: bool) -> None:
         """Make the transport around an HTTP client."""
         raise NotImplementedError
+
+    def list_reader(
+        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+    ) -> WindowReader:
+        """Return a reader of a list; see :func:`hyperoru_provider.client.lists.readers.list_reader`."""
+        return list_reader(self.contract, resource, start, end, filters, first_pages=self._first_pages)
 
     @property
     def user(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Self, TypeVar, cast
 
 import httpx
@@ -26,8 +27,9 @@ from hyperoru_provider.client.base import BaseClient
 from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.http.transport import AsyncTransport, Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
-from hyperoru_provider.client.lists.rows import Row
-from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
+from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 
 T = TypeVar("T")
@@ -74,15 +76,21 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         """Return the user behind the session."""
         return self._run(calls.profile(self.contract))
 
-    def list_rows(self, resource: str, **filters: Any) -> list[Model]:
-        """Return all rows of a list that has no window.
+    def list_rows(
+        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+    ) -> list[Model]:
+        """Return all rows of any list, in order, each once and none missing.
 
-        :param resource: its name, such as ``orders``.
-        :param filters: what limits its rows, such as ``account_id``; what is ``None`` does not.
-        :raises HyperoruConfigError: there is no such list or filter, or one that is needed is missing.
-        :raises HyperoruContractError: the list is not whole, has a row twice, or rows that were not asked for.
+        :param resource: its name, such as ``orders`` or ``trades``.
+        :param start: start of the window, inclusive; a naive time is UTC. Only of a list that is read by time.
+        :param end: end of the window, exclusive; likewise.
+        :param filters: what limits the rows, such as ``account_id``; what is ``None`` does not.
+        :raises HyperoruConfigError: there is no such list or filter, a filter that is needed is missing, or the window
+            is empty, missing, or given for a list that has none.
+        :raises HyperoruContractError: the server's answers don't prove to be right and complete.
         """
-        return self._run(calls.list_rows(self.contract, resource, filters))
+        batches = self.iter_batches(self.list_reader(resource, start, end, **filters))
+        return calls.models(self.contract, resource, chain.from_iterable(batches), filters)
 
     def orders(self, account_id: int | str) -> list[Order]:
         """Return the orders of a trader.
@@ -114,8 +122,8 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :param end: end of the window, exclusive; a naive time is UTC.
         :raises HyperoruConfigError: the window is empty, or the interval is not one.
         """
-        plans = calls.klines(self.contract, symbol, interval, start, end)
-        rows = [row for plan in plans for span in self.iter_batches(plan) for row in span]
+        readers = kline_readers(self.contract, symbol, interval, start, end)
+        rows = [row for reader in readers for batch in self.iter_batches(reader) for row in batch]
         return calls.candles(self.contract, symbol, interval, rows)
 
     def backfill_klines(self, wanted: Backfill) -> BackfillJob:
@@ -150,7 +158,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         end: datetime,
         account_id: int | str | None = None,
         symbol: str | None = None,
-        enough: int | None = None,
+        limit: int | None = None,
     ) -> int:
         """Count the trades of ``start <= trade_time < end``, each once.
 
@@ -158,14 +166,15 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :param end: end of the window, exclusive; a naive time is UTC.
         :param account_id: only this trader's.
         :param symbol: only this symbol's.
-        :param enough: stop reading once there are so many; the count is then this or a little more.
+        :param limit: stop reading once there are so many; the count is then this or a little more.
         :raises HyperoruConfigError: the window is empty.
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
-        count = calls.count_trades(self.contract, start, end, account_id, symbol, enough=enough)
-        while (query := count.query()) is not None:
-            count.add(self.read_page(count.plan, query))
-        return count.rows
+        filters = {"account_id": account_id, "symbol": symbol}
+        counter = trade_counter(self.contract, start, end, filters, limit=limit, first_pages=self._first_pages)
+        while (values := counter.query()) is not None:
+            counter.add(self.read_page(counter.reader, values))
+        return counter.rows
 
     def iter_trades(
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
@@ -179,21 +188,21 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :raises HyperoruConfigError: the window is empty.
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
-        for span in self.iter_batches(calls.trades(self.contract, start, end, account_id, symbol)):
-            yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in span)
+        for batch in self.iter_batches(self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)):
+            yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in batch)
 
-    def iter_batches(self, plan: Plan) -> Iterator[Sequence[Row]]:
-        """Carry out a plan: gives the rows of the window as the server sent them, in order, span by span."""
-        keys = DuplicateDetector()
-        while (query := plan.query()) is not None:
-            if rows := self.read_page(plan, query):
-                keys.add(rows)
+    def iter_batches(self, reader: WindowReader) -> Iterator[Rows]:
+        """Yield the rows of a list as the server sent them, in order, slice by slice."""
+        detector = DuplicateDetector()
+        while (values := reader.query()) is not None:
+            if rows := self.read_page(reader, values):
+                detector.add(rows)
                 yield rows
-        keys.check(plan.endpoint)
+        detector.check(reader.endpoint)
 
-    def read_page(self, plan: Plan, query: Mapping[str, str]) -> Sequence[Row]:
-        """Carry out one step of a plan; gives a span's rows if the page completes one."""
-        return self._run(calls.page(plan, query))
+    def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
+        """Ask for what a reader needs next; return a slice's rows if the answer completes one."""
+        return self._run(calls.page(reader, values))
 
     @property
     def closed(self) -> bool:
@@ -240,9 +249,12 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         """See :meth:`HyperoruClient.profile`."""
         return await self._run(calls.profile(self.contract))
 
-    async def list_rows(self, resource: str, **filters: Any) -> list[Model]:
+    async def list_rows(
+        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+    ) -> list[Model]:
         """See :meth:`HyperoruClient.list_rows`."""
-        return await self._run(calls.list_rows(self.contract, resource, filters))
+        batches = self.iter_batches(self.list_reader(resource, start, end, **filters))
+        return calls.models(self.contract, resource, [row async for batch in batches for row in batch], filters)
 
     async def orders(self, account_id: int | str) -> list[Order]:
         """See :meth:`HyperoruClient.orders`."""
@@ -258,8 +270,8 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
 
     async def klines(self, symbol: str, interval: str, start: datetime, end: datetime) -> list[Kline]:
         """See :meth:`HyperoruClient.klines`."""
-        plans = calls.klines(self.contract, symbol, interval, start, end)
-        rows = [row for plan in plans async for span in self.iter_batches(plan) for row in span]
+        readers = kline_readers(self.contract, symbol, interval, start, end)
+        rows = [row for reader in readers async for batch in self.iter_batches(reader) for row in batch]
         return calls.candles(self.contract, symbol, interval, rows)
 
     async def backfill_klines(self, wanted: Backfill) -> BackfillJob:
@@ -284,34 +296,36 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         end: datetime,
         account_id: int | str | None = None,
         symbol: str | None = None,
-        enough: int | None = None,
+        limit: int | None = None,
     ) -> int:
         """See :meth:`HyperoruClient.count_trades`."""
-        count = calls.count_trades(self.contract, start, end, account_id, symbol, enough=enough)
-        while (query := count.query()) is not None:
-            count.add(await self.read_page(count.plan, query))
-        return count.rows
+        filters = {"account_id": account_id, "symbol": symbol}
+        counter = trade_counter(self.contract, start, end, filters, limit=limit, first_pages=self._first_pages)
+        while (values := counter.query()) is not None:
+            counter.add(await self.read_page(counter.reader, values))
+        return counter.rows
 
     async def iter_trades(
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
     ) -> AsyncIterator[Trade]:
         """See :meth:`HyperoruClient.iter_trades`."""
-        async for span in self.iter_batches(calls.trades(self.contract, start, end, account_id, symbol)):
-            for row in span:
+        reader = self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)
+        async for batch in self.iter_batches(reader):
+            for row in batch:
                 yield calls.validated(Trade, canonical(row.raw, self.contract.trades))
 
-    async def iter_batches(self, plan: Plan) -> AsyncIterator[Sequence[Row]]:
+    async def iter_batches(self, reader: WindowReader) -> AsyncIterator[Rows]:
         """See :meth:`HyperoruClient.iter_batches`."""
-        keys = DuplicateDetector()
-        while (query := plan.query()) is not None:
-            if rows := await self.read_page(plan, query):
-                keys.add(rows)
+        detector = DuplicateDetector()
+        while (values := reader.query()) is not None:
+            if rows := await self.read_page(reader, values):
+                detector.add(rows)
                 yield rows
-        keys.check(plan.endpoint)
+        detector.check(reader.endpoint)
 
-    async def read_page(self, plan: Plan, query: Mapping[str, str]) -> Sequence[Row]:
+    async def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
         """See :meth:`HyperoruClient.read_page`."""
-        return await self._run(calls.page(plan, query))
+        return await self._run(calls.page(reader, values))
 
     def events(
         self, channels: Sequence[str] = tuple(FILTERS), give_up_after: float | None = None
