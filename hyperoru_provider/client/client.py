@@ -179,7 +179,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
     def iter_trades(
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
     ) -> Iterator[Trade]:
-        """Give the trades of ``start <= trade_time < end``, by time and then key, each once and none missing.
+        """Yield the trades of ``start <= trade_time < end``, by time and then key, each once and none missing.
 
         :param start: begin of the window; a naive time is UTC.
         :param end: end of the window, exclusive; a naive time is UTC.

@@ -33,7 +33,7 @@ class HyperoruError(Exception):
 
 
 class HyperoruConfigError(HyperoruError, ValueError):
-    """The connection, the contract or an argument is wrong: correct it, nothing was asked."""
+    """An argument, a setting or the contract is wrong: correct it, nothing was asked."""
 
 
 class HyperoruApiError(HyperoruError):
@@ -175,10 +175,9 @@ _BY_STATUS: Mapping[int, type[HyperoruApiError]] = {
 }
 
 _ADVICE: Mapping[type[HyperoruApiError], str] = {
-    HyperoruAuthenticationError: "Check the connection's login and password, or its session_token.",
+    HyperoruAuthenticationError: "Check the login and the password, or the session_token.",
     HyperoruPermissionError: "The session is valid but does not own this resource: check the id.",
-    HyperoruNotFoundError: "Check the id or symbol; if the server has another path, set it in the "
-    "connection's contract.",
+    HyperoruNotFoundError: "Check the id or symbol; if the server has another path, set it in the contract.",
 }
 
 
@@ -203,7 +202,7 @@ def from_status(
         where = headers.get("location", "").split("?")[0]
         target = f" (to {where})" if where else ""
         return HyperoruContractError(
-            f"The server redirects{target} instead of answering; set the connection's host to the final address.",
+            f"The server redirects{target} instead of answering; set the base URL to the final address.",
             **facts,
         )
     cls = _BY_STATUS.get(status, HyperoruServerError if status >= 500 else HyperoruBadRequestError)

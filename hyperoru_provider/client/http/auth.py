@@ -127,7 +127,7 @@ class SessionAuth(httpx.Auth):
         """Return a token that was not refused, and whether it comes from a login, which is the last resort."""
         if not (self._credentials.login and self._credentials.password):
             raise HyperoruAuthenticationError(
-                "There is nothing to log in with. Give the connection a login and a password, or a session_token."
+                "There is nothing to log in with. Give a login and a password, or a session_token."
             )
         binding = yield lambda: self._credentials.binding
         token = yield from self._read_stores(binding, refused)

@@ -109,7 +109,9 @@ class Settings:
             yield
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
             # its text may hold the header that is not allowed
-            raise HyperoruBadRequestError("The request can't be put in HTTP: check the connection.", **facts) from None
+            raise HyperoruBadRequestError(
+                "The request can't be put in HTTP: check the base URL and the headers.", **facts
+            ) from None
         except httpx.RequestError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise HyperoruBadRequestError(certificate_message(error), **facts) from None
