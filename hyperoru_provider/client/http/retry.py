@@ -66,7 +66,7 @@ def refused_unread(error: HyperoruApiError) -> bool:
 
 
 def as_final(error: HyperoruApiError, *, idempotent: bool) -> HyperoruApiError:
-    """Return the error that is left when no further try follows: that of a write may have to say that its fate is open."""
+    """Return the error that is left when no further try follows; that of a write may leave open what became of it."""
     if idempotent or not error.transient or refused_unread(error):
         return error
     return error.as_type(
