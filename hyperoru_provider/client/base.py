@@ -28,7 +28,24 @@ TransportT = TypeVar("TransportT")
 
 
 class BaseClient(Generic[HttpT, TransportT]):
-    """The options of both clients; see :class:`~hyperoru_provider.client.HyperoruClient`."""
+    """The options of both clients.
+
+    :param base_url: scheme, host, and where needed port and path prefix.
+    :param email: email or user name to log in with.
+    :param password: its password.
+    :param session_token: a token issued elsewhere; with it there is no login at all.
+    :param contract: overrides of the API's contract, per resource, or a whole contract.
+    :param timeout: seconds to wait for each part of an answer.
+    :param retry_policy: when and how often a failed request is repeated.
+    :param requests_per_second: upper bound for this client; ``None`` for none.
+    :param token_stores: where to look for a session token before logging in, and to keep it; by default this
+        process's memory.
+    :param on_token: told each token before its first use, to mask it in logs.
+    :param http_client: an httpx client of one's own, whose timeouts, headers, proxies and certificates hold in place
+        of ours, and which stays open when this client is closed.
+    :param transport: an httpx transport of one's own for our HTTP client, closed with it.
+    :raises HyperoruConfigError: the URL or the contract is wrong.
+    """
 
     def __init__(
         self,

@@ -41,21 +41,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
     Nothing is asked before the first call. Every call may raise a
     :class:`~hyperoru_provider.client.errors.HyperoruApiError`, after the retries that its kind deserves.
 
-    :param base_url: scheme, host, and where needed port and path prefix.
-    :param email: email or user name to log in with.
-    :param password: its password.
-    :param session_token: a token issued elsewhere; with it there is no login at all.
-    :param contract: overrides of the API's contract, per resource, or a whole contract.
-    :param timeout: seconds to wait for each part of an answer.
-    :param retry_policy: when and how often a failed request is repeated.
-    :param requests_per_second: upper bound for this client; ``None`` for none.
-    :param token_stores: where to look for a session token before logging in, and to keep it; by default this
-        process's memory.
-    :param on_token: told each token before its first use, to mask it in logs.
-    :param http_client: an httpx client of one's own, whose timeouts, headers, proxies and certificates hold in place
-        of ours, and which stays open when this client is closed.
-    :param transport: an httpx transport of one's own for our HTTP client, closed with it.
-    :raises HyperoruConfigError: the URL or the contract is wrong.
+    The options are those of :class:`~hyperoru_provider.client.base.BaseClient`.
     """
 
     def _create_http(self, **options: Any) -> httpx.Client:

@@ -346,6 +346,12 @@ def test_a_list_is_a_row(call: Call) -> None:
     assert {url.raw_path for url in asked} == {b"/api/orders/account/2"}
 
 
+def test_a_row_that_does_not_say_whose_it_is_is_of_what_was_asked_for(call: Call) -> None:
+    row = {name: value for name, value in ORDER.items() if name != "account_id"}
+    (order,) = call("orders", 2, client={"session_token": "tok-1", "transport": orders(row)})
+    assert order.account_id == 2
+
+
 def test_the_id_in_a_path_is_quoted(call: Call) -> None:
     asked: list[bytes] = []
 
