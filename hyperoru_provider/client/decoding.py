@@ -121,30 +121,32 @@ def _problem_of_flag(fields: Mapping[str, Any], words: tuple[str, ...]) -> str |
         if word in _NO or word in _FAILURES:
             return _SAYS_FAILED
         if word and word not in (*_YES, *words):
-            return _not_known(name, word)
+            return _not_known(name, value)
     return None
 
 
 def _problem_of_status(fields: Mapping[str, Any], words: tuple[str, ...], beside_list: bool) -> str | None:
-    word = _word(fields.get("status"))
+    value = fields.get("status")
+    word = _word(value)
     if word in (*_YES, *words) or _HTTP_SUCCESS.fullmatch(word):
         return None
     if word in _FAILURES or _HTTP_ERROR.fullmatch(word):
         return _SAYS_FAILED
-    return _not_known("status", word) if word and beside_list else None
+    return _not_known("status", value) if word and beside_list else None
 
 
 def _problem_of_code(fields: Mapping[str, Any], words: tuple[str, ...]) -> str | None:
-    word = _word(fields.get("code"))
+    value = fields.get("code")
+    word = _word(value)
     if all(_is_empty(fields.get(name)) for name in ("message", "msg", "detail")):
         return None
-    return None if word in ("", "0", *words) or _HTTP_SUCCESS.fullmatch(word) else _not_known("code", word)
+    return None if word in ("", "0", *words) or _HTTP_SUCCESS.fullmatch(word) else _not_known("code", value)
 
 
-def _not_known(name: str, word: str) -> str:
+def _not_known(name: str, value: object) -> str:
     return (
-        f"its {name} is {word[:60]!r}, which is not known to be one; if it is, add it to the contract's success_words. "
-        "The server says"
+        f"its {name} is {str(value)!r}, which is not known to be one; if it is, add it to the contract's "
+        "success_words. The server says"
     )
 
 
@@ -155,8 +157,5 @@ def _word(value: Any) -> str:
 
 def _is_empty(value: Any) -> bool:
     """Return whether a value says that there is no error."""
-    if isinstance(value, dict):
-        return all(map(_is_empty, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_empty, value))
-    return value is None or _word(value) in _EMPTY
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return all(not item or (not isinstance(item, (dict, list)) and _word(item) in _EMPTY) for item in items)

@@ -236,13 +236,18 @@ def read_failure(fields: Mapping[str, Any]) -> Failure:
         (fields[name] for name in ("error", "errors") if isinstance(fields.get(name), dict)), {}
     )
     fields = {**fields, **inner}  # {"error": {"message", "code"}}
+    try:
+        return Failure(_failure_message(fields, inner), _text(fields.get("code")), _text(fields.get("request_id")))
+    except RecursionError:
+        return Failure("something that is nested too deeply to be repeated")
+
+
+def _failure_message(fields: Mapping[str, Any], inner: dict[str, Any]) -> str:
     found = (fields.get(name) for name in ("error", "errors", "error_message", "message", "detail", "msg"))
     reason = next((value for value in found if value and isinstance(value, (str, list))), "")
     message = "; ".join(map(_describe_problem, reason)) if isinstance(reason, list) else reason
     details = fields.get("details") or (None if message else inner or fields.get("error"))
-    if details:
-        message = f"{message} {msgspec.json.encode(details).decode()}".strip()
-    return Failure(message, _text(fields.get("code")), _text(fields.get("request_id")))
+    return f"{message} {msgspec.json.encode(details).decode()}".strip() if details else message
 
 
 def _read_body(body: bytes) -> Failure:

@@ -12,6 +12,10 @@ import httpx
 import pytest
 
 from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, HyperoruContractError
+from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT
+from hyperoru_provider.client.decoding import parse_object
+from hyperoru_provider.client.errors import from_status
+from hyperoru_provider.client.lists.page import parse_page
 
 START, END = datetime(2026, 1, 15), datetime(2026, 1, 16)
 PAGE_SIZE = 3
@@ -197,6 +201,18 @@ def test_but_not_if_there_are_rows(ask: Make, call: str) -> None:
         LISTS[call](ask(answers(call, {"items": None, "total": 700})))
 
 
+@pytest.mark.parametrize("name", ["error", "details", "code"])
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}")])
+def test_no_depth_of_an_error_does_more_than_fail_by_class(name: str, begin: str, end: str) -> None:
+    for depth in (*range(900, 1050), 50_000):
+        body = f'{{"success": false, "{name}": {begin * depth}1{end * depth}}}'.encode()
+        with pytest.raises(HyperoruContractError):
+            parse_object(body, DEFAULT_CONTRACT.price)
+        with pytest.raises(HyperoruContractError):
+            parse_page(body, DEFAULT_CONTRACT.trades)
+        assert from_status(400, {}, body, method="GET", path="/").status == 400
+
+
 @pytest.mark.parametrize("secret", ["tok-1", "two  blanks"])
 @pytest.mark.parametrize("length", [0, 480, 498, 980, 996])
 def test_a_secret_that_is_repeated_does_not_show(secret: str, length: int) -> None:
@@ -208,3 +224,15 @@ def test_a_secret_that_is_repeated_does_not_show(secret: str, length: int) -> No
         client.list_traders()
     assert secret[:3] not in str(caught.value)
     assert len(str(caught.value)) < 1500
+
+
+@pytest.mark.parametrize("name", ["status", "success", "code"])
+def test_nor_does_one_in_a_word_that_is_not_known(name: str) -> None:
+    secret = "Tok-" + "1" * 80
+    transport = answers("traders", {name: secret, "message": "x"})
+    with (
+        HyperoruClient("https://x.example", session_token=secret, transport=transport) as client,
+        pytest.raises(HyperoruContractError) as caught,
+    ):
+        client.list_traders()
+    assert "tok-" not in str(caught.value).lower()
