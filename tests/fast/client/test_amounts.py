@@ -14,7 +14,7 @@ from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.models import Price
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.stream.messages import EventReader, read_frame
+from hyperoru_provider.client.stream.messages import EventReader, read_message
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.params import arguments
 from hyperoru_provider.waiting.event_summary import Filter
@@ -41,6 +41,8 @@ TOO_LONG: list[Any] = [
         (" 7\n", "7"),
         ("+.5", "0.5"),
         (Decimal("1.50"), "1.50"),
+        ("1e-400", f"0.{1:0400}"),
+        ("9" * 400, "9" * 400),
         ("123456789012345678901234567890.123456789", "123456789012345678901234567890.123456789"),
     ],
 )
@@ -87,9 +89,9 @@ def test_an_argument_that_is_no_amount_is_an_error_that_names_it(value: Any) -> 
 def test_an_event_whose_amount_cant_be_read_has_none(notional: str) -> None:
     now = parse_time("2026-01-15T12:00:00Z")
     reader = EventReader(load_contract(), {"trades": "trades"})
-    (event,) = reader.read(read_frame(f'{{"type": "trades", "data": {{"notional": {notional}}}}}'), now)
+    (event,) = reader.read(read_message(f'{{"type": "trades", "data": {{"notional": {notional}}}}}'), now)
     assert event.notional is None
-    (event,) = reader.read(read_frame(f'{{"type": "trades", "data": {{"quantity": {notional}, "price": 2}}}}'), now)
+    (event,) = reader.read(read_message(f'{{"type": "trades", "data": {{"quantity": {notional}, "price": 2}}}}'), now)
     assert event.notional is None
 
 
