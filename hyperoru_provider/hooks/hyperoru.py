@@ -108,8 +108,8 @@ class HyperoruHook(BaseHook):
 
     def _options(self, connection: Connection) -> dict[str, Any]:
         """Turn a connection into the arguments of a client."""
-        from hyperoru_provider.client.http.auth import MemoryTokenStore, TokenStore
         from hyperoru_provider.client.http.retry import RetryPolicy
+        from hyperoru_provider.client.http.tokens import MemoryTokenStore, TokenStore
 
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request
         extra = _Extra(connection)
@@ -187,7 +187,7 @@ class _Extra:
 
 def _base_url(connection: Connection) -> str:
     """Put the base URL together from the host, and scheme and port where they are not in it."""
-    from hyperoru_provider.client.client import DEFAULT_BASE_URL
+    from hyperoru_provider.client.base import DEFAULT_BASE_URL
 
     host = (connection.host or "").strip()
     if not host:

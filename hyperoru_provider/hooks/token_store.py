@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk.log import mask_secret
 
 if TYPE_CHECKING:
-    from hyperoru_provider.client.http.auth import Token
+    from hyperoru_provider.client.http.tokens import Token
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class VariableTokenStore:
         """Give the stored token if it was issued for this binding."""
         from airflow.sdk import Variable
 
-        from hyperoru_provider.client.http.auth import Token
+        from hyperoru_provider.client.http.tokens import Token
         from hyperoru_provider.client.times import parse_time
 
         try:

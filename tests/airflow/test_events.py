@@ -19,7 +19,7 @@ from airflow.triggers.base import BaseEventTrigger
 from airflow.triggers.shared_stream import SharedStreamManager
 
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError
-from hyperoru_provider.client.http.auth import MemoryTokenStore
+from hyperoru_provider.client.http.tokens import MemoryTokenStore
 from hyperoru_provider.client.stream.messages import Event
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors.events import HyperoruEventSensor

@@ -13,7 +13,7 @@ from airflow.sdk import Variable
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.http.auth import MemoryTokenStore, Token
+from hyperoru_provider.client.http.tokens import MemoryTokenStore, Token
 from hyperoru_provider.hooks import hyperoru as module
 from hyperoru_provider.hooks.hyperoru import HyperoruHook, VariableTokenStore
 from hyperoru_provider.sandbox import Sandbox

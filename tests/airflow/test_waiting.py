@@ -21,7 +21,7 @@ from airflow.triggers.base import BaseEventTrigger
 
 from hyperoru_provider.client import AsyncHyperoruClient
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError
-from hyperoru_provider.client.http.auth import MemoryTokenStore
+from hyperoru_provider.client.http.tokens import MemoryTokenStore
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.sandbox import Sandbox

@@ -18,7 +18,7 @@ import time_machine
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
-from hyperoru_provider.client.http.auth import MemoryTokenStore
+from hyperoru_provider.client.http.tokens import MemoryTokenStore
 from hyperoru_provider.export import checkpoint as module
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
