@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-from hyperoru_provider.client.api.contract import WindowedEndpoint
+from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.lists.window_reader import Plan
 from hyperoru_provider.export.columns import Table

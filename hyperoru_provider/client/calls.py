@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from hyperoru_provider.client.api.contract import Contract, Endpoint, ListEndpoint
+from hyperoru_provider.client.api.contract import Contract
+from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
 from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Kline, Model, Price, Profile, Trader
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.decoding import canonical, parse_object, rename
@@ -61,7 +61,7 @@ def profile(contract: Contract) -> Call[Profile]:
 def list_traders(contract: Contract, include_hidden: bool) -> Call[list[Trader]]:
     """Ask for the user's traders."""
     endpoint = contract.traders
-    request = Request("GET", endpoint.path, endpoint.query({"include_hidden": include_hidden}))
+    request = Request("GET", *endpoint.target({"include_hidden": include_hidden}))
 
     def read(body: bytes) -> list[Trader]:
         traders = _whole_list(Trader, body, endpoint, "traders")
@@ -96,7 +96,7 @@ def price(contract: Contract, symbol: str) -> Call[Price]:
             )
         return validated(Price, data)
 
-    return Call(Request("GET", contract.price.path, contract.price.query({"symbol": symbol})), read)
+    return Call(Request("GET", *contract.price.target({"symbol": symbol})), read)
 
 
 def trades(
@@ -218,8 +218,7 @@ def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
 def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
     """Ask how a job is."""
     endpoint = contract.backfill_status
-    path = endpoint.path.replace("{task_id}", quote(str(task_id), safe=""))
-    query = {} if path != endpoint.path else endpoint.query({"task_id": task_id})
+    path, query = endpoint.target({"task_id": task_id})
 
     def read(body: bytes) -> BackfillJob:
         data = rename(parse_object(body), endpoint)

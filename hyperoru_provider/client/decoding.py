@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from hyperoru_provider.client.api.contract import Endpoint
+from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 
 _object = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
-from hyperoru_provider.client.api.contract import Endpoint, ListEndpoint
+from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
 from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.decoding import canonical, rename

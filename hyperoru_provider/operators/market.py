@@ -117,7 +117,7 @@ class HyperoruFetchMarketOperator(BaseOperator):
     def _land(
         self, destination: str, resource: str, window: Window, symbols: list[str], items: Iterable[Quote | Kline]
     ) -> dict[str, Any]:
-        from hyperoru_provider.client.api.contract import Endpoint
+        from hyperoru_provider.client.api.endpoints import Endpoint
         from hyperoru_provider.client.api.models import Kline, Quote
         from hyperoru_provider.export.columns import Table, as_row
         from hyperoru_provider.export.destinations.storage import StorageDestination

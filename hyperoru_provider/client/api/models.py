@@ -149,3 +149,21 @@ class Trade(Model):
     prompt_template_name: str | None = None
     signal_trigger_id: Id | None = None
     related_orders: list[Any] | None = None
+
+
+class Order(Model):
+    """An order of a trader. Its times are text as sent, as no format of theirs is documented."""
+
+    id: Id
+    account_id: Id | None = None
+    symbol: str
+    name: str | None = None
+    side: str
+    order_type: str | None = None
+    price: Amount | None = None
+    quantity: Amount | None = None
+    status: str | None = None
+    exchange: str | None = None
+    environment: str | None = None
+    created_at: str | None = None
+    executed_at: str | None = None

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias, TypeGuard, TypeVar
 import httpx
 import msgspec
 
-from hyperoru_provider.client.api.contract import LoginEndpoint
+from hyperoru_provider.client.api.endpoints import LoginEndpoint
 from hyperoru_provider.client.decoding import parse_object, rename
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruContractError, from_status
 from hyperoru_provider.client.http.retry import parse_retry_after

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import lt
 
-from hyperoru_provider.client.api.contract import ListEndpoint
+from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.rows import BulkRows, Row
 

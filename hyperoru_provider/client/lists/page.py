@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from hyperoru_provider.client.api.contract import Endpoint, ListEndpoint
+from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
 from hyperoru_provider.client.decoding import NOT_JSON, check_success, describe_body
 from hyperoru_provider.client.errors import HyperoruContractError
 

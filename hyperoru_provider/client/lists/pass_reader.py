@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Protocol
 
-from hyperoru_provider.client.api.contract import ListEndpoint
+from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import FieldExtractor, Page

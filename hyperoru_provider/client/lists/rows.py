@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from msgspec import UNSET, Struct
 
-from hyperoru_provider.client.api.contract import ListEndpoint, WindowedEndpoint
+from hyperoru_provider.client.api.endpoints import ListEndpoint, WindowedEndpoint
 
 Key: TypeAlias = tuple[int | str, ...]
 

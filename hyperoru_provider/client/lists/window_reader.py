@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 from operator import attrgetter
 from typing import Any
 
-from hyperoru_provider.client.api.contract import WindowedEndpoint
+from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import FieldExtractor, Page
 from hyperoru_provider.client.lists.paginator import CappedError, Course, ShortPagesError, UnsteadyError

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from hyperoru_provider.client.api.contract import WindowedEndpoint
+from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.rows import Row

@@ -15,7 +15,7 @@ import pyarrow as pa  # noqa: TID253 - imported where Parquet is written
 import pyarrow.compute as pc  # noqa: TID253
 import pyarrow.json  # noqa: TID253
 
-from hyperoru_provider.client.api.contract import ListEndpoint
+from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.rows import BulkRows, Row, Span

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from model_server import Server, at, inside, trade
 
-from hyperoru_provider.client.api.contract import WindowedEndpoint, load_contract
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.errors import HyperoruError
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.rows import Row

@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from hyperoru_provider.client.api.contract import WindowedEndpoint, load_contract
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import parse_page

@@ -1,0 +1,187 @@
+"""What can be said of an address of the API: its path, its names of parameters and fields, and how its list pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import quote
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.times import format_time
+
+_TEMPLATE = re.compile(r"\{([a-z_]+)\}")
+
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+]
+#: a path from the host on, in which ``{name}`` stands for a value; no other brace can be meant
+Path = Annotated[str, Field(pattern=r"^/([^?#\s{}]|\{[a-z_]+\})*$")]
+
+
+class Target(NamedTuple):
+    """Where a request goes: a path, and query parameters as the server names them."""
+
+    path: str
+    query: dict[str, str]
+
+
+class Endpoint(BaseModel):
+    """One address of the API.
+
+    :param path: from the host on; ``{name}`` stands for a value of the request, by our name of the parameter.
+    :param params: our name of a parameter -> the server's; ``null`` if the server has none, then it is not sent.
+    :param fields: our name of a field -> the name or names under which a server may send it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    params: dict[str, str | None] = {}
+    fields: dict[str, Names] = {}
+
+    @property
+    def path_names(self) -> list[str]:
+        """The names that the path has a place for."""
+        return _TEMPLATE.findall(self.path)
+
+    def names_of(self, field: str) -> tuple[str, ...]:
+        """Return the names under which a server may send a field."""
+        return self.fields.get(field, (field,))
+
+    def query(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return values under the server's names; what is ``None``, or has no name there, is left out."""
+        named = {self.params.get(name, name): value for name, value in values.items() if value is not None}
+        return {name: _wire(value) for name, value in named.items() if name is not None}
+
+    def target(self, values: Mapping[str, Any]) -> Target:
+        """Return the path with its values filled in and quoted, and the query with all other values.
+
+        The one place where a path is put together.
+
+        :param values: by our names of the parameters.
+        :raises HyperoruConfigError: the path has a place for a value that is not there.
+        """
+        names = self.path_names
+        missing = [name for name in names if values.get(name) in (None, "")]
+        if missing:
+            raise HyperoruConfigError(f"{', '.join(missing)} is needed for {self.path}.")
+        path = _TEMPLATE.sub(lambda match: quote(_wire(values[match[1]]), safe=""), self.path)
+        return Target(path, self.query({name: value for name, value in values.items() if name not in names}))
+
+
+class LoginEndpoint(Endpoint):
+    """The login.
+
+    :param identity: what the login is sent as; ``auto``: an email if it holds an ``@``, else a user name.
+    """
+
+    identity: Literal["auto", "email", "username"] = "auto"
+
+
+class JobEndpoint(Endpoint):
+    """The state of a job; the words for it are compared without regard to case.
+
+    :param running: words for a job that is not over.
+    :param finished: words for one that did all it was to do.
+    :param failed: words for one that ended otherwise.
+    """
+
+    running: Names = ("pending", "queued", "created", "accepted", "started", "running", "processing", "in_progress")
+    finished: Names = ("completed", "complete", "finished", "done", "succeeded", "success")
+    failed: Names = ("failed", "failure", "error", "cancelled", "canceled", "aborted", "timeout")
+
+    @model_validator(mode="after")
+    def _words_mean_one_thing(self) -> JobEndpoint:
+        words = [word.casefold() for words in (self.running, self.finished, self.failed) for word in {*words}]
+        twice = sorted({word for word in words if words.count(word) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} can't mean two of running, finished and failed")
+        return self
+
+    def meaning(self, status: str) -> Literal["running", "finished", "failed"]:
+        """Return what a job's status means.
+
+        :raises HyperoruContractError: the contract does not say.
+        """
+        word = status.casefold()
+        if word in map(str.casefold, self.running):
+            return "running"
+        if word in map(str.casefold, self.finished):
+            return "finished"
+        if word in map(str.casefold, self.failed):
+            return "failed"
+        raise HyperoruContractError(
+            f"It is not known what the status {status!r} of a job means. Add it to the running, finished or failed of "
+            "the contract's backfill_status."
+        )
+
+
+class ListEndpoint(Endpoint):
+    """A list of rows.
+
+    :param rows: keys under which the list may stand in an object; a bare array is always understood.
+    :param paging: ``page`` (numbered), ``offset``, ``cursor``, or ``none``: one answer, perhaps capped.
+    :param first_page: number of the first page (``page``); ``null``: 0 or 1, which is found out before reading.
+    :param page_size: rows to ask for at once; ``null`` to leave it to the server.
+    :param cap: an answer of so many rows or more may have been cut; ``null``: found out, or not believed.
+    :param key: fields which together name a row.
+    :param time: field with the row's time.
+    :param time_filter: what the server's time filter compares: ``instant``, or ``day`` for whole UTC days.
+    :param verified_fields: fields by which a row shows that it belongs to what was asked for.
+    :param total: keys of the number of all rows; empty to ignore what the server says.
+    :param has_more: keys of the statement that there are more pages (boolean).
+    :param next_page: keys of the next page's number or address, ``null`` on the last.
+    :param next_cursor: keys of the cursor of the next page, ``null`` on the last.
+    """
+
+    rows: Names = ("items", "trades", "data", "results", "orders", "positions", "accounts")
+    paging: Literal["page", "offset", "cursor", "none"] = "none"
+    first_page: int | None = None
+    page_size: int | None = Field(default=None, ge=1)
+    cap: int | None = Field(default=None, ge=1)
+    key: Names = ()
+    time: str | None = None
+    time_filter: Literal["instant", "day"] = "instant"
+    verified_fields: Names = ()
+    total: Names = ("total", "total_count")
+    has_more: Names = ("has_more",)
+    next_page: Names = ("next_page",)
+    next_cursor: Names = ("next_cursor",)
+
+    @model_validator(mode="after")
+    def _offsets_need_a_page_size(self) -> ListEndpoint:
+        if self.paging == "offset" and self.page_size is None:
+            raise ValueError("paging 'offset' needs a page_size")
+        return self
+
+
+class WindowedEndpoint(ListEndpoint):
+    """A list whose rows have a key and a time, and which can be read window by window."""
+
+    key: Annotated[Names, Field(min_length=1)]
+    time: str
+
+
+class StreamEndpoint(Endpoint):
+    """The WebSocket. Its fields are those of all channels but ``trades``, whose rows are the trades' own.
+
+    :param auth: how the token is sent: ``query``, in the address, or ``message``, in a first message ``connect``.
+    :param channels: our name of a channel -> the server's; ``null`` if the server has none.
+    :param refused_codes: codes with which the server closes a socket whose token it refuses.
+    """
+
+    auth: Literal["query", "message"] = "query"
+    channels: dict[str, str | None] = {}
+    refused_codes: tuple[int, ...] = (4401, 1008)
+
+
+def _wire(value: Any) -> str:
+    """Return a value as text of a request."""
+    if isinstance(value, datetime):
+        return format_time(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
