@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any, Self
 
-from hyperoru_provider.client.api.contract import Contract
 from hyperoru_provider.client.api.models import BackfillJob
 from hyperoru_provider.client.times import format_time, parse_time, to_utc
 
@@ -64,18 +63,6 @@ class Backfill:
 def shows_window(job: BackfillJob) -> bool:
     """Return whether a job shows which window it fills."""
     return _moment(job.start) is not None and _moment(job.end) is not None
-
-
-def left_behind(job: int | str, wanted: Backfill, contract: Contract) -> str:
-    """Return the message that says what becomes of a job whose task is killed.
-
-    :param job: its id.
-    """
-    path = contract.backfill_status.path.replace("{task_id}", str(job))
-    return (
-        f"Killed. The backfill job {job} ({wanted}) goes on at the server, as this provider knows no call that stops "
-        f"it; GET {path} tells how it is. If the task is cleared, it waits for this job."
-    )
 
 
 def _comparable(value: str | datetime | None) -> str | datetime | None:

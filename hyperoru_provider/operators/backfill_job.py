@@ -43,8 +43,8 @@ class BackfillJobTracker:
     def __init__(self, context: Context, client: HyperoruClient, wanted: Backfill) -> None:
         self.wanted = wanted
         self.id: int | str = ""
-        #: what to log if the task is killed
-        self.left_behind = ""
+        #: what to log if the task is killed: what goes on at the server
+        self.kill_message = ""
         self._client = client
         self._record = _JobRecord(context, client, wanted)
         self._seen = False
@@ -72,10 +72,12 @@ class BackfillJobTracker:
 
         :param job: its id.
         """
-        from hyperoru_provider.client.backfills import left_behind
-
         self.id = job
-        self.left_behind = left_behind(job, self.wanted, self._client.contract)
+        path, _ = self._client.contract.backfill_status.target({"task_id": job})
+        self.kill_message = (
+            f"Killed. The {self} goes on at the server, as this provider knows no call that stops it; GET {path} tells "
+            "how it is. If the task is cleared, it waits for this job."
+        )
 
     def look(self) -> BackfillJob:
         """Return the job as the server shows it.
@@ -105,7 +107,7 @@ class BackfillJobTracker:
             )
         known_ids = None if listed is None else [str(job.id) for job in self._similar(listed)]
         intent = self._record.intend(known_ids)
-        self.left_behind = (
+        self.kill_message = (
             f"Killed while a backfill job was being started: {self.wanted}. If it was, it goes on at the server, where "
             f"GET {path} lists all jobs. The next try looks for it there."
         )
