@@ -151,7 +151,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
             await _delay_error(error, "A trigger for events can't work")
             raise
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
+    async def run(self) -> AsyncGenerator[TriggerEvent, None]:
         """Listen alone, where no triggerer shares the stream, as in ``dag.test()``."""
         async with aclosing(self.open_shared_stream(self.serialize()[1])) as stream:
             async for event in self.filter_shared_stream(stream):
