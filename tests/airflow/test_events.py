@@ -367,6 +367,22 @@ def test_equal_filters_are_one_trigger() -> None:
     assert one.serialize() != HyperoruEventTrigger().serialize()
 
 
+def test_what_is_stored_keeps_its_names() -> None:
+    assert HyperoruEventTrigger(account_id=1, min_notional=5, since="2026-01-15T00:00:00Z").serialize() == (
+        "hyperoru_provider.triggers.events.HyperoruEventTrigger",
+        {
+            "channel": "trades",
+            "account_id": [1],
+            "symbol": None,
+            "side": None,
+            "min_notional": "5",
+            "min_interval": 5.0,
+            "hyperoru_conn_id": "hyperoru_default",
+            "since": "2026-01-15T00:00:00Z",
+        },
+    )
+
+
 def test_no_token_in_a_trigger_an_event_or_a_log(
     connect: Connect, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
