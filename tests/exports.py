@@ -12,8 +12,8 @@ from airflow.sdk import ObjectStoragePath
 
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.api.models import Trade
-from hyperoru_provider.client.lists.window_reader import Plan
-from hyperoru_provider.export.columns import Table
+from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.destinations.storage import StorageDestination
 from hyperoru_provider.export.fetch import fetch
 from hyperoru_provider.export.formats import Format
@@ -31,14 +31,14 @@ def commit(
     filters: Mapping[str, Any],
     *,
     concurrency: int,
-    span_rows: int,
+    slice_rows: int,
     rows_per_part: int,
 ) -> None:
     """Export trades to a directory, in spans so short that there are several."""
-    plan = Plan(endpoint, window.start, window.end, filters, span_rows)
+    reader = WindowReader(endpoint, window.start, window.end, filters, slice_rows)
     landing = StorageDestination(ObjectStoragePath(f"file://{where}"))
-    form = Format.choose("jsonl", "none", Table(Trade, endpoint))
-    export(fetch(client, plan, concurrency), ExportSpec("trades", window, filters), form, landing, rows_per_part)
+    form = Format.choose("jsonl", "none", ColumnSchema(Trade, endpoint))
+    export(fetch(client, reader, concurrency), ExportSpec("trades", window, filters), form, landing, rows_per_part)
 
 
 def committed(where: Path) -> dict[str, bytes]:

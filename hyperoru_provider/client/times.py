@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from hyperoru_provider.client.errors import HyperoruConfigError
 
 _DIGITS = 6
 _PLAIN = {"T::Z", "T::."}
@@ -57,3 +60,29 @@ def to_utc(moment: datetime) -> datetime:
 def format_time(moment: datetime) -> str:
     """Write a moment as the API reads it: ``2024-09-20T08:36:00Z``, with a fraction only where there is one."""
     return to_utc(moment).replace(tzinfo=None).isoformat() + "Z"
+
+
+def utc_window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Return both bounds of a window in UTC.
+
+    :raises HyperoruConfigError: the window is empty or inverted.
+    """
+    start, end = to_utc(start), to_utc(end)
+    if start >= end:
+        raise HyperoruConfigError(
+            f"The window from {format_time(start)} to {format_time(end)} is {'empty' if start == end else 'inverted'}: "
+            "the end is exclusive and must be later than the start."
+        )
+    return start, end
+
+
+def interval_length(interval: str) -> timedelta:
+    """Return the length of an interval such as ``1m``, ``4h`` or ``1d``.
+
+    :raises HyperoruConfigError: it is none.
+    """
+    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    match = re.fullmatch(r"([1-9]\d{0,3})([mhdw])", interval)
+    if match is None:
+        raise HyperoruConfigError(f"interval {interval!r}: expected such as 1m, 5m, 15m, 1h, 4h or 1d.")
+    return timedelta(**{units[match[2]]: int(match[1])})

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.rows import Row
-from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import format_time, parse_time
 from hyperoru_provider.export.destinations.storage import Part, StorageDestination
 
@@ -127,9 +127,9 @@ class ResumableExportState(ExportState):
         if state is not None:
             self._tried("understood", lambda: self._resume(state))
 
-    def rest(self, plan: Plan) -> Plan:
-        """Give what is left to do of the whole window's plan."""
-        return plan if self.last is None else plan.after(self.last)
+    def rest(self, reader: WindowReader) -> WindowReader:
+        """Return a reader of what is left of the window."""
+        return reader if self.last is None else reader.after(self.last)
 
     def add(self, part: Part, first: datetime | None, last: Row) -> None:
         """Take and note one more, which has landed."""
@@ -149,7 +149,7 @@ class ResumableExportState(ExportState):
                 "begun_at": format_time(self._begun),
                 "parts": [asdict(part) for part in self.parts],
                 "first_time": first and format_time(first),
-                "last": {"time": format_time(last.time), "key": list(last.key)},
+                "last": {"time": last.time and format_time(last.time), "key": list(last.key)},
             }
         )
 
@@ -171,7 +171,7 @@ class ResumableExportState(ExportState):
         last = Row(parse_time(state["last"]["time"]), tuple(state["last"]["key"]), b"")
         self.first, self.last = parse_time(state["first_time"]), last
         self.parts, self.keys, self._begun = parts, keys, begun
-        log.info("Resuming after %s: %d rows in %d parts are there", format_time(last.time), self.rows, len(parts))
+        log.info("Resuming after %s: %d rows in %d parts are there", state["last"]["time"], self.rows, len(parts))
 
     def _tried(self, what: str, action: Callable[[], Any]) -> Any:
         try:

@@ -15,7 +15,7 @@ from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
 from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.decoding import canonical, rename
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Row, Rows
 
 _json = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -29,7 +29,7 @@ class Column(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Table:
+class ColumnSchema:
     """The rows of a resource as columns.
 
     :param model: the model whose fields are the columns.
@@ -110,6 +110,6 @@ _KINDS: dict[Any, str] = {
 }
 
 
-def as_row(item: Model, moment: datetime) -> Row:
-    """Make an item a row of its own."""
-    return Row(moment, (), _json.encode(item.model_dump()))
+def as_rows(item: Model, moment: datetime) -> Rows:
+    """Return an item as rows."""
+    return Rows([moment], [()], [_json.encode(item.model_dump())])

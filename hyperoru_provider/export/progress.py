@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
@@ -35,18 +35,18 @@ class Progress:
         self.rows = self._earlier = rows
         self.first, self.last = first, last
 
-    def watch(self, spans: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
-        """Let spans pass."""
-        for span in spans:
-            self.first = min(self.first or span[0].time, span[0].time)
-            self.last = max(self.last or span[-1].time, span[-1].time)
-            self.rows += len(span)
+    def record(self, batches: Iterable[Rows]) -> Iterator[Rows]:
+        """Pass batches on, and count their rows."""
+        for rows in batches:
+            self.first = self.first or rows.times[0]
+            self.last = rows.times[-1]
+            self.rows += len(rows)
             now = time.monotonic()
             if now - self._told >= _LOG_SECONDS:
                 self._told = now
-                share = f", {self._window.share(self.last):.0%} of the window" if self._window else ""
+                share = f", {self._window.share(self.last):.0%} of the window" if self._window and self.last else ""
                 log.info("%s so far%s", self._figures(now), share)
-            yield span
+            yield rows
 
     def finish(self) -> None:
         """Log the result."""

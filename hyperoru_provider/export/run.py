@@ -6,14 +6,14 @@ import hashlib
 import platform
 import tempfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.destinations.storage import StorageDestination
@@ -79,7 +79,7 @@ def decides(subject: ExportSpec, form: Format, landing: StorageDestination, **mo
 
 
 def export(
-    spans: Iterable[Sequence[Row]],
+    spans: Iterable[Rows],
     subject: ExportSpec,
     form: Format,
     landing: StorageDestination,
@@ -105,7 +105,7 @@ def export(
     progress = Progress(subject.window) if progress is None else progress
     if closed.last is not None:
         progress.resume(closed.rows, closed.first, closed.last.time)
-    cutter = PartSplitter(progress.watch(spans), rows_per_part, bytes_per_part)
+    cutter = PartSplitter(progress.record(spans), rows_per_part, bytes_per_part)
     try:
         while cutter.more():
             count = 0

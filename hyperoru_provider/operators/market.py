@@ -119,7 +119,7 @@ class HyperoruFetchMarketOperator(BaseOperator):
     ) -> dict[str, Any]:
         from hyperoru_provider.client.api.endpoints import Endpoint
         from hyperoru_provider.client.api.models import Kline, Quote
-        from hyperoru_provider.export.columns import Table, as_row
+        from hyperoru_provider.export.columns import ColumnSchema, as_rows
         from hyperoru_provider.export.destinations.storage import StorageDestination
         from hyperoru_provider.export.formats import Format
         from hyperoru_provider.export.run import ExportSpec, export
@@ -128,10 +128,10 @@ class HyperoruFetchMarketOperator(BaseOperator):
         model: type[Quote | Kline] = Kline if resource == "klines" else Quote
         interval = self.interval if resource == "klines" else None
         subject = ExportSpec(resource, window, {"interval": interval, "symbols": "+".join(symbols)})
-        form = Format.choose(self.file_format, self.compression, Table(model, Endpoint(path="/")))
+        form = Format.choose(self.file_format, self.compression, ColumnSchema(model, Endpoint(path="/")))
         path = storage_path(destination, self.storage_conn_id)
         landing = StorageDestination(path / subject.directory)
-        spans = ([as_row(item, item.timestamp if isinstance(item, Kline) else item.asked_at)] for item in items)
+        spans = (as_rows(item, item.timestamp if isinstance(item, Kline) else item.asked_at) for item in items)
         return export(spans, subject, form, landing, rows_per_part=250_000)
 
 

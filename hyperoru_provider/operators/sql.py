@@ -91,7 +91,6 @@ class HyperoruTradesToSqlOperator(BaseOperator):
         """Load the window."""
         from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-        from hyperoru_provider.client import calls
         from hyperoru_provider.client.api.models import Trade
         from hyperoru_provider.client.errors import HyperoruConfigError
         from hyperoru_provider.export.destinations.sql import SqlDestination, load
@@ -114,6 +113,6 @@ class HyperoruTradesToSqlOperator(BaseOperator):
             landing = SqlDestination(hook.get_conn, table, self.mode, Trade, client.contract.trades)
             landing.prepare(arguments.flag("create_table", self.create_table))
             progress = Progress(window)
-            plan = calls.trades(client.contract, window.start, window.end, **filters)
-            spans = fetch(client, plan, concurrency, progress)
+            reader = client.list_reader("trades", window.start, window.end, **filters)
+            spans = fetch(client, reader, concurrency, progress)
             return load(spans, ExportSpec("trades", window, filters), landing, batch_rows, progress)

@@ -94,10 +94,9 @@ class HyperoruExportTradesOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
         """Export the window."""
-        from hyperoru_provider.client import calls
         from hyperoru_provider.client.api.models import Trade
         from hyperoru_provider.export.checkpoint import FileStateStore, ResumableExportState, TaskStateStore
-        from hyperoru_provider.export.columns import Table
+        from hyperoru_provider.export.columns import ColumnSchema
         from hyperoru_provider.export.destinations.storage import StorageDestination
         from hyperoru_provider.export.destinations.xcom import collect
         from hyperoru_provider.export.fetch import fetch
@@ -119,7 +118,7 @@ class HyperoruExportTradesOperator(BaseOperator):
             if destination is None:
                 return collect(client.iter_trades(window.start, window.end, **filters), self.max_xcom_bytes)
             subject = ExportSpec("trades", window, filters)
-            form = Format.choose(self.file_format, self.compression, Table(Trade, client.contract.trades))
+            form = Format.choose(self.file_format, self.compression, ColumnSchema(Trade, client.contract.trades))
             path = storage_path(destination, self.storage_conn_id)
             landing = StorageDestination(path / subject.directory)
             states = context.get("task_state_store")
@@ -129,8 +128,8 @@ class HyperoruExportTradesOperator(BaseOperator):
                 decides(subject, form, landing, user=client.user, parts=[rows_per_part, bytes_per_part]),
             )
             progress = Progress(window)
-            plan = checkpoint.rest(calls.trades(client.contract, window.start, window.end, **filters, bulk=form.bulk))
-            spans = fetch(client, plan, concurrency, progress, checkpoint.keys)
+            reader = checkpoint.rest(client.list_reader("trades", window.start, window.end, **filters))
+            spans = fetch(client, reader, concurrency, progress, checkpoint.keys, prepare=form.prepare)
             return export(
                 spans,
                 subject,

@@ -6,7 +6,7 @@ import logging
 import pickle
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import datetime
 from itertools import chain, islice
@@ -18,9 +18,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.times import format_time
-from hyperoru_provider.export.columns import Column, Table
+from hyperoru_provider.export.columns import Column, ColumnSchema
 from hyperoru_provider.export.progress import Progress
 from hyperoru_provider.export.run import ExportSpec
 
@@ -54,7 +54,7 @@ _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
 
 
 def load(
-    spans: Iterable[Sequence[Row]],
+    spans: Iterable[Rows],
     subject: ExportSpec,
     landing: SqlDestination,
     batch_rows: int,
@@ -73,7 +73,7 @@ def load(
     :return: a summary, ready for XCom.
     """
     progress = Progress(subject.window) if progress is None else progress
-    rows = chain.from_iterable(progress.watch(spans))
+    rows = chain.from_iterable(progress.record(spans))
     count = 0
     with tempfile.TemporaryFile(prefix="hyperoru-") as scratch:
         while batch := list(islice(rows, batch_rows)):
@@ -116,7 +116,7 @@ class SqlDestination:
             )
         if mode not in _MODES:
             raise HyperoruConfigError(f"mode {mode!r}: expected {' or '.join(_MODES)}.")
-        rows = Table(model, endpoint)
+        rows = ColumnSchema(model, endpoint)
         if Column(endpoint.time, "timestamp") not in rows.columns:
             raise HyperoruConfigError(f"The contract's time {endpoint.time} is no column, so no window is known by it.")
         self.name = name

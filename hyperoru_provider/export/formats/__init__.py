@@ -14,8 +14,9 @@ from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.times import format_time
-from hyperoru_provider.export.columns import Table
+from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.parts import Batch
 
 if TYPE_CHECKING:
@@ -46,10 +47,10 @@ class Format:
 
     file_format: FileFormat
     compression: str
-    table: Table
+    table: ColumnSchema
 
     @classmethod
-    def choose(cls, file_format: str, compression: str | None, table: Table) -> Format:
+    def choose(cls, file_format: str, compression: str | None, table: ColumnSchema) -> Format:
         """Check and complete a user's choice; see the class."""
         known = COMPRESSIONS.get(file_format)
         if known is None:
@@ -122,9 +123,9 @@ class Format:
         return encode
 
     @property
-    def bulk(self) -> ArrowEncoder | None:
-        """What reads many rows at once, where the format needs no objects of them."""
-        return self._arrow if self.file_format == "parquet" else None
+    def prepare(self) -> Callable[[Rows], Any] | None:
+        """What makes rows ready in the thread that reads them, where that pays."""
+        return self._arrow.prepare if self.file_format == "parquet" else None
 
     @cached_property
     def _arrow(self) -> ArrowEncoder:
@@ -140,11 +141,12 @@ class Format:
         with pq.ParquetWriter(
             file, table.schema, compression=self.compression, use_dictionary=self.table.repeating
         ) as writer:
-            yield lambda batch: writer.write_table(table.of(batch))
+            yield lambda batch: writer.write_table(table.table_of(batch))
 
 
 def _write_lines(stream: IO[bytes], batch: Batch) -> None:
-    stream.write(b"".join(row.raw + b"\n" for row in chain(*batch)))
+    for rows in batch:
+        stream.write(b"\n".join([*rows.texts, b""]))
 
 
 _CSV: dict[str, Callable[[Any], str | None]] = {

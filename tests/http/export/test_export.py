@@ -26,7 +26,7 @@ from hyperoru_provider.client.api.models import Kline, Quote, Trade, Trader
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.rows import Row
 from hyperoru_provider.client.times import parse_time
-from hyperoru_provider.export.columns import Column, Table
+from hyperoru_provider.export.columns import Column, ColumnSchema
 from hyperoru_provider.export.destinations import storage as landing_module
 from hyperoru_provider.export.destinations.storage import StorageDestination
 from hyperoru_provider.export.formats import COMPRESSIONS, Format
@@ -49,7 +49,7 @@ def trade(number: int, price: str = "1.5", **more: str) -> Row:
 
 
 def form(file_format: str, compression: str | None = None, model: type = Trade) -> Format:
-    return Format.choose(file_format, compression, Table(model, DEFAULT_CONTRACT.trades))
+    return Format.choose(file_format, compression, ColumnSchema(model, DEFAULT_CONTRACT.trades))
 
 
 def land(
@@ -402,5 +402,5 @@ def test_what_is_not_installed_is_told(
     for name in ("pyarrow", "zstandard"):
         monkeypatch.setitem(sys.modules, name, None)  # as where it is not installed, also for find_spec
     with pytest.raises(HyperoruConfigError, match=told):
-        Format.choose(file_format, compression, Table(Trade, DEFAULT_CONTRACT.trades))
-    Format.choose("csv", "gzip", Table(Trade, DEFAULT_CONTRACT.trades))
+        Format.choose(file_format, compression, ColumnSchema(Trade, DEFAULT_CONTRACT.trades))
+    Format.choose("csv", "gzip", ColumnSchema(Trade, DEFAULT_CONTRACT.trades))
