@@ -22,7 +22,6 @@ from hyperoru_provider.client.errors import (
     HyperoruRateLimitError,
     HyperoruServerError,
 )
-from hyperoru_provider.client.lists.paginator import UnsteadyError
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.waiting import payloads
 from hyperoru_provider.waiting.conditions import (
@@ -261,8 +260,12 @@ def test_an_error_crosses_as_itself(cls: type[HyperoruApiError]) -> None:
 
 
 def test_an_error_of_the_clients_own_crosses_as_what_others_know() -> None:
-    with pytest.raises(HyperoruContractError, match="come and go"):
-        payloads.parse_event(payloads.failed(UnsteadyError("Rows come and go")))
+    class PrivateError(HyperoruContractError):
+        """Known to no other process."""
+
+    with pytest.raises(HyperoruContractError, match="come and go") as caught:
+        payloads.parse_event(payloads.failed(PrivateError("Rows come and go")))
+    assert type(caught.value) is HyperoruContractError
 
 
 def test_a_pause_without_end_is_no_json() -> None:
