@@ -272,7 +272,7 @@ def test_templated_fields_are_arguments(cls: type[HyperoruSensor]) -> None:
 def test_what_is_there_already_is_not_deferred(cls: type[HyperoruSensor], sandbox: Sandbox) -> None:
     arguments = SENSORS[cls] | ({"checks": 1} if cls is HyperoruHealthSensor else {})
     cls(task_id="t", deferrable=True, **arguments).execute({})
-    assert sandbox.stats()["requests"] <= 2
+    assert sandbox.stats()["requests"] <= 3  # at most a login, a look at how pages are numbered, and a page
 
 
 def deferral(sensor: HyperoruSensor, context: Any = None) -> TaskDeferred:
