@@ -118,7 +118,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
             await _delay_error(error, f"Can't listen to the events of the connection {hyperoru_conn_id}")
             raise
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Batch]) -> AsyncIterator[TriggerEvent]:
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Batch]) -> AsyncGenerator[TriggerEvent, None]:
         """Yield this trigger's events.
 
         :raises HyperoruConfigError: the filter can't work; raised after a minute, too.
@@ -153,8 +153,11 @@ class HyperoruEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncGenerator[TriggerEvent, None]:
         """Listen alone, where no triggerer shares the stream, as in ``dag.test()``."""
-        async with aclosing(self.open_shared_stream(self.serialize()[1])) as stream:
-            async for event in self.filter_shared_stream(stream):
+        async with (
+            aclosing(self.open_shared_stream(self.serialize()[1])) as stream,
+            aclosing(self.filter_shared_stream(stream)) as events,
+        ):
+            async for event in events:
                 yield event
 
 

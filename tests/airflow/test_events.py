@@ -27,6 +27,7 @@ from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors.events import HyperoruEventSensor
 from hyperoru_provider.triggers import events as module
 from hyperoru_provider.triggers.events import HyperoruEventTrigger
+from hyperoru_provider.waiting.event_summary import Batch
 
 Connect = Callable[..., None]
 
@@ -158,10 +159,7 @@ def test_channels_share_the_socket_too(connect: Connect, sandbox: Sandbox) -> No
 
 
 @pytest.mark.slow
-def test_events_within_the_interval_become_one_and_the_last_is_sent(
-    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "HEARTBEAT", 600.0)  # nothing that comes later sends the last one
+def test_events_within_the_interval_become_one_and_the_last_is_sent(connect: Connect, sandbox: Sandbox) -> None:
     connect(sandbox, token_cache="memory")
 
     async def test() -> None:
@@ -232,6 +230,27 @@ def test_a_flood_fails_no_trigger(connect: Connect, sandbox: Sandbox) -> None:
             await triggerer.until(lambda: all(len(fired) > 1 for fired in triggerer.fired.values()))
             await asyncio.sleep(0.5)
             assert not any(task.done() for task in triggerer.tasks.values())
+
+    run(test)
+
+
+def test_the_last_event_is_sent_although_nothing_follows_it() -> None:
+    channels = frozenset({"trades"})
+
+    async def stream() -> AsyncGenerator[Batch, None]:
+        yield Batch(channels)
+        yield Batch(channels, events=[Event("trades", {}, 1, "BTC", "BUY", None, datetime.now(UTC))])
+        await asyncio.sleep(600)
+
+    async def test() -> None:
+        kinds = []
+        trigger = HyperoruEventTrigger(min_interval=0.2)
+        async with asyncio.timeout(60), aclosing(trigger.filter_shared_stream(stream())) as events:
+            async for event in events:
+                kinds.append(event.payload["kind"])
+                if len(kinds) == 2:
+                    break
+        assert kinds == ["gap", "events"]
 
     run(test)
 
