@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
+from hyperoru_provider.client.amounts import parse_amount
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.params.window import Window
@@ -62,12 +62,9 @@ def amount(name: str, value: object) -> str:
     :raises HyperoruConfigError: it is none.
     """
     try:
-        number = Decimal("" if isinstance(value, bool) else str(value).strip())
-    except ArithmeticError:
-        number = Decimal("NaN")
-    if not number.is_finite():
-        raise HyperoruConfigError(f"{name} is {value!r}: a number is expected.")
-    return f"{number:f}"
+        return f"{parse_amount(value):f}"
+    except ValueError as error:
+        raise HyperoruConfigError(f"{name} is {value!r}: {error}.") from None
 
 
 def trade_filters(account_id: object, symbol: object) -> dict[str, Any]:
