@@ -219,7 +219,7 @@ async def _sleep_until(moment: float) -> None:
 
 
 async def _hand_out(reply: object, waiters: list[Waiter], now: datetime) -> None:
-    """Give a reply to many waiters without blocking the event loop."""
+    """Let many waiters handle a reply, without blocking the event loop."""
     for first in range(0, len(waiters), _WAITERS_AT_ONCE):
         for waiter in waiters[first : first + _WAITERS_AT_ONCE]:
             waiter.handle(reply, now)

@@ -54,7 +54,7 @@ def merge_gaps(one: Gap | None, other: Gap) -> Gap:
 
 @dataclass(frozen=True)
 class EventSummary:
-    """Says that something happened, and where to look for it.
+    """A note that something happened, and where to look for it.
 
     :param channel: the channel.
     :param gap: whether events may be missing: there may be more than were seen, or none at all.
