@@ -17,7 +17,7 @@ from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContrac
 from hyperoru_provider.client.stream.messages import EventReader, read_message
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.params import arguments
-from hyperoru_provider.waiting.event_summary import Filter
+from hyperoru_provider.waiting.event_summary import EventFilter
 
 NONE_AT_ALL: list[Any] = [
     None, True, False, "", "much", "1,5", "0x10", "1e", "NaN", "sNaN", "-Infinity", "\ud800", "\x00", [1], (0, (1,), 0),
@@ -82,7 +82,7 @@ def test_an_argument_that_is_no_amount_is_an_error_that_names_it(value: Any) -> 
     with pytest.raises(HyperoruConfigError, match=r"above is .*expected"):
         arguments.amount("above", value)
     with pytest.raises(HyperoruConfigError, match=r"min_notional .* is no amount"):
-        Filter("trades", min_notional=value)
+        EventFilter("trades", min_notional=value)
 
 
 @pytest.mark.parametrize("notional", ['"much"', '"NaN"', "true", "[1]", "1e999999999", '"1e999999999"'])
