@@ -24,7 +24,7 @@ from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.pass_reader import Bulk
 from hyperoru_provider.client.lists.rows import Row
 from hyperoru_provider.client.lists.window_reader import Plan
-from hyperoru_provider.client.times import format_time, to_utc
+from hyperoru_provider.client.times import utc_window
 
 _CANDLES = 100
 
@@ -109,7 +109,7 @@ def trades(
     bulk: Bulk | None = None,
 ) -> Plan:
     """Plan to read the trades of a window."""
-    return Plan(contract.trades, *window(start, end), {"account_id": account_id, "symbol": symbol}, bulk=bulk)
+    return Plan(contract.trades, *utc_window(start, end), {"account_id": account_id, "symbol": symbol}, bulk=bulk)
 
 
 def count_trades(
@@ -124,9 +124,9 @@ def count_trades(
     """Plan to count the trades of a window."""
     filters = {"account_id": account_id, "symbol": symbol}
     if enough is None:
-        return Count(Plan(contract.trades, *window(start, end), filters), None)
+        return Count(Plan(contract.trades, *utc_window(start, end), filters), None)
     # all pages count from the first on, as no more is held than is enough
-    return Count(Plan(contract.trades, *window(start, end), filters, span_rows=sys.maxsize), enough)
+    return Count(Plan(contract.trades, *utc_window(start, end), filters, span_rows=sys.maxsize), enough)
 
 
 class Count:
@@ -175,7 +175,7 @@ def page(plan: Plan, query: Mapping[str, str]) -> Call[Sequence[Row]]:
 
 def klines(contract: Contract, symbol: str, interval: str, start: datetime, end: datetime) -> Iterator[Plan]:
     """Plan to read the candles of a window, in spans that a capped list can mostly show whole."""
-    start, end = window(start, end)
+    start, end = utc_window(start, end)
     length, cap = interval_length(interval), contract.klines.cap
     span = length * max((cap or _CANDLES) - 2, 1)
     while start < end:
@@ -209,7 +209,7 @@ def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row])
 def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
     """Start a job that writes candles at the server. Sent twice, it would start two."""
     interval_length(wanted.interval)
-    window(wanted.start, wanted.end)
+    utc_window(wanted.start, wanted.end)
     endpoint = contract.backfill
     request = Request("POST", endpoint.path, body=endpoint.query(wanted.as_dict()), idempotent=False)
     return Call(request, lambda body: validated(BackfillJob, parse_object(body), endpoint))
@@ -250,20 +250,6 @@ def interval_length(interval: str) -> timedelta:
     if match is None:
         raise HyperoruConfigError(f"interval {interval!r}: expected such as 1m, 5m, 15m, 1h, 4h or 1d.")
     return timedelta(**{units[match[2]]: int(match[1])})
-
-
-def window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """Give both bounds in UTC.
-
-    :raises HyperoruConfigError: the window is empty or inverted.
-    """
-    start, end = to_utc(start), to_utc(end)
-    if start >= end:
-        raise HyperoruConfigError(
-            f"The window from {format_time(start)} to {format_time(end)} is {'empty' if start == end else 'inverted'}: "
-            "the end is exclusive and must be later than the start."
-        )
-    return start, end
 
 
 def _whole_list(cls: type[R], body: bytes, endpoint: ListEndpoint, resource: str) -> list[R]:

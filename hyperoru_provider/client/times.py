@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from hyperoru_provider.client.errors import HyperoruConfigError
+
 _DIGITS = 6
 _PLAIN = {"T::Z", "T::."}
 _PLAIN_LENGTH = len("2024-09-20T08:36:00.123456Z")
@@ -57,3 +59,20 @@ def to_utc(moment: datetime) -> datetime:
 def format_time(moment: datetime) -> str:
     """Write a moment as the API reads it: ``2024-09-20T08:36:00Z``, with a fraction only where there is one."""
     return to_utc(moment).replace(tzinfo=None).isoformat() + "Z"
+
+
+def utc_window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Return the bounds of the window ``start <= t < end`` in UTC. The one place where a window is checked.
+
+    :param start: begin of the window, inclusive; a naive time is UTC.
+    :param end: end of the window, exclusive; likewise.
+    :raises HyperoruConfigError: the window is empty or inverted.
+    """
+    start, end = to_utc(start), to_utc(end)
+    if start >= end:
+        fault = "is empty" if start == end else "ends before it starts"
+        raise HyperoruConfigError(
+            f"The window from {format_time(start)} to {format_time(end)} {fault}: its end is exclusive, and must be "
+            "later than its start."
+        )
+    return start, end

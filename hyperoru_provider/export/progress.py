@@ -6,8 +6,10 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.times import format_time
 from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
@@ -18,6 +20,8 @@ _LOG_SECONDS = 5.0
 class Progress:
     """Counts rows and pages as they pass, and logs how far an export is, every few seconds.
 
+    ``pages`` are the answers of a list that were read, also those that were read again.
+
     :param window: what is exported; ``None`` to tell no share of it.
     """
 
@@ -27,33 +31,47 @@ class Progress:
         self.first: datetime | None = None
         self.last: datetime | None = None
         self._window = window
-        self._earlier = 0
-        self._begun = self._told = time.monotonic()
+        self._resumed_rows = 0
+        self._started = self._logged = time.monotonic()
 
     def resume(self, rows: int, first: datetime | None, last: datetime | None) -> None:
         """Take over the rows of an earlier try."""
-        self.rows = self._earlier = rows
+        self.rows = self._resumed_rows = rows
         self.first, self.last = first, last
 
-    def watch(self, spans: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
-        """Let spans pass."""
-        for span in spans:
-            self.first = min(self.first or span[0].time, span[0].time)
-            self.last = max(self.last or span[-1].time, span[-1].time)
-            self.rows += len(span)
-            now = time.monotonic()
-            if now - self._told >= _LOG_SECONDS:
-                self._told = now
-                share = f", {self._window.share(self.last):.0%} of the window" if self._window else ""
-                log.info("%s so far%s", self._figures(now), share)
-            yield span
+    def record(self, batches: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
+        """Yield batches as they come, and count their rows."""
+        for batch in batches:
+            if batch[0].time is not None:
+                self.first = min(self.first or batch[0].time, batch[0].time)
+                self.last = max(self.last or batch[-1].time, batch[-1].time)
+            self.rows += len(batch)
+            self._log_share()
+            yield batch
 
-    def finish(self) -> None:
-        """Log the result."""
+    def times(self) -> dict[str, Any]:
+        """Return the times of the first and the last row, as a summary has them."""
+        return {
+            "first_time": self.first and format_time(self.first),
+            "last_time": self.last and format_time(self.last),
+        }
+
+    def finish(self, result: str) -> None:
+        """Log what an export has come to.
+
+        :param result: what was exported, and where it went.
+        """
+        requests = f"{self.pages} request{'s' if self.pages != 1 else ''} in " if self.pages else ""
+        seconds = f"{time.monotonic() - self._started:.1f} s"
+        earlier = f", after {self._resumed_rows} rows of an earlier try" if self._resumed_rows else ""
+        log.info("%s; %s%s%s", result, requests, seconds, earlier)
+
+    def _log_share(self) -> None:
         now = time.monotonic()
-        log.info("%s, in %.1f s", self._figures(now), now - self._begun)
-
-    def _figures(self, now: float) -> str:
-        rate = (self.rows - self._earlier) / max(now - self._begun, 1e-9)
+        if now - self._logged < _LOG_SECONDS:
+            return
+        self._logged = now
+        rate = (self.rows - self._resumed_rows) / max(now - self._started, 1e-9)
         pages = f"{self.pages} pages, " if self.pages else ""
-        return f"{self.rows} rows, {pages}{rate:.0f} rows/s"
+        share = f", {self._window.share(self.last):.0%} of the window" if self._window and self.last else ""
+        log.info("%d rows, %s%.0f rows/s so far%s", self.rows, pages, rate, share)

@@ -19,7 +19,7 @@ from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.rows import BulkRows, Row, Span
-from hyperoru_provider.export.columns import Column, Table, extra_text, raw_text
+from hyperoru_provider.export.columns import Column, ColumnSchema, extra_text, raw_text
 from hyperoru_provider.export.parts import Batch
 
 _TYPES = {
@@ -85,7 +85,7 @@ class ArrowEncoder:
     :param table: the rows' columns.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: ColumnSchema) -> None:
         self._table = table
         self._columns = table.columns
         self.schema = pa.schema([(column.name, _TYPES[column.type]) for column in self._columns])
