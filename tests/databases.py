@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.models import Trade
-from hyperoru_provider.export.columns import Table
+from hyperoru_provider.export.columns import ColumnSchema
 
 POSTGRES = os.environ.get("HYPERORU_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 _TYPES = {
@@ -52,7 +52,7 @@ class Database:
         """Make a table of one's own, without a key; ``types`` of columns, empty to leave one out."""
         columns = {
             column.name: _TYPES[self.kind].get(column.type, "TEXT")
-            for column in Table(Trade, load_contract().trades).columns
+            for column in ColumnSchema(Trade, load_contract().trades).columns
         } | types
         parts = [f'"{column}" {kind}' for column, kind in columns.items() if kind]
         self.query(f"CREATE TABLE {name} ({', '.join([*parts, *more])})")

@@ -61,10 +61,10 @@ class Progress:
 
         :param result: what was exported, and where it went.
         """
-        requests = f"{self.pages} request{'s' if self.pages != 1 else ''} in " if self.pages else ""
-        seconds = f"{time.monotonic() - self._started:.1f} s"
+        requests = f"{self.pages} request{'s' if self.pages != 1 else ''} " if self.pages else ""
+        seconds = time.monotonic() - self._started
         earlier = f", after {self._resumed_rows} rows of an earlier try" if self._resumed_rows else ""
-        log.info("%s; %s%s%s", result, requests, seconds, earlier)
+        log.info("%s; %sin %.1f s%s", result, requests, seconds, earlier)
 
     def _log_share(self) -> None:
         now = time.monotonic()

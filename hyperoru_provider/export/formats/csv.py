@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Callable
 from itertools import chain
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.export.formats.encoder import Append
@@ -24,7 +24,7 @@ class CsvEncoder(TextEncoder):
     """Writes columns as CSV does: nothing for a null, and quotes where they are needed."""
 
     file_format = "csv"
-    compressions = ("none", "gzip", "zstd")
+    compressions: ClassVar[tuple[str, ...]] = ("none", "gzip", "zstd")
 
     def begin(self, stream: IO[bytes]) -> Append:
         """Write the columns' names, and return what appends rows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import IO
+from typing import IO, ClassVar
 
 from hyperoru_provider.export.formats.encoder import Append
 from hyperoru_provider.export.formats.text import TextEncoder
@@ -14,7 +14,7 @@ class JsonLinesEncoder(TextEncoder):
     """Writes each row as the server sent it, in a line."""
 
     file_format = "jsonl"
-    compressions = ("gzip", "zstd", "none")
+    compressions: ClassVar[tuple[str, ...]] = ("gzip", "zstd", "none")
 
     def begin(self, stream: IO[bytes]) -> Append:
         """Return what appends rows to a file."""

@@ -16,7 +16,7 @@ from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.rows import Row
-from hyperoru_provider.export.columns import Table
+from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.formats.arrow import ArrowEncoder, _OddError
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
@@ -33,14 +33,14 @@ def row(number: int, **fields: str) -> Row:
 
 def by_column(rows: list[Row]) -> pa.Table | None:
     try:
-        return ArrowEncoder(Table(Trade, ENDPOINT))._by_column([row.raw for row in rows])[1]
+        return ArrowEncoder(ColumnSchema(Trade, ENDPOINT))._by_column([row.raw for row in rows])[1]
     except Exception as error:
         assert isinstance(error, (_OddError, pa.ArrowException)) or "msgspec" in type(error).__module__
         return None
 
 
 def by_row(rows: list[Row]) -> pa.Table:
-    return ArrowEncoder(Table(Trade, ENDPOINT))._by_row(rows)
+    return ArrowEncoder(ColumnSchema(Trade, ENDPOINT))._by_row(rows)
 
 
 PLAIN: list[dict[str, Any]] = [
@@ -89,11 +89,11 @@ def test_odd_rows_are_not(second: dict[str, str]) -> None:
 
 def test_odd_rows_are_read_one_by_one() -> None:
     rows = [row(1), row(2, new="1", trade_id='"x"')]
-    table = ArrowEncoder(Table(Trade, ENDPOINT)).of([rows])
+    table = ArrowEncoder(ColumnSchema(Trade, ENDPOINT)).of([rows])
     assert table["trade_id"].to_pylist() == ["1", "x"]
     assert table["extra"].to_pylist() == [None, '{"new":1}']
     with pytest.raises(HyperoruContractError, match="trade_id=2"):
-        ArrowEncoder(Table(Trade, ENDPOINT)).of([[row(1), row(2, price="null")]])
+        ArrowEncoder(ColumnSchema(Trade, ENDPOINT)).of([[row(1), row(2, price="null")]])
 
 
 texts = st.text(max_size=4).map(json.dumps)
@@ -147,7 +147,7 @@ def test_both_ways_agree(drawn: list[dict[str, str]], alike: bool) -> None:
     ],
 )
 def test_a_name_of_ours_that_stands_for_something_else_is_odd(names: dict[str, str], sent: dict[str, str]) -> None:
-    table = ArrowEncoder(Table(Trade, load_contract({"trades": {"fields": names}}).trades))
+    table = ArrowEncoder(ColumnSchema(Trade, load_contract({"trades": {"fields": names}}).trades))
     with pytest.raises(_OddError):
         table._by_column([row(1, **sent).raw])
 

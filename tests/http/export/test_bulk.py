@@ -16,7 +16,7 @@ from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.rows import BulkRows, Row
 from hyperoru_provider.client.lists.window_reader import Plan
-from hyperoru_provider.export.columns import Table
+from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.formats.arrow import ArrowEncoder
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
@@ -160,4 +160,4 @@ def test_a_share_of_the_rows() -> None:
 
 
 def arrow(endpoint: WindowedEndpoint) -> ArrowEncoder:
-    return ArrowEncoder(Table(Trade, endpoint))
+    return ArrowEncoder(ColumnSchema(Trade, endpoint))
