@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from upath import UPath
 
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.api.models import Trade
-from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.client.lists.rows import Row, Rows
+from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.destinations.storage import StorageDestination
 from hyperoru_provider.export.fetch import fetch
 from hyperoru_provider.export.manifest import ExportSpec
@@ -32,16 +33,14 @@ def commit(
     filters: Mapping[str, Any],
     *,
     concurrency: int,
-    span_rows: int,
+    slice_rows: int,
     rows_per_part: int,
 ) -> None:
-    """Export trades to just this directory, in spans so short that there are several."""
-    plan = Plan(endpoint, window.start, window.end, filters, span_rows)
+    """Export trades to just this directory, in slices so short that there are several."""
+    reader = WindowReader(endpoint, window.start, window.end, filters, slice_rows)
     spec = _SpecOfOnePlace("trades", window, filters, Trade, endpoint, place=where.name)
     destination = StorageDestination(UPath(where.parent), "jsonl", "none", rows_per_part=rows_per_part)
-    export_rows(
-        spec, lambda state, _: fetch(client, plan, concurrency, keys=state.keys), destination, on_empty="succeed"
-    )
+    export_rows(spec, lambda *_: fetch(client, reader, concurrency), destination, on_empty="succeed")
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,11 @@ class _SpecOfOnePlace(ExportSpec):
     @property
     def directory(self) -> str:
         return self.place
+
+
+def batch_of(rows: Sequence[Row]) -> Rows:
+    """Rows as a reader gives them."""
+    return Rows([row.time for row in rows], [row.key for row in rows], [row.raw for row in rows])
 
 
 def committed(where: Path) -> dict[str, bytes]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -17,16 +13,13 @@ from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
 from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Kline, Model, Price, Profile, Trader
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.decoding import canonical, parse_object, rename
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.http.transport import Request
-from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.page import parse_page
-from hyperoru_provider.client.lists.pass_reader import Bulk
-from hyperoru_provider.client.lists.rows import Row
-from hyperoru_provider.client.lists.window_reader import Plan
-from hyperoru_provider.client.times import utc_window
-
-_CANDLES = 100
+from hyperoru_provider.client.lists.readers import check_interval
+from hyperoru_provider.client.lists.rows import Row, Rows
+from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.times import interval_length, utc_window
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Model)
@@ -99,109 +92,18 @@ def price(contract: Contract, symbol: str) -> Call[Price]:
     return Call(Request("GET", *contract.price.target({"symbol": symbol})), read)
 
 
-def trades(
-    contract: Contract,
-    start: datetime,
-    end: datetime,
-    account_id: int | str | None = None,
-    symbol: str | None = None,
-    *,
-    bulk: Bulk | None = None,
-) -> Plan:
-    """Plan to read the trades of a window."""
-    return Plan(contract.trades, *utc_window(start, end), {"account_id": account_id, "symbol": symbol}, bulk=bulk)
-
-
-def count_trades(
-    contract: Contract,
-    start: datetime,
-    end: datetime,
-    account_id: int | str | None = None,
-    symbol: str | None = None,
-    *,
-    enough: int | None = None,
-) -> Count:
-    """Plan to count the trades of a window."""
-    filters = {"account_id": account_id, "symbol": symbol}
-    if enough is None:
-        return Count(Plan(contract.trades, *utc_window(start, end), filters), None)
-    # all pages count from the first on, as no more is held than is enough
-    return Count(Plan(contract.trades, *utc_window(start, end), filters, span_rows=sys.maxsize), enough)
-
-
-class Count:
-    """Counts the rows of a plan, each once, and stops reading where there are enough.
-
-    :param plan: what to read.
-    :param enough: how many rows are enough; ``None`` to count all.
-    """
-
-    def __init__(self, plan: Plan, enough: int | None) -> None:
-        self.plan = plan
-        self._enough = enough
-        self._whole = 0
-        self._keys = DuplicateDetector()
-
-    @property
-    def rows(self) -> int:
-        """How many there are, as far as was read."""
-        return self._whole + len(self.plan.shown)
-
-    def query(self) -> dict[str, str] | None:
-        """Give the parameters of the next request; ``None`` when the count is done.
-
-        :raises HyperoruContractError: a row came at two times.
-        """
-        enough = self._enough is not None and self.rows >= self._enough
-        query = None if enough else self.plan.query()
-        if query is None:
-            if self.plan.shown:
-                self._keys.add(self.plan.shown)
-            self._keys.check(self.plan.endpoint)
-        return query
-
-    def add(self, rows: Sequence[Row]) -> None:
-        """Take what a step of the plan gave."""
-        if rows:
-            self._whole += len(rows)
-            self._keys.add(rows)
-
-
-def page(plan: Plan, query: Mapping[str, str]) -> Call[Sequence[Row]]:
-    """Ask for the next page of a plan; gives the rows of a span if the page completes one."""
-    endpoint = plan.endpoint
-    return Call(Request("GET", endpoint.path, query), lambda body: plan.accept(parse_page(body, endpoint)))
-
-
-def klines(contract: Contract, symbol: str, interval: str, start: datetime, end: datetime) -> Iterator[Plan]:
-    """Plan to read the candles of a window, in spans that a capped list can mostly show whole."""
-    start, end = utc_window(start, end)
-    length, cap = interval_length(interval), contract.klines.cap
-    span = length * max((cap or _CANDLES) - 2, 1)
-    while start < end:
-        filters = {"symbol": symbol, "interval": interval}
-        plan = Plan(contract.klines, start, min(start + span, end), filters, spacing=length, cap=cap)
-        yield plan
-        start, cap = start + span, plan.cap
+def page(reader: WindowReader, values: Mapping[str, Any]) -> Call[Rows]:
+    """Ask for the answer that a reader needs next; its result is the rows of a slice if that completes one."""
+    endpoint = reader.endpoint
+    return Call(Request("GET", *endpoint.target(values)), lambda body: reader.accept(parse_page(body, endpoint)))
 
 
 def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row]) -> list[Kline]:
-    """Make rows candles, and check that they are of the interval.
+    """Return rows as candles, once they prove to be of the interval.
 
     :raises HyperoruContractError: they are not.
     """
-    length = interval_length(interval)
-    gaps = {later.time - earlier.time for earlier, later in pairwise(rows)}
-    if gaps and length not in gaps:
-        raise HyperoruContractError(
-            f"Candles of {interval} were asked for, but those of {symbol} are at least {min(gaps)} apart: the server "
-            "seems to ignore the interval. Correct the contract's klines.params."
-        )
-    if any(gap % length for gap in gaps):
-        raise HyperoruContractError(
-            f"Candles of {interval} were asked for, but some of {symbol} are closer together: the server seems to "
-            "ignore the interval. Correct the contract's klines.params."
-        )
+    check_interval(symbol, interval, [row.time for row in rows if row.time])
     known = {"symbol": symbol, "interval": interval}
     return [validated(Kline, {**canonical(row.raw, contract.klines), **known}) for row in rows]
 
@@ -238,18 +140,6 @@ def backfill_jobs(contract: Contract) -> Call[list[BackfillJob]]:
     endpoint = contract.backfill_jobs
     request = Request("GET", endpoint.path)
     return Call(request, lambda body: _whole_list(BackfillJob, body, endpoint, "backfill_jobs"))
-
-
-def interval_length(interval: str) -> timedelta:
-    """Read an interval such as ``1m``, ``4h`` or ``1d``.
-
-    :raises HyperoruConfigError: it is none.
-    """
-    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-    match = re.fullmatch(r"([1-9]\d{0,3})([mhdw])", interval)
-    if match is None:
-        raise HyperoruConfigError(f"interval {interval!r}: expected such as 1m, 5m, 15m, 1h, 4h or 1d.")
-    return timedelta(**{units[match[2]]: int(match[1])})
 
 
 def _whole_list(cls: type[R], body: bytes, endpoint: ListEndpoint, resource: str) -> list[R]:

@@ -19,8 +19,9 @@ from hyperoru_provider.client.http.auth import Credentials, MemoryTokenStore, Se
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
 from hyperoru_provider.client.http.transport import AsyncTransport, Settings, Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
-from hyperoru_provider.client.lists.rows import Row
-from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.client.lists.readers import kline_readers, list_reader, trade_counter
+from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.version import __version__
 
@@ -51,6 +52,7 @@ class _Client:
             raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
         credentials = Credentials(self.base_url, email, password, session_token)
         self._user = session_token or email
+        self._first_pages: dict[str, int] = {}
         self._settings = Settings(
             base_url=self.base_url,
             auth=SessionAuth(credentials, self.contract.login, stores, on_token),
@@ -63,6 +65,12 @@ class _Client:
 
     def _open(self) -> None:
         raise NotImplementedError
+
+    def list_reader(
+        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+    ) -> WindowReader:
+        """Return a reader of a list; see :func:`hyperoru_provider.client.lists.readers.list_reader`."""
+        return list_reader(self.contract, resource, start, end, filters, first_pages=self._first_pages)
 
     @property
     def user(self) -> str:
@@ -131,8 +139,8 @@ class HyperoruClient(_Client):
         :param end: end of the window, exclusive; a naive time is UTC.
         :raises HyperoruConfigError: the window is empty, or the interval none.
         """
-        plans = calls.klines(self.contract, symbol, interval, start, end)
-        rows = [row for plan in plans for span in self.iter_batches(plan) for row in span]
+        readers = kline_readers(self.contract, symbol, interval, start, end)
+        rows = [row for reader in readers for batch in self.iter_batches(reader) for row in batch]
         return calls.candles(self.contract, symbol, interval, rows)
 
     def backfill_klines(self, wanted: Backfill) -> BackfillJob:
@@ -167,7 +175,7 @@ class HyperoruClient(_Client):
         end: datetime,
         account_id: int | str | None = None,
         symbol: str | None = None,
-        enough: int | None = None,
+        limit: int | None = None,
     ) -> int:
         """Count the trades of ``start <= trade_time < end``, each once.
 
@@ -175,14 +183,15 @@ class HyperoruClient(_Client):
         :param end: end of the window, exclusive; a naive time is UTC.
         :param account_id: only this trader's.
         :param symbol: only this symbol's.
-        :param enough: stop reading once there are so many; the count is then this or a little more.
+        :param limit: stop reading once there are so many; the count is then this or a little more.
         :raises HyperoruConfigError: the window is empty.
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
-        count = calls.count_trades(self.contract, start, end, account_id, symbol, enough=enough)
-        while (query := count.query()) is not None:
-            count.add(self.read_page(count.plan, query))
-        return count.rows
+        filters = {"account_id": account_id, "symbol": symbol}
+        counter = trade_counter(self.contract, start, end, filters, limit=limit, first_pages=self._first_pages)
+        while (values := counter.query()) is not None:
+            counter.add(self.read_page(counter.reader, values))
+        return counter.rows
 
     def iter_trades(
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
@@ -196,21 +205,21 @@ class HyperoruClient(_Client):
         :raises HyperoruConfigError: the window is empty.
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
-        for span in self.iter_batches(calls.trades(self.contract, start, end, account_id, symbol)):
-            yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in span)
+        for batch in self.iter_batches(self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)):
+            yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in batch)
 
-    def iter_batches(self, plan: Plan) -> Iterator[Sequence[Row]]:
-        """Carry out a plan: gives the rows of the window as the server sent them, in order, span by span."""
-        keys = DuplicateDetector()
-        while (query := plan.query()) is not None:
-            if rows := self.read_page(plan, query):
-                keys.add(rows)
+    def iter_batches(self, reader: WindowReader) -> Iterator[Rows]:
+        """Yield the rows of a list as the server sent them, in order, slice by slice."""
+        detector = DuplicateDetector()
+        while (values := reader.query()) is not None:
+            if rows := self.read_page(reader, values):
+                detector.add(rows)
                 yield rows
-        keys.check(plan.endpoint)
+        detector.check(reader.endpoint)
 
-    def read_page(self, plan: Plan, query: Mapping[str, str]) -> Sequence[Row]:
-        """Carry out one step of a plan; gives a span's rows if the page completes one."""
-        return self._run(calls.page(plan, query))
+    def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
+        """Ask for what a reader needs next; return a slice's rows if the answer completes one."""
+        return self._run(calls.page(reader, values))
 
     @property
     def closed(self) -> bool:
@@ -264,8 +273,8 @@ class AsyncHyperoruClient(_Client):
 
     async def klines(self, symbol: str, interval: str, start: datetime, end: datetime) -> list[Kline]:
         """See :meth:`HyperoruClient.klines`."""
-        plans = calls.klines(self.contract, symbol, interval, start, end)
-        rows = [row for plan in plans async for span in self.iter_batches(plan) for row in span]
+        readers = kline_readers(self.contract, symbol, interval, start, end)
+        rows = [row for reader in readers async for batch in self.iter_batches(reader) for row in batch]
         return calls.candles(self.contract, symbol, interval, rows)
 
     async def backfill_klines(self, wanted: Backfill) -> BackfillJob:
@@ -290,34 +299,36 @@ class AsyncHyperoruClient(_Client):
         end: datetime,
         account_id: int | str | None = None,
         symbol: str | None = None,
-        enough: int | None = None,
+        limit: int | None = None,
     ) -> int:
         """See :meth:`HyperoruClient.count_trades`."""
-        count = calls.count_trades(self.contract, start, end, account_id, symbol, enough=enough)
-        while (query := count.query()) is not None:
-            count.add(await self.read_page(count.plan, query))
-        return count.rows
+        filters = {"account_id": account_id, "symbol": symbol}
+        counter = trade_counter(self.contract, start, end, filters, limit=limit, first_pages=self._first_pages)
+        while (values := counter.query()) is not None:
+            counter.add(await self.read_page(counter.reader, values))
+        return counter.rows
 
     async def iter_trades(
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
     ) -> AsyncIterator[Trade]:
         """See :meth:`HyperoruClient.iter_trades`."""
-        async for span in self.iter_batches(calls.trades(self.contract, start, end, account_id, symbol)):
-            for row in span:
+        reader = self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)
+        async for batch in self.iter_batches(reader):
+            for row in batch:
                 yield calls.validated(Trade, canonical(row.raw, self.contract.trades))
 
-    async def iter_batches(self, plan: Plan) -> AsyncIterator[Sequence[Row]]:
+    async def iter_batches(self, reader: WindowReader) -> AsyncIterator[Rows]:
         """See :meth:`HyperoruClient.iter_batches`."""
-        keys = DuplicateDetector()
-        while (query := plan.query()) is not None:
-            if rows := await self.read_page(plan, query):
-                keys.add(rows)
+        detector = DuplicateDetector()
+        while (values := reader.query()) is not None:
+            if rows := await self.read_page(reader, values):
+                detector.add(rows)
                 yield rows
-        keys.check(plan.endpoint)
+        detector.check(reader.endpoint)
 
-    async def read_page(self, plan: Plan, query: Mapping[str, str]) -> Sequence[Row]:
+    async def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
         """See :meth:`HyperoruClient.read_page`."""
-        return await self._run(calls.page(plan, query))
+        return await self._run(calls.page(reader, values))
 
     def events(
         self, channels: Sequence[str] = tuple(FILTERS), give_up_after: float | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hyperoru_provider.client.errors import HyperoruConfigError
@@ -62,17 +63,26 @@ def format_time(moment: datetime) -> str:
 
 
 def utc_window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """Return the bounds of the window ``start <= t < end`` in UTC. The one place where a window is checked.
+    """Return both bounds of a window in UTC.
 
-    :param start: begin of the window, inclusive; a naive time is UTC.
-    :param end: end of the window, exclusive; likewise.
     :raises HyperoruConfigError: the window is empty or inverted.
     """
     start, end = to_utc(start), to_utc(end)
     if start >= end:
-        fault = "is empty" if start == end else "ends before it starts"
         raise HyperoruConfigError(
-            f"The window from {format_time(start)} to {format_time(end)} {fault}: its end is exclusive, and must be "
-            "later than its start."
+            f"The window from {format_time(start)} to {format_time(end)} is {'empty' if start == end else 'inverted'}: "
+            "the end is exclusive and must be later than the start."
         )
     return start, end
+
+
+def interval_length(interval: str) -> timedelta:
+    """Return the length of an interval such as ``1m``, ``4h`` or ``1d``.
+
+    :raises HyperoruConfigError: it is none.
+    """
+    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    match = re.fullmatch(r"([1-9]\d{0,3})([mhdw])", interval)
+    if match is None:
+        raise HyperoruConfigError(f"interval {interval!r}: expected such as 1m, 5m, 15m, 1h, 4h or 1d.")
+    return timedelta(**{units[match[2]]: int(match[1])})

@@ -125,7 +125,7 @@ class ResumableExportState(ExportState):
             "begun_at": format_time(self._begun),
             "parts": [asdict(part) for part in self.parts],
             "first_time": self.first and format_time(self.first),
-            "last": {"time": format_time(last.time), "key": list(last.key)},
+            "last": {"time": last.time and format_time(last.time), "key": list(last.key)},
         }
         self._store.write(_NAME, state, retention=_MAX_AGE)
 
@@ -146,7 +146,7 @@ class ResumableExportState(ExportState):
         last = Row(parse_time(state["last"]["time"]), tuple(state["last"]["key"]), b"")
         self.first, self.last = parse_time(state["first_time"]), last
         self.parts, self.keys, self._begun = parts, keys, begun
-        log.info("Resuming after %s: %d rows in %d parts are there", format_time(last.time), self.rows, len(parts))
+        log.info("Resuming after %s: %d rows in %d parts are there", state["last"]["time"], self.rows, len(parts))
 
     def _find(self, number: int, kept: Part) -> tuple[Part, bytes] | None:
         """Return a part under its present name, and the keys of its rows, or ``None`` if they are not whole."""

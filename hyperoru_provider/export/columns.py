@@ -15,7 +15,7 @@ from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
 from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.decoding import canonical, rename
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Row, Rows
 
 _json = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -93,9 +93,9 @@ def raw_text(value: msgspec.Raw | None) -> str | None:
     return None if text in (b"", b"null") else text.decode()
 
 
-def as_row(item: Model, moment: datetime) -> Row:
-    """Return an item as a row of its own, for what comes from no list."""
-    return Row(moment, (), _json.encode(item.model_dump()))
+def as_rows(item: Model, moment: datetime) -> Rows:
+    """Return an item as rows, for what comes from no list."""
+    return Rows([moment], [()], [_json.encode(item.model_dump())])
 
 
 def _value(kind: str, value: Any, sent: msgspec.Raw | None) -> Any:

@@ -1,72 +1,83 @@
-"""Reads a window with several requests at once, and gives its rows in order."""
+"""Reads a window with several requests at once, and yields its rows in order."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
-from typing import TypeAlias
+from typing import Any, NamedTuple
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
-from hyperoru_provider.client.lists.rows import Row
-from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.progress import Progress
 
-_Result: TypeAlias = tuple[list[Sequence[Row]], list[Plan], int]
+
+class _Read(NamedTuple):
+    """What came of carrying out a reader: batches, readers for what is left, and how many pages it took."""
+
+    batches: list[Rows]
+    subplans: list[WindowReader]
+    pages: int
 
 
 def fetch(
     client: HyperoruClient,
-    plan: Plan,
+    reader: WindowReader,
     concurrency: int,
     progress: Progress | None = None,
-    keys: DuplicateDetector | None = None,
-) -> Iterator[Sequence[Row]]:
-    """Carry out a plan; the same rows in the same order as :meth:`HyperoruClient.iter_batches` gives.
+    detector: DuplicateDetector | None = None,
+    *,
+    prepare: Callable[[Rows], Any] | None = None,
+) -> Iterator[Rows]:
+    """Yield the same rows in the same order as :meth:`HyperoruClient.iter_batches`.
 
-    A window that is too large for one span is read in several at a time. No more spans are read ahead than are
-    read at once, so that memory does not grow with the window.
+    A window that is too large for one slice is read in several at a time. No more slices are read ahead than are read
+    at once, so that memory does not grow with the window.
 
-    :param client: shared by all threads, and so is its pace.
-    :param plan: what to read.
+    :param client: shared by all threads, and so is its rate limit.
+    :param reader: what to read.
     :param concurrency: how many requests to have under way, at least 1.
-    :param progress: told the pages.
-    :param keys: those of the window's rows that the plan leaves out; those of the others join them, in order.
+    :param progress: counts the pages.
+    :param detector: has recorded the window's rows that the reader leaves out, and records the others, in order.
+    :param prepare: makes of a batch what a format writes, in the thread that read it; see :attr:`Rows.prepared`.
     :raises HyperoruApiError: see the client; no further page is begun.
     """
     progress = Progress() if progress is None else progress
-    keys = DuplicateDetector() if keys is None else keys
+    detector = DuplicateDetector() if detector is None else detector
     stop = Event()
-    spans, parts, pages = _read(client, plan, stop)
-    progress.pages += pages
-    yield from keys.watch(spans)
-    line: deque[Plan | Future[_Result]] = deque(parts)
+    first = _read(client, reader, prepare, stop)
+    progress.pages += first.pages
+    yield from detector.record(first.batches)
+    line: deque[WindowReader | Future[_Read]] = deque(first.subplans)
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="hyperoru-fetch")
     try:
         while line:
             for place in range(min(concurrency + 1, len(line))):
-                part = line[place]
-                if isinstance(part, Plan):
-                    line[place] = pool.submit(_read, client, part, stop)
-            first = line.popleft()
-            spans, parts, pages = first.result() if isinstance(first, Future) else ([], [first], 0)
-            progress.pages += pages
-            yield from keys.watch(spans)
-            line.extendleft(reversed(parts))
+                waiting = line[place]
+                if isinstance(waiting, WindowReader):
+                    line[place] = pool.submit(_read, client, waiting, prepare, stop)
+            head = line.popleft()
+            read = head.result() if isinstance(head, Future) else _Read([], [head], 0)
+            progress.pages += read.pages
+            yield from detector.record(read.batches)
+            line.extendleft(reversed(read.subplans))
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
-    keys.check(plan.endpoint)
+    detector.check(reader.endpoint)
 
 
-def _read(client: HyperoruClient, plan: Plan, stop: Event) -> _Result:
-    """Carry out a plan up to where it turns out to be too large; gives spans, parts that are left, and pages read."""
-    spans = []
+def _read(client: HyperoruClient, reader: WindowReader, prepare: Callable[[Rows], Any] | None, stop: Event) -> _Read:
+    """Carry out a reader up to where its window turns out to be too large for one slice."""
+    batches = []
     pages = 0
-    while not plan.divided and not stop.is_set() and (query := plan.query()) is not None:
-        if rows := client.read_page(plan, query):
-            spans.append(rows)
+    while not reader.divided and not stop.is_set() and (values := reader.query()) is not None:
+        if rows := client.read_page(reader, values):
+            if prepare is not None:
+                rows.prepared = prepare(rows)
+            batches.append(rows)
         pages += 1
-    return spans, plan.parts(), pages
+    return _Read(batches, reader.subplans(), pages)

@@ -4,48 +4,47 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain, islice
 from typing import TypeAlias
 
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 
-Batch: TypeAlias = list[Sequence[Row]]
+Batch: TypeAlias = list[Rows]
 
 _BATCH_ROWS = 10_000
 
 
 class PartSplitter:
-    """Cuts rows into parts, and parts into batches: at the same rows always, in whatever spans they come.
+    """Divides rows into parts, and parts into batches: at the same rows always, however the rows came.
 
-    A batch is given as it came, in pieces of spans.
-
-    :param spans: the rows in their order.
+    :param batches: the rows in their order, in batches of any length.
     :param rows_per_part: rows of a part at most.
     :param bytes_per_part: bytes of a part's rows as JSON lines at most, but for a row that is longer by itself.
     """
 
-    def __init__(self, spans: Iterable[Sequence[Row]], rows_per_part: int, bytes_per_part: int | None = None) -> None:
-        self._spans = iter(spans)
-        self._pieces: deque[Sequence[Row]] = deque()
+    def __init__(self, batches: Iterable[Rows], rows_per_part: int, bytes_per_part: int | None = None) -> None:
+        self._batches = iter(batches)
+        self._pieces: deque[Rows] = deque()
         self._held = 0
         self._rows_per_part = rows_per_part
         self._bytes_per_part = bytes_per_part
 
     def more(self) -> bool:
-        """Tell whether there are rows for another part."""
+        """Return whether there are rows for another part."""
         self._fill(1)
         return bool(self._held)
 
     def part(self) -> Iterator[Batch]:
-        """Give the next part, in batches."""
+        """Yield the next part, in batches."""
         rows, size = self._rows_per_part, self._bytes_per_part
         least = 1
         while True:
             count = min(_BATCH_ROWS, rows)
             self._fill(count)
             if size is not None:
-                sizes = list(accumulate(len(row.raw) + 1 for row in islice(chain(*self._pieces), count)))
+                texts = islice(chain.from_iterable(piece.texts for piece in self._pieces), count)
+                sizes = list(accumulate(memoryview(text).nbytes + 1 for text in texts))
                 count = min(max(bisect_right(sizes, size), least), len(sizes))
                 size -= sizes[count - 1] if count else 0
             if not min(count, self._held):
@@ -55,9 +54,9 @@ class PartSplitter:
             least = 0
 
     def _fill(self, count: int) -> None:
-        while self._held < count and (span := next(self._spans, None)) is not None:
-            self._pieces.append(span)
-            self._held += len(span)
+        while self._held < count and (rows := next(self._batches, None)) is not None:
+            self._pieces.append(rows)
+            self._held += len(rows)
 
     def _take(self, count: int) -> Batch:
         batch = []

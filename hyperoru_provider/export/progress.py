@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.params.window import Window
 
@@ -39,15 +39,16 @@ class Progress:
         self.rows = self._resumed_rows = rows
         self.first, self.last = first, last
 
-    def record(self, batches: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
-        """Yield batches as they come, and count their rows."""
-        for batch in batches:
-            if batch[0].time is not None:
-                self.first = min(self.first or batch[0].time, batch[0].time)
-                self.last = max(self.last or batch[-1].time, batch[-1].time)
-            self.rows += len(batch)
+    def record(self, batches: Iterable[Rows]) -> Iterator[Rows]:
+        """Pass batches on, and count their rows."""
+        for rows in batches:
+            first, last = rows.times[0], rows.times[-1]
+            if first is not None and last is not None:
+                self.first = min(self.first or first, first)
+                self.last = max(self.last or last, last)
+            self.rows += len(rows)
             self._log_share()
-            yield batch
+            yield rows
 
     def times(self) -> dict[str, Any]:
         """Return the times of the first and the last row, as a summary has them."""

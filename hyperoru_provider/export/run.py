@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from hyperoru_provider.client import HyperoruClient
-from hyperoru_provider.client.api.resources import RESOURCES, Resource
+from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.lists.rows import Row
-from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.destinations import Destination
 from hyperoru_provider.export.fetch import fetch
@@ -21,7 +20,7 @@ from hyperoru_provider.params.window import Window
 log = logging.getLogger(__name__)
 
 #: reads the rows that are not in an earlier try's parts, in order, and counts pages
-Read: TypeAlias = Callable[[ExportState, Progress], Iterable[Sequence[Row]]]
+Read: TypeAlias = Callable[[ExportState, Progress], Iterable[Rows]]
 
 
 def export_list(
@@ -49,13 +48,15 @@ def export_list(
         is an error. Nothing was committed.
     :raises HyperoruApiError: the server refused or could not be asked. Nothing was committed.
     """
-    spec = _spec(client, resource, window, filters)
+    bounds = (window.start, window.end) if window else (None, None)
+    reader = client.list_reader(resource, *bounds, **filters)
+    if not reader.endpoint.key:
+        raise HyperoruConfigError(f"{resource} has no key by which its rows could be told apart.")
+    spec = ExportSpec(resource, window, filters, RESOURCES[resource].model, reader.endpoint, client.user)
 
-    def read(state: ExportState, progress: Progress) -> Iterable[Sequence[Row]]:
-        reader = Plan(spec.endpoint, spec.window.start, spec.window.end, spec.limits)
-        if state.last is not None:
-            reader = reader.after(state.last)
-        return fetch(client, reader, concurrency, progress, state.keys)
+    def read(state: ExportState, progress: Progress) -> Iterable[Rows]:
+        rest = reader if state.last is None else reader.after(state.last)
+        return fetch(client, rest, concurrency, progress, state.keys, prepare=destination.prepare)
 
     return export_rows(spec, read, destination, on_empty=on_empty)
 
@@ -107,36 +108,3 @@ _WHAT_TO_LOOK_AT = (
     "Look at the account and the window, and at switches of the server whose default may hide everything, such as "
     "trading_mode or environment."
 )
-
-
-def _spec(client: HyperoruClient, name: str, window: Window | None, filters: Mapping[str, Any]) -> ExportSpec:
-    """Return what is to be exported, checked.
-
-    :raises HyperoruConfigError: there is no such list or filter, or a window or filter too many or too few.
-    """
-    resource = _resource(name)
-    if resource.windowed and window is None:
-        raise HyperoruConfigError(f"{name} is read by time range: give start and end.")
-    if window is not None and not resource.windowed:
-        raise HyperoruConfigError(f"{name} has no time range, and is exported as it is now: leave out start and end.")
-    unknown = sorted({*filters} - {*resource.filters})
-    if unknown:
-        raise HyperoruConfigError(
-            f"{name} has no filter {', '.join(unknown)}: its filters are {', '.join(resource.filters) or 'none'}."
-        )
-    endpoint = client.contract.lists[name]
-    missing = [each for each in endpoint.path_names if filters.get(each) is None and each in resource.filters]
-    if missing:
-        raise HyperoruConfigError(f"{name} needs the filter {', '.join(missing)}: it is a part of {endpoint.path}.")
-    return ExportSpec(name, window, filters, resource.model, endpoint, client.user)
-
-
-def _resource(name: str) -> Resource:
-    """Return a list that can be exported.
-
-    :raises HyperoruConfigError: there is none of that name.
-    """
-    exportable = {each.name: each for each in RESOURCES.values() if each.endpoint.key}
-    if name not in exportable:
-        raise HyperoruConfigError(f"resource {name!r}: expected one of {', '.join(sorted(exportable))}.")
-    return exportable[name]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from hyperoru_provider.client import HyperoruClient
-    from hyperoru_provider.client.lists.rows import Row
+    from hyperoru_provider.client.lists.rows import Rows
     from hyperoru_provider.export.manifest import ExportSpec
     from hyperoru_provider.params.window import Window
 
@@ -108,7 +108,7 @@ class HyperoruFetchMarketOperator(BaseOperator):
         spec = self._spec(symbols, to_files)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             rows = self._rows(client, symbols, spec.window)
-            result = export_rows(spec, lambda *_: ([row] for row in rows), destination, on_empty=self.on_empty)
+            result = export_rows(spec, lambda *_: rows, destination, on_empty=self.on_empty)
         return unless_skipped(result, spec.resource)
 
     def _spec(self, symbols: list[str], to_files: bool) -> ExportSpec:
@@ -125,18 +125,18 @@ class HyperoruFetchMarketOperator(BaseOperator):
         prices_of = Window.parse(self.start, self.end) if to_files else None
         return ExportSpec("prices", prices_of, filters, Quote, Endpoint(path="/"))
 
-    def _rows(self, client: HyperoruClient, symbols: list[str], window: Window | None) -> Iterator[Row]:
+    def _rows(self, client: HyperoruClient, symbols: list[str], window: Window | None) -> Iterator[Rows]:
         from hyperoru_provider.client.api.models import Quote
-        from hyperoru_provider.export.columns import as_row
+        from hyperoru_provider.export.columns import as_rows
 
         for symbol in symbols:
             if self.data == "klines" and window is not None:
                 for candle in client.klines(symbol, self.interval, window.start, window.end):
-                    yield as_row(candle, candle.timestamp)
+                    yield as_rows(candle, candle.timestamp)
             else:
                 price = client.price(symbol)
                 asked_at = datetime.now(UTC)
-                yield as_row(Quote.model_validate({**price.model_dump(), "asked_at": asked_at}), asked_at)
+                yield as_rows(Quote.model_validate({**price.model_dump(), "asked_at": asked_at}), asked_at)
 
 
 def _symbols(given: Sequence[str] | str) -> list[str]:

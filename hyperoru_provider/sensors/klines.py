@@ -48,7 +48,7 @@ class HyperoruKlineCoverageSensor(HyperoruSensor):
 
     def condition(self) -> Condition:
         """Give what is waited for."""
-        from hyperoru_provider.client.calls import interval_length
+        from hyperoru_provider.client.times import interval_length
         from hyperoru_provider.params import arguments
         from hyperoru_provider.params.window import Window
         from hyperoru_provider.waiting.conditions import KlinesCover

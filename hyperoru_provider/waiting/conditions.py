@@ -10,9 +10,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Price
-from hyperoru_provider.client.calls import interval_length
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruError
-from hyperoru_provider.client.times import format_time, parse_time
+from hyperoru_provider.client.times import format_time, interval_length, parse_time
 
 #: Seconds for which a request is repeated before the question counts as not answered: the next one follows anyway.
 RETRY_FOR = 10.0

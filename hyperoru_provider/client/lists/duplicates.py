@@ -9,7 +9,7 @@ from operator import lt
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.lists.rows import BulkRows, Row
+from hyperoru_provider.client.lists.rows import Rows
 
 
 class DuplicateDetector:
@@ -18,30 +18,29 @@ class DuplicateDetector:
     def __init__(self) -> None:
         self._hashes = array("q")
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Note the keys of rows which are different among themselves."""
-        columns = rows.key_columns() if isinstance(rows, BulkRows) else zip(*[row.key for row in rows], strict=True)
-        parts = list(map(_unsalted, columns))
+    def add(self, rows: Rows) -> None:
+        """Record the keys of rows that are different among themselves."""
+        parts = list(map(_unsalted, zip(*rows.keys, strict=True)))
         self._hashes.extend(map(hash, parts[0] if len(parts) == 1 else zip(*parts, strict=True)))
 
-    def watch(self, spans: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
-        """Let spans pass, and note their keys."""
-        for rows in spans:
+    def record(self, batches: Iterable[Rows]) -> Iterator[Rows]:
+        """Pass batches of rows on, and record their keys."""
+        for rows in batches:
             self.add(rows)
             yield rows
 
     def dump(self, first: int, count: int) -> bytes:
-        """Give what was noted of some rows, eight bytes each."""
+        """Return what was recorded of some rows, eight bytes each."""
         return memoryview(self._hashes)[first : first + count].tobytes()
 
-    def load(self, noted: bytes) -> None:
-        """Note what was noted before."""
-        self._hashes.frombytes(noted)
+    def load(self, recorded: bytes) -> None:
+        """Record what was recorded before."""
+        self._hashes.frombytes(recorded)
 
     def check(self, endpoint: ListEndpoint) -> None:
-        """Find a repeat, in shares that need little memory; numbers that grow with time have none.
+        """Raise if a key came twice; looks in shares that need little memory, and not at numbers that grow with time.
 
-        :raises HyperoruContractError: there is one.
+        :raises HyperoruContractError: one did.
         """
         if all(map(lt, self._hashes, islice(self._hashes, 1, None))):
             return
@@ -57,7 +56,7 @@ class DuplicateDetector:
 
 
 def _unsalted(parts: Sequence[int | str]) -> Sequence[int | tuple[int, ...]]:
-    """Give the same part of several keys so that their hashes are the same in every process: those of texts are not."""
+    """Return one part of several keys, so that its hashes are the same in every process: those of texts are not."""
     if set(map(type, parts)) == {int}:
         return parts  # type: ignore[return-value]
     return [tuple(part.encode()) if isinstance(part, str) else part for part in parts]

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
-from operator import attrgetter
 from typing import Any, TypeAlias
 
 import msgspec
 
-from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
+from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.decoding import NOT_JSON, check_success, describe_body
 from hyperoru_provider.client.errors import HyperoruContractError
 
@@ -123,44 +121,3 @@ def _cursor(beside: Mapping[str, Any], endpoint: ListEndpoint) -> str | None:
         f"The answer has none of {', '.join(endpoint.next_cursor)}, so it can't be told whether more pages follow. "
         "Correct the contract's next_cursor or paging."
     )
-
-
-class FieldExtractor:
-    """Reads a few fields of all rows of a page at once, by our names, much faster than :func:`canonical` does.
-
-    :param endpoint: the list.
-    :param fields: our names of the fields.
-    """
-
-    def __init__(self, endpoint: Endpoint, fields: Sequence[str]) -> None:
-        names = [endpoint.names_of(field) for field in fields]
-        attribute_of = {name: f"f{number}" for number, name in enumerate(dict.fromkeys(chain(*names)))}
-        self._attributes = [[attribute_of[name] for name in aliases] for aliases in names]
-        struct = msgspec.defstruct(
-            "Fields",
-            [(attribute, Any, msgspec.UNSET) for attribute in attribute_of.values()],
-            rename={attribute: name for name, attribute in attribute_of.items()},
-            gc=False,
-        )
-        self._decoder = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
-
-    def columns(self, page: Page) -> list[list[Any]] | None:
-        """Give the values of each field, row by row, ``UNSET`` where no row has it.
-
-        :return: ``None`` if the rows differ in how they name a field, or one is no object.
-        """
-        try:
-            rows = self._decoder.decode(page.text)
-        except NOT_JSON:
-            return None
-        columns = []
-        for attributes in self._attributes:
-            for attribute in attributes:
-                values = list(map(attrgetter(attribute), rows))
-                missing = values.count(msgspec.UNSET)
-                if missing == 0:
-                    break
-                if missing < len(rows):
-                    return None
-            columns.append(values)
-        return columns

@@ -1,222 +1,238 @@
-"""One reading of a span: which rows its pages hold, and what proves them right. Pure: no I/O."""
+"""One pass over one slice of a list: which rows its pages hold, and whether they are all. Pure: no I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any, Protocol
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeAlias
 
-from hyperoru_provider.client.api.endpoints import ListEndpoint
-from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.lists.page import FieldExtractor, Page
-from hyperoru_provider.client.lists.paginator import Course, UnsteadyError
-from hyperoru_provider.client.lists.rows import Key, Row, Span
-from hyperoru_provider.client.times import format_time, parse_time, parse_times
+from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
+from hyperoru_provider.client.lists.evidence import ListEvidence, doubtful_parts
+from hyperoru_provider.client.lists.page import Page
+from hyperoru_provider.client.lists.paginator import Paginator, paginator_for
+from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
+
+_SMALLEST_CAP = 10  # no server is known to cut its lists to fewer rows
 
 
-class Bulk(Protocol):
-    """Reads all pages of a list at once."""
-
-    def read(self, pages: list[Page], span: Span) -> Sequence[Row] | None:
-        """Give the rows inside the window, in order; ``None`` if anything at all is odd about one of them."""
+class Incomplete(NamedTuple):
+    """A further answer is needed."""
 
 
-class Reading:
-    """A span's rows, each once, as its pages come.
+class Split(NamedTuple):
+    """The slice can't be read at once: read it in pieces."""
 
-    With ``bulk``, pages are only counted until the end, and then read at once. If anything is odd by then, they are
-    gone through again, row by row, as without it.
+    pieces: int
 
-    :param span: what is asked for.
-    :param picker: reads the rows' key, time and verified_fields.
-    :param start: begins the way through the list.
-    :param bulk: reads all pages at once.
-    :param bulk_rows: rows to read at once at most.
+
+class Reread(NamedTuple):
+    """The pass proves nothing: read the slice again.
+
+    :param reason: why, for the error if it remains so.
+    :param page_size: rows to ask for at once from now on; ``None`` for as many as now.
     """
 
-    def __init__(
-        self, span: Span, picker: FieldExtractor, start: Callable[[Span], Course], bulk: Bulk | None, bulk_rows: int
-    ) -> None:
-        self.span = span
-        self.course = start(span)
-        self._start = start
-        self._bulk = bulk
-        self._bulk_rows = bulk_rows
-        self._pages: list[Page] = []
-        self._checks = RowChecks(span, picker)
-        #: the rows in the window
-        self.rows: Sequence[Row] = self._checks.rows
-        #: rows in the window that the list showed without a page number, and the first page had not
-        self.besides: Sequence[Row] = ()
+    reason: str
+    page_size: int | None = None
 
-    def accept(self, page: Page) -> None:
-        """Check a page, keep its rows that are new and inside the window, and move on.
 
-        :raises HyperoruContractError: the page proves that rows would be lost, doubled or changed.
-        """
-        if self._bulk is not None:
-            self._pages.append(page)
-            if self._in_bulk(page, self._bulk):
-                return
-            self._bulk = None
-            self.course = self._start(self.span)
-            for earlier in self._pages:
-                self._by_row(earlier)
-        elif self.course.unnumbered:
-            self._compare_unnumbered(page)
-        else:
-            self._by_row(page)
+class Complete(NamedTuple):
+    """The rows of the slice, all of them, as they were listed."""
 
-    def _in_bulk(self, page: Page, bulk: Bulk) -> bool:
-        """Move on as if all rows were right, and read them at the end; gives whether nothing odd was found."""
-        course = self.course
-        try:
-            course.check_size(page)
-            course.advance(page, new=len(page.texts), inside=0)
-        except HyperoruContractError:
-            return False
-        if course.unnumbered:
-            return False
-        if not course.ended:
-            return max(course.total or 0, course.seen) <= self._bulk_rows
-        rows = bulk.read(self._pages, self.span)
-        if rows is None:
-            return False
-        self.rows = rows
-        return True
+    rows: Rows
 
-    def _by_row(self, page: Page) -> None:
-        self.course.check_size(page)
-        new = self._checks.add(page)
-        self.course.advance(page, new=new, inside=len(self.rows))
 
-    def _compare_unnumbered(self, page: Page) -> None:
-        """Compare how the list begins without a page number with the page that was taken for its first."""
-        self.course.unnumbered = False
-        new, self.besides = self._checks.new(page)
-        if page.texts and new == len(page.texts):
-            raise UnsteadyError(
-                f"Without a page number the list begins with other rows than on page {self.course.first_page}. If "
-                "the server counts its pages from 0, set the contract's first_page to 0."
-            )
+PassResult: TypeAlias = Incomplete | Split | Reread | Complete
 
 
 @dataclass
-class RowChecks:
-    """Checks rows against what was asked, and keeps those in the window.
+class Knowledge:
+    """What was learned of a list so far, and holds for each pass over it.
 
-    :param span: what was asked for.
-    :param picker: reads the rows' key, time and verified_fields.
+    :param page_size: rows to ask for at once.
+    :param first_page: number of the first page; ``None``: not known yet.
+    :param longest: rows of the longest answer, which the server did not cut to less.
     """
 
-    span: Span
-    picker: FieldExtractor
+    page_size: int | None
+    first_page: int | None
+    longest: int = 0
 
-    def __post_init__(self) -> None:
-        self._endpoint = self.span.endpoint
-        self._seen: dict[Key, bytes] = {}
-        self.rows: list[Row] = []
 
-    def add(self, page: Page) -> int:
-        """Check a page's rows, and keep those that are new and inside the window; gives how many are new.
+@dataclass(frozen=True)
+class Expectation:
+    """What a pass is held against.
 
-        :raises HyperoruContractError: a row is not what was asked for, or has no key or time.
+    :param most_rows: more rows than this are read in pieces.
+    :param spacing: rows are at least so far apart, as candles are; ``None`` if nothing is known.
+    :param shown: rows of the slice that were seen already, and must be there.
+    :param previous: the rows of the pass before; ``None`` if there was none.
+    """
+
+    most_rows: int
+    spacing: timedelta | None = None
+    shown: Set[Key] = frozenset()
+    previous: Set[Key] | None = None
+
+
+class PassReader:
+    """Reads a slice once. ``values`` are the parameters of the next request, ``accept`` takes its answer.
+
+    :param time_slice: what is read.
+    :param extractor: reads what is looked at of the rows.
+    :param knowledge: what was learned of the list so far; learns more.
+    :param expectation: what the pass is held against.
+    """
+
+    def __init__(
+        self, time_slice: TimeSlice, extractor: FieldExtractor, knowledge: Knowledge, expectation: Expectation
+    ) -> None:
+        self.time_slice = time_slice
+        self._endpoint = time_slice.endpoint
+        self._knowledge = knowledge
+        self._expectation = expectation
+        self._paginator = self._new_paginator()
+        self._evidence = ListEvidence(self._endpoint, knowledge.page_size)
+        self._collector = RowCollector(time_slice, extractor)
+        #: parts of the slice that must list nothing new, still to be asked for
+        self._doubtful: list[TimeSlice] = []
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that were listed so far."""
+        return self._collector.rows
+
+    @property
+    def fits_in_one_page(self) -> bool:
+        """Whether all rows came with the first page, so that nothing had been cut from it."""
+        return self._evidence.seen == self._knowledge.page_size
+
+    def values(self) -> dict[str, Any]:
+        """Return the parameters of the next request, by our names."""
+        if self._doubtful:
+            position = self._new_paginator().position()
+            if "page" in position:  # without a number it is the first one, even where that is not known
+                position["page"] = self._knowledge.first_page
+            return {**self._doubtful[-1].values(), **position}
+        return {**self.time_slice.values(), **self._paginator.position()}
+
+    def accept(self, page: Page) -> PassResult:
+        """Take the answer to the last request.
+
+        :raises HyperoruContractError: it proves that rows would be lost, doubled or changed.
         """
-        before = len(self._seen)
-        rows = self._all_new(page)
-        if rows is None:  # something is odd: find out what, row by row
-            rows = [row for raw in page.rows if (row := self._new(raw))]
-        start, end = self.span.start, self.span.end
-        if rows and not (start <= min(map(_time, rows)) and max(map(_time, rows)) < end):
-            rows = [row for row in rows if start <= row.time < end]
-        self.rows += rows
-        return len(self._seen) - before
+        if self._doubtful:
+            return self._accept_doubtful(page)
+        short = self._evidence.short_first_page
+        if page.texts and short and self._endpoint.paging == "page":
+            return Reread(_SHRINKING, short)
+        self._evidence.add(page, self._collector.add(page))
+        self._paginator.advance(page)
+        self._knowledge.longest = max(self._knowledge.longest, len(page.texts))
+        if self._is_too_large:
+            return Split(self._pieces())
+        return self._conclude(page) if self._paginator.ended else Incomplete()
 
-    def new(self, page: Page) -> tuple[int, list[Row]]:
-        """Check a page's rows, and give how many are new, and those of them inside the window, but keep none."""
-        checks = RowChecks(self.span, self.picker)
-        checks._seen = dict(self._seen)
-        return checks.add(page), checks.rows
+    def _conclude(self, last: Page) -> PassResult:
+        """Weigh what the pages prove, once there are no more."""
+        if self._endpoint.paging == "none" and not self._is_full:
+            cap = self._endpoint.cap
+            if last.more or (cap is not None and len(last.texts) >= cap):
+                return self._cut()
+        if reason := self._evidence.missing:
+            return Reread(reason)
+        if self._is_proved:
+            return self._complete()
+        parts = doubtful_parts(self.time_slice, self._collector.listed)
+        if self.time_slice in parts:  # asking for the same again proves nothing
+            if self._evidence.longest >= self._longest_believed:
+                return self._undecided()
+            parts = doubtful_parts(self.time_slice, self._collector.listed, beyond=True)
+        self._doubtful = [part for part in parts if part != self.time_slice]
+        return Incomplete() if self._doubtful else self._complete()
 
-    def _all_new(self, page: Page) -> list[Row] | None:
-        """Check all rows of a page at once against what was asked; ``None`` if not all of them are new and right."""
-        columns = self.picker.columns(page)
-        if not columns or not page.texts:
-            return None
-        parts = len(self._endpoint.key)
-        first, last = self.span.slack
-        keys = list(zip(*columns[:parts], strict=True))
-        try:
-            times = parse_times(columns[parts])
-            fresh = dict(zip(keys, page.rows, strict=True))
-            right = (
-                all(set(map(type, part)) <= {int, str} and "" not in part for part in columns[:parts])
-                and len(fresh) == len(keys)
-                and self._seen.keys().isdisjoint(fresh)
-                and first <= min(times)
-                and max(times) <= last
-                and all(
-                    self.span.verified_fields(field, sent)
-                    for field, column in zip(self._endpoint.verified_fields, columns[parts + 1 :], strict=True)
-                    for sent in set(column)
-                )
-            )
-        except (ValueError, TypeError, KeyError):
-            return None
-        if not right:
-            return None
-        self._seen.update(fresh)
-        return list(map(Row, times, keys, page.rows))
+    def _accept_doubtful(self, page: Page) -> PassResult:
+        """Take what a part of the slice lists that must list nothing new."""
+        self._doubtful.pop()
+        if self._collector.add(page):
+            self._doubtful = []
+            return self._cut()
+        if len(page.texts) >= self._longest_believed:
+            self._doubtful = []
+            return self._undecided()
+        return Incomplete() if self._doubtful else self._complete()
 
-    def _new(self, raw: bytes) -> Row | None:
-        """Check a row against what was asked; ``None`` if it was seen before."""
-        data = canonical(raw, self._endpoint)
-        key = tuple(self._part(data, field) for field in self._endpoint.key)
-        known = self._seen.get(key)
-        if known is not None:
-            if known != raw and canonical(known, self._endpoint) != data:
-                raise HyperoruContractError(
-                    f"The key {_named(self._endpoint, key)} came twice, with other content. If more fields are "
-                    "needed to tell such rows apart, name them in the contract's key."
-                )
-            return None
-        self._seen[key] = raw
-        named = _named(self._endpoint, key)
-        try:
-            moment = parse_time(data.get(self._endpoint.time))
-        except ValueError as error:
-            raise HyperoruContractError(
-                f"The row {named} has no usable {self._endpoint.time}: {error}. Correct the contract's time and fields."
-            ) from None
-        first, last = self.span.slack
-        if not first <= moment <= last:
-            raise HyperoruContractError(
-                f"The row {named} is of {format_time(moment)}, but {format_time(self.span.start)} to "
-                f"{format_time(self.span.end)} was asked for: the server seems to ignore its time filter. Correct the "
-                "contract's params start and end; if it filters by whole days, set its time_filter to 'day'."
-            )
-        for field in self._endpoint.verified_fields:
-            if not self.span.verified_fields(field, data.get(field)):
-                raise HyperoruContractError(
-                    f"The row {named} has {field} {data[field]}, but {self.span.filters[field]} was asked for: the "
-                    f"server seems to ignore this filter. Correct the contract's params {field}."
-                )
-        return Row(moment, key, raw)
+    def _complete(self) -> PassResult:
+        """Believe the rows, unless the list did not keep still."""
+        keys = set(self.rows.keys)
+        if not keys >= self._expectation.shown:
+            return Reread("Rows that the list showed at first are missing from it now: it changes while it is read.")
+        if not self._evidence.steady and keys != self._expectation.previous:
+            return Reread("The list changed each time that it was read, so it can't be told whether it was complete.")
+        return Complete(self.rows)
 
-    def _part(self, data: Mapping[str, Any], field: str) -> int | str:
-        value = data.get(field)
-        if value is None or value == "" or isinstance(value, (dict, list)):
-            raise HyperoruContractError(
-                f"A row has no {field}, which the contract names as its key: "
-                f"its fields are {', '.join(data)}. Correct the contract's key or fields."
-            )
-        return value if type(value) is int else str(value)
+    def _cut(self) -> PassResult:
+        """Read in another way what was not shown whole."""
+        if self._evidence.pages_are_short and self._endpoint.paging == "page":
+            return Reread(_SHRINKING, self._evidence.longest)
+        if self.time_slice.can_be_split:
+            return Split(2)
+        raise HyperoruContractError(
+            f"The list came with {self._evidence.longest} rows and may have been cut there by the server, and its "
+            "window is too short to be split. If the server cuts its lists at more rows, set the contract's cap; if it "
+            "has pages, its paging."
+        )
+
+    def _undecided(self) -> PassResult:
+        """Decide about a list of only known rows, but of so many that it may have been cut."""
+        if self._endpoint.paging == "none" or self._evidence.pages_are_short:
+            return self._cut()
+        return self._complete()
+
+    @property
+    def _is_proved(self) -> bool:
+        """Whether the server's own statements leave no doubt that all was shown."""
+        if self._endpoint.paging == "none":
+            return self._is_full
+        told = self._paginator.told and (self._endpoint.paging == "cursor" or not self._evidence.pages_are_short)
+        return self._evidence.counted or told
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether no more rows than these can be in the slice."""
+        if self._expectation.spacing is None:
+            return False
+        start, end = self.time_slice.bounds
+        return len(self.rows) >= (end - start) / self._expectation.spacing
+
+    @property
+    def _longest_believed(self) -> int:
+        """An answer of so many rows or more may have been cut: one that is shorter than another was not."""
+        return max(self._knowledge.longest, self._endpoint.cap or _SMALLEST_CAP)
+
+    @property
+    def _is_too_large(self) -> bool:
+        rows = max(self._evidence.total or 0, self._evidence.seen)
+        return rows > self._expectation.most_rows and self.time_slice.can_be_split
+
+    def _pieces(self) -> int:
+        """Return into how many slices of a bounded number of rows this one falls, a quarter more to be safe."""
+        if self._evidence.total:
+            return -(-self._evidence.total * 5 // (self._expectation.most_rows * 4))
+        start, end = self.time_slice.bounds
+        times: Any = self.rows.times or [start]
+        covered = (max(times) - min(times)) / (end - start)  # rows mostly come in the order of time
+        return min(int(1.25 / max(covered, 0.001)), 1000)
+
+    def _new_paginator(self) -> Paginator:
+        first_page = 1 if self._knowledge.first_page is None else self._knowledge.first_page
+        return paginator_for(self._endpoint, self._knowledge.page_size, first_page)
 
 
-_time = attrgetter("time")
-
-
-def _named(endpoint: ListEndpoint, key: Key) -> str:
-    return ", ".join(f"{field}={value}" for field, value in zip(endpoint.key, key, strict=True))
+_SHRINKING = (
+    "The server sends fewer rows on a page than were asked for, however many that are: it seems to drop or merge rows "
+    "after it has cut the page, so it can't be told whether it skips some. Set the contract's paging to none to read "
+    "such a list in slices of time."
+)

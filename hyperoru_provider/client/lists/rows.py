@@ -1,82 +1,184 @@
-"""Rows of a list, and the span of time of which they are. Pure: no I/O."""
+"""Rows of a list, column by column, and the slice of a list that is asked for. Pure: no I/O."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
-from typing import Any, TypeAlias
+from itertools import chain, islice, pairwise, takewhile
+from operator import gt, lt
+from typing import Any, TypeAlias, overload
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Raw, Struct
 
-from hyperoru_provider.client.api.endpoints import ListEndpoint, WindowedEndpoint
+from hyperoru_provider.client.api.endpoints import ListEndpoint
 
 Key: TypeAlias = tuple[int | str, ...]
 
 
 class Row(Struct, frozen=True, gc=False):
-    """A row of a window.
+    """A row.
 
-    :param time: its time, in UTC.
+    :param time: its time, in UTC; ``None`` in a list without times.
     :param key: its key, of numbers and texts.
     :param raw: its JSON text, as the server sent it, in one line.
     """
 
-    time: datetime
+    time: datetime | None
     key: Key
     raw: bytes
 
 
-class BulkRows(Sequence[Row]):
-    """Rows that were checked and sorted all at once, and are objects only when asked for."""
+class Rows(Sequence[Row]):
+    """Rows, column by column; a :class:`Row` is made only of those that are looked at.
 
-    @abstractmethod
-    def key_columns(self) -> list[list[int | str]]:
-        """Give each part of the keys, in the order of the rows."""
+    :param times: their times.
+    :param keys: their keys.
+    :param texts: their JSON texts.
+    :param prepared: what a format has made of them ahead of writing: of the same length, and can be sliced.
+    """
+
+    __slots__ = ("keys", "prepared", "texts", "times")
+
+    def __init__(
+        self, times: Sequence[datetime | None], keys: Sequence[Key], texts: Sequence[bytes | Raw], prepared: Any = None
+    ) -> None:
+        self.times = times
+        self.keys = keys
+        self.texts = texts
+        self.prepared = prepared
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(Row, self.times, self.keys, map(bytes, self.texts))
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Rows: ...
+    def __getitem__(self, index: int | slice) -> Row | Rows:
+        if isinstance(index, slice):
+            prepared = None if self.prepared is None else self.prepared[index]
+            return Rows(self.times[index], self.keys[index], self.texts[index], prepared)
+        return Row(self.times[index], self.keys[index], bytes(self.texts[index]))
+
+    def in_order(self) -> Rows:
+        """Return the rows by time, then key: numbers first, and 9 before 10 also in texts."""
+        times: Sequence[Any] = self.times
+        if len(times) < 2 or (times[0] is not None and all(map(lt, times, islice(times, 1, None)))):
+            return self
+        if times[0] is not None and all(map(gt, times, islice(times, 1, None))):
+            return Rows(self.times[::-1], self.keys[::-1], self.texts[::-1])
+        numbers = set(map(type, chain.from_iterable(self.keys))) <= {int}
+        ranks: Sequence[Any] = self.keys if numbers else [*map(_rank, self.keys)]
+        moments = times if times[0] is not None else [_NO_TIME] * len(times)
+        return self.take([place for _, _, place in sorted(zip(moments, ranks, range(len(times)), strict=True))])
+
+    def take(self, places: Sequence[int]) -> Rows:
+        """Return the rows at these places."""
+        times, keys, texts = self.times, self.keys, self.texts
+        return Rows([times[n] for n in places], [keys[n] for n in places], [texts[n] for n in places])
+
+    def after(self, last: Row) -> Rows:
+        """Return those that come after a row, of rows in order."""
+        rank = (last.time, _rank(last.key))
+        ranks = ((moment, _rank(key)) for moment, key in zip(self.times, self.keys, strict=True))
+        return self[sum(1 for _ in takewhile(lambda each: each <= rank, ranks)) :]
+
+
+NO_ROWS = Rows((), (), ())
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
+
+
+def _rank(key: Key) -> list[tuple[int, int, str]]:
+    return [(0, part, "") if isinstance(part, int) else (1, len(part), part) for part in key]
 
 
 @dataclass(frozen=True)
-class Span:
-    """Which rows of a list are asked for.
+class TimeSlice:
+    """The rows of a list that are asked for: those of a time, or all.
 
     :param endpoint: the list.
-    :param start: begin of the window, inclusive.
-    :param end: end of the window, exclusive.
-    :param filters: what else is asked for, by our names of the parameters.
+    :param filters: what limits the rows, beside their time, by our names of the parameters.
+    :param start: start of the time, inclusive; ``None`` with ``end`` for the whole of a list that has no times.
+    :param end: end of the time, exclusive.
     """
 
-    endpoint: WindowedEndpoint
-    start: datetime
-    end: datetime
+    endpoint: ListEndpoint
     filters: Mapping[str, Any]
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return the parameters of a request for this slice, by our names."""
+        if self.start is None:
+            return dict(self.filters)
+        first, last = self.request_range
+        return {**self.filters, "start": first, "end": last}
 
     @cached_property
-    def asked(self) -> tuple[datetime, datetime]:
-        """The window, widened to bounds that the server can't cut: what is outside is dropped here."""
-        last = floor(self.endpoint, self.end)
-        return floor(self.endpoint, self.start), last if last == self.end else last + _grain(self.endpoint)
+    def request_range(self) -> tuple[datetime, datetime]:
+        """The time, widened to bounds that the server can't cut: rows outside are dropped here."""
+        first, last = self.bounds
+        return self.floor(first), self.ceiling(last)
 
     @cached_property
-    def slack(self) -> tuple[datetime, datetime]:
+    def accepted_range(self) -> tuple[datetime, datetime]:
         """The earliest and latest time that a server which keeps to the filter may list: it may include the end."""
-        first, last = self.asked
-        return first, last + _grain(self.endpoint) - timedelta.resolution
+        first, last = self.request_range
+        return first, last + self.grain - timedelta.resolution
 
-    def verified_fields(self, field: str, sent: Any) -> bool:
-        """Tell whether a row's field is what was asked for, if it was and the row has it."""
-        asked = self.filters.get(field)
-        return asked is None or sent in (None, UNSET) or str(asked).casefold() == str(sent).casefold()
+    @property
+    def bounds(self) -> tuple[datetime, datetime]:
+        """The start and the end of a slice that has them."""
+        if self.start is None or self.end is None:
+            raise ValueError("The list is not read by time.")
+        return self.start, self.end
 
+    def matches(self, field: str, sent: Any) -> bool:
+        """Return whether a row's field is what was asked for, if it was and the row has it."""
+        wanted = self.filters.get(field)
+        return wanted is None or sent in (None, UNSET) or str(wanted).casefold() == str(sent).casefold()
 
-def _grain(endpoint: ListEndpoint) -> timedelta:
-    """The finest step of time that every server with this kind of filter compares."""
-    return timedelta(days=1) if endpoint.time_filter == "day" else timedelta(seconds=1)
+    def holds(self, moment: datetime | None) -> bool:
+        """Return whether a row of this time is inside the slice."""
+        return self.start is None or self.end is None or moment is None or self.start <= moment < self.end
 
+    def part(self, start: datetime, end: datetime) -> TimeSlice:
+        """Return the slice of another time."""
+        return replace(self, start=start, end=end)
 
-def floor(endpoint: ListEndpoint, moment: datetime) -> datetime:
-    """Cut a moment to where any server can filter: a whole second, or day."""
-    midnight = datetime.combine(moment, time.min, UTC)
-    grain = _grain(endpoint)
-    return midnight + (moment - midnight) // grain * grain
+    @property
+    def can_be_split(self) -> bool:
+        """Whether the server can be asked for less time at once."""
+        if self.start is None:
+            return False
+        first, last = self.bounds
+        return self.floor(last - timedelta.resolution) > first
+
+    def split(self, pieces: int) -> list[TimeSlice]:
+        """Return at least two slices that together are this one, oldest first."""
+        first, last = self.bounds
+        step = (last - first) / max(pieces, 2)
+        cuts = {self.floor(first + step * number) for number in range(1, max(pieces, 2))}
+        cuts = {cut for cut in cuts if first < cut < last} or {self.floor(last - timedelta.resolution)}
+        bounds = [first, *sorted(cuts), last]
+        return [self.part(*each) for each in pairwise(bounds)]
+
+    def ceiling(self, moment: datetime) -> datetime:
+        """Return the first moment from this one on at which any server can filter: a whole second, or day."""
+        floor = self.floor(moment)
+        return floor if floor == moment else floor + self.grain
+
+    def floor(self, moment: datetime) -> datetime:
+        """Return the start of the second, or day, in which a moment is."""
+        midnight = datetime.combine(moment, time.min, UTC)
+        return midnight + (moment - midnight) // self.grain * self.grain
+
+    @property
+    def grain(self) -> timedelta:
+        """The finest step of time that every server with this kind of filter compares."""
+        return timedelta(days=1) if self.endpoint.time_filter == "day" else timedelta(seconds=1)

@@ -10,11 +10,11 @@ An export opens its destination, gives it the rows, and commits it:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.progress import Progress
@@ -36,7 +36,7 @@ class Destination(Protocol):
     """Takes the rows of one export: all of them, or none."""
 
     @property
-    def prepare(self) -> Callable[[Sequence[Row]], Any] | None:
+    def prepare(self) -> Callable[[Rows], Any] | None:
         """What is done with rows in the thread that fetched them, or ``None``; its result stays with the rows."""
 
     def open(self, spec: ExportSpec) -> ExportState:
@@ -45,7 +45,7 @@ class Destination(Protocol):
         :raises HyperoruConfigError: they can't.
         """
 
-    def write(self, batches: Iterable[Sequence[Row]]) -> None:
+    def write(self, batches: Iterable[Rows]) -> None:
         """Take the rows, in their order and in batches of any length, and show none of them yet."""
 
     def earlier(self) -> Earlier:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import pickle
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from typing import Any
 
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.destinations import Earlier
 from hyperoru_provider.export.manifest import ExportSpec
@@ -60,7 +60,7 @@ class SqlDestination:
         self._table.prepare(self._create_table)
         return ExportState()
 
-    def write(self, batches: Iterable[Sequence[Row]]) -> None:
+    def write(self, batches: Iterable[Rows]) -> None:
         """Check rows and make them values, which wait in a file without a name."""
         self._scratch = tempfile.TemporaryFile(prefix="hyperoru-")  # noqa: SIM115 - read by commit
         self._batches = 0

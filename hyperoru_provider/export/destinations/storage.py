@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.checkpoint import ExportState, FileStateStore, ResumableExportState, StateStore
 from hyperoru_provider.export.destinations import Earlier
 from hyperoru_provider.export.directory import ExportDirectory, Part
@@ -57,7 +57,7 @@ class StorageDestination:
         self._committed: list[Part] = []
 
     @property
-    def prepare(self) -> Callable[[Sequence[Row]], Any] | None:
+    def prepare(self) -> Callable[[Rows], Any] | None:
         """What the format does with rows in the thread that fetched them."""
         return self._encoder.prepare
 
@@ -76,7 +76,7 @@ class StorageDestination:
             self._state = ResumableExportState(self._directory, store, decides)
         return self._state
 
-    def write(self, batches: Iterable[Sequence[Row]]) -> None:
+    def write(self, batches: Iterable[Rows]) -> None:
         """Write rows into parts, which no manifest names yet."""
         parts = PartSplitter(batches, *self._limits)
         try:

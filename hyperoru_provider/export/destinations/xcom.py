@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
 from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.destinations import Earlier
 from hyperoru_provider.export.manifest import ExportSpec
@@ -32,7 +32,7 @@ class XComDestination:
         self._schema = spec.schema
         return ExportState()
 
-    def write(self, batches: Iterable[Sequence[Row]]) -> None:
+    def write(self, batches: Iterable[Rows]) -> None:
         """Collect rows, until there are too many.
 
         :raises HyperoruConfigError: there are.

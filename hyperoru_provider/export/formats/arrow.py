@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, overload
+from typing import Any
 
 import msgspec
 
@@ -15,10 +15,8 @@ import pyarrow as pa  # noqa: TID253 - imported where Parquet is written
 import pyarrow.compute as pc  # noqa: TID253
 import pyarrow.json  # noqa: TID253
 
-from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.lists.page import Page
-from hyperoru_provider.client.lists.rows import BulkRows, Row, Span
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import Column, ColumnSchema, extra_text, raw_text
 from hyperoru_provider.export.parts import Batch
 
@@ -33,52 +31,6 @@ _ABSENT = msgspec.Raw(b"")
 _SHORTEST_TIME = len("2024-09-20T08:36:00")
 
 
-class ArrowRows(BulkRows):
-    """Rows that are a table.
-
-    :param table: the rows.
-    :param times: their times.
-    :param keys: their keys, a column for each part.
-    :param texts: their JSON texts, in another order.
-    :param order: where each row's text is.
-    """
-
-    def __init__(
-        self, table: pa.Table, times: pa.Array, keys: pa.Table, texts: list[msgspec.Raw], order: pa.Array
-    ) -> None:
-        self.table = table
-        self._times = times
-        self._keys = keys
-        self._texts = texts
-        self._order = order
-
-    def key_columns(self) -> list[list[int | str]]:
-        """Give each part of the keys, in the order of the rows."""
-        return [part.to_pylist() for part in self._keys.columns]
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __iter__(self) -> Iterator[Row]:
-        texts = (bytes(self._texts[place]) for place in self._order.to_pylist())
-        return map(Row, self._times.to_pylist(), zip(*self.key_columns(), strict=True), texts)
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> ArrowRows: ...
-    def __getitem__(self, index: int | slice) -> Row | ArrowRows:
-        if isinstance(index, slice):
-            start, stop, _ = index.indices(len(self))
-            table, times, keys, order = (
-                part.slice(start, max(stop - start, 0)) for part in (self.table, self._times, self._keys, self._order)
-            )
-            return ArrowRows(table, times, keys, self._texts, order)
-        place = range(len(self))[index]
-        key = tuple(part[place].as_py() for part in self._keys.columns)
-        return Row(self._times[place].as_py(), key, bytes(self._texts[self._order[place].as_py()]))
-
-
 class ArrowEncoder:
     """Makes rows Arrow tables of one fixed schema.
 
@@ -87,122 +39,110 @@ class ArrowEncoder:
 
     def __init__(self, table: ColumnSchema) -> None:
         self._table = table
-        self._columns = table.columns
-        self.schema = pa.schema([(column.name, _TYPES[column.type]) for column in self._columns])
+        self.schema = pa.schema([(column.name, _TYPES[column.type]) for column in table.columns])
 
-    def read(self, pages: list[Page], span: Span) -> Sequence[Row] | None:
-        """Read all pages of a list at once; see :class:`~hyperoru_provider.client.lists.pass_reader.Bulk`."""
-        texts = [text for page in pages for text in page.lines]
-        if not texts:
-            return []
-        try:
-            read, table = self._by_column(texts)
-            keys = pa.table({name: self._sent(name, read) for name in span.endpoint.key})
-            times = self._times(span.endpoint, read)
-            if not (_are_keys(keys) and self._as_asked(span, read, times)):
-                return None
-        except (*_ODD, OverflowError):
-            return None
-        order = _in_order(times, keys)
-        times = times.take(order)
-        inside = pc.and_(pc.greater_equal(times, span.start), pc.less(times, span.end))
-        if not pc.all(inside).as_py():
-            order, times = order.filter(inside), times.filter(inside)
-        return ArrowRows(table.take(order), times, keys.take(order), texts, order)
-
-    def of(self, batch: Batch) -> pa.Table:
-        """Make rows one table; how they are divided does not show in it.
+    def table_of(self, batch: Batch) -> pa.Table:
+        """Return rows as one table; how they came does not show in it.
 
         :raises HyperoruContractError: a row is not as the model says, or an amount does not fit; the text names it.
         """
-        return pa.concat_tables(map(self._one, batch)).combine_chunks()
+        tables = (self.prepare(rows) if rows.prepared is None else rows.prepared for rows in batch)
+        return pa.concat_tables(tables).combine_chunks()
 
-    def _one(self, rows: Sequence[Row]) -> pa.Table:
-        if isinstance(rows, ArrowRows):
-            return rows.table
+    def prepare(self, rows: Rows) -> pa.Table:
+        """Return rows as a table; in the thread that read them, as most of it runs beside other threads.
+
+        :raises HyperoruContractError: see :meth:`table_of`.
+        """
         try:
-            return self._by_column([row.raw for row in rows])[1]
+            return _ColumnReader(self._table, self.schema, rows.texts).read()
         except _ODD:
             return self._by_row(rows)
 
-    def _by_column(self, texts: Sequence[bytes | msgspec.Raw]) -> tuple[pa.Table, pa.Table]:
-        """Decode all rows at once, with no Python object for each value.
+    def _by_row(self, rows: Rows) -> pa.Table:
+        values = list(zip(*self._table.values(rows), strict=True))
+        arrays = [_array(column, field, rows) for column, field in zip(values, self.schema, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
 
-        :return: the rows by the server's names, and as a table of the schema.
-        :raises _OddError: this is not sure to give what :meth:`_by_row` gives.
-        """
-        sent = msgspec.json.decode(texts[0])
-        if not isinstance(sent, dict):
+
+class _ColumnReader:
+    """Decodes all rows at once, with no Python object for each value.
+
+    :param table: the rows' columns.
+    :param schema: what they are in Arrow.
+    :param texts: the rows' JSON texts.
+    :raises _OddError: this is not sure to give what a model of each row gives.
+    """
+
+    def __init__(self, table: ColumnSchema, schema: pa.Schema, texts: Sequence[bytes | msgspec.Raw]) -> None:
+        self._table = table
+        self._schema = schema
+        self._texts = texts
+        self._sent = msgspec.json.decode(texts[0])
+        if not isinstance(self._sent, dict):
             raise _OddError
-        names = {field: _name(self._table.endpoint.names_of(field), sent) for field in self._table.model.model_fields}
-        if any(names.get(name, name) != name for name in sent):  # one of our names, for something else
+        fields = table.model.model_fields
+        self._names = {field: _name(table.endpoint.names_of(field), self._sent) for field in fields}
+        if any(self._names.get(name, name) != name for name in self._sent):  # one of our names, for something else
             raise _OddError
-        known = {name: field for field, name in names.items() if name in sent}
-        types = {
-            names[column.name]: _sniffed(column, sent[names[column.name]])
-            for column in self._columns
-            if names.get(column.name) in sent and column.type != "json"
+
+    def read(self) -> pa.Table:
+        """Return the rows as a table of the schema."""
+        types = self._types()
+        raw_names = [name for name in self._sent if name not in types]
+        raw = self._raw_columns(raw_names) if raw_names else {}
+        read = self._read_json(types, ignore_others=bool(raw))
+        arrays = [self._array(column, raw, types, read) for column in self._table.columns]
+        return pa.Table.from_arrays(arrays, schema=self._schema)
+
+    def _types(self) -> dict[str, pa.DataType]:
+        """Return as what each field of the server is read, but those that are kept as JSON text."""
+        return {
+            self._names[column.name]: _sniffed(column, self._sent[self._names[column.name]])
+            for column in self._table.columns
+            if self._names.get(column.name) in self._sent and column.type != "json"
         }
-        raw = {}
-        if raw_names := [name for name in sent if name not in types]:
-            raw = self._raw_columns(sent, known, raw_names, texts)
-        unexpected = "ignore" if raw else "error"  # if there is JSON text, the one who reads it notices
-        options = pa.json.ParseOptions(explicit_schema=pa.schema(types), unexpected_field_behavior=unexpected)
-        lines = pa.BufferReader(b"\n".join(texts))
+
+    def _read_json(self, types: dict[str, pa.DataType], *, ignore_others: bool) -> pa.Table:
+        """Return the fields as Arrow's own reader finds them.
+
+        :param ignore_others: whether there are further fields; who keeps them as text notices unexpected ones.
+        """
+        options = pa.json.ParseOptions(
+            explicit_schema=pa.schema(types), unexpected_field_behavior="ignore" if ignore_others else "error"
+        )
+        lines = pa.BufferReader(b"\n".join(self._texts))
         read = pa.json.read_json(lines, pa.json.ReadOptions(use_threads=False, block_size=1 << 26), options)
         read.validate(full=True)  # the reader lets amounts pass that have too many digits
-        if read.num_rows != len(texts):
+        if read.num_rows != len(self._texts):
             raise _OddError
-        arrays = []
-        for column in self._columns:
-            field = self._table.model.model_fields.get(column.name)
-            if column.name in raw:
-                array = pa.array(raw[column.name], _TYPES[column.type])
-            elif names.get(column.name) not in types:
-                array = pa.nulls(len(texts), _TYPES[column.type])
-            elif column.type == "timestamp":
-                array = _as_times(read[names[column.name]])
-            else:
-                array = read[names[column.name]].cast(_TYPES[column.type])
-            if field is not None and field.is_required() and array.null_count:
-                raise _OddError
-            arrays.append(array)
-        return read, pa.Table.from_arrays(arrays, schema=self.schema)
+        return read
 
-    def _sent(self, field: str, read: pa.Table) -> pa.ChunkedArray:
-        """Find a field under the name by which the server sent it."""
-        name = _name(self._table.endpoint.names_of(field), read.column_names)
-        if name not in read.column_names:
+    def _array(
+        self, column: Column, raw: dict[str, list[str | None]], types: dict[str, pa.DataType], read: pa.Table
+    ) -> pa.Array:
+        """Return a column of the schema."""
+        name, kind = self._names.get(column.name), _TYPES[column.type]
+        if column.name in raw:
+            array = pa.array(raw[column.name], kind)
+        elif name not in types:
+            array = pa.nulls(len(self._texts), kind)
+        elif column.type == "timestamp":
+            array = _as_times(read[name])
+        else:
+            array = read[name].cast(kind)
+        field = self._table.model.model_fields.get(column.name)
+        if field is not None and field.is_required() and array.null_count:
             raise _OddError
-        return read[name]
+        return array
 
-    def _times(self, endpoint: ListEndpoint, read: pa.Table) -> pa.Array:
-        """Read the field which is the row's time."""
-        return _as_times(self._sent(endpoint.time or "", read)).combine_chunks()
-
-    def _as_asked(self, span: Span, read: pa.Table, times: pa.Array) -> bool:
-        """Tell whether all rows are of the time and of what else was asked for."""
-        spread = pc.min_max(times).as_py()
-        asked = [field for field in span.endpoint.verified_fields if span.filters.get(field) is not None]
-        first, last = span.slack
-        return (
-            first <= spread["min"]
-            and spread["max"] <= last
-            and all(
-                span.verified_fields(field, value)
-                for field in asked
-                for value in pc.unique(self._sent(field, read)).to_pylist()
-            )
-        )
-
-    def _raw_columns(
-        self, sent: dict[str, Any], known: dict[str, str], raw_names: list[str], texts: Sequence[bytes | msgspec.Raw]
-    ) -> dict[str, list[str | None]]:
-        """Give the columns of JSON text: those of the model, and ``extra``.
+    def _raw_columns(self, raw_names: list[str]) -> dict[str, list[str | None]]:
+        """Return the columns of JSON text: those of the model, and ``extra``.
 
         :raises msgspec.DecodeError: a row has a field that the first row has not.
         """
-        attribute_of = {name: f"f{number}" for number, name in enumerate(sent)}
+        known = {name: field for field, name in self._names.items() if name in self._sent}
+        attribute_of = {name: f"f{number}" for number, name in enumerate(self._sent)}
         struct = msgspec.defstruct(
             "Sent",
             [(attribute, msgspec.Raw, _ABSENT) for attribute in attribute_of.values()],
@@ -210,7 +150,7 @@ class ArrowEncoder:
             forbid_unknown_fields=True,
             gc=False,
         )
-        lines = b"[" + b",".join(texts) + b"]"
+        lines = b"[" + b",".join(self._texts) + b"]"
         items = msgspec.json.decode(lines, type=list[struct])  # type: ignore[valid-type]
         values = {name: list(map(attrgetter(attribute_of[name]), items)) for name in raw_names}
         columns: dict[str, list[str | None]] = {
@@ -223,11 +163,6 @@ class ArrowEncoder:
             for row in zip(*values.values(), strict=True)
         ] or [None] * len(items)
         return columns
-
-    def _by_row(self, rows: Sequence[Row]) -> pa.Table:
-        values = list(zip(*self._table.values(rows), strict=True))
-        arrays = [_array(column, field, rows) for column, field in zip(values, self.schema, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=self.schema)
 
 
 class _OddError(Exception):
@@ -263,28 +198,7 @@ def _as_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
         return texts.cast(pa.timestamp("us")).cast(_TYPES["timestamp"])  # no offset at all: UTC
 
 
-def _are_keys(keys: pa.Table) -> bool:
-    """Tell whether each row has a key, and none has that of another."""
-    texts = [part for part in keys.columns if pa.types.is_string(part.type)]
-    return (
-        all(pa.types.is_int64(part.type) or pa.types.is_string(part.type) for part in keys.columns)
-        and len(keys.group_by(keys.column_names, use_threads=False).aggregate([])) == len(keys)
-        and not any(part.null_count for part in keys.columns)
-        and not any(pc.any(pc.equal(part, "")).as_py() for part in texts)
-    )
-
-
-def _in_order(times: pa.Array, keys: pa.Table) -> pa.Array:
-    """Give the places of rows in the order of time, then key; of texts the shorter one goes first."""
-    ranks = {"time": times}
-    for number, part in enumerate(keys.columns):
-        if pa.types.is_string(part.type):
-            ranks[f"length {number}"] = pc.utf8_length(part)
-        ranks[f"part {number}"] = part
-    return pc.sort_indices(pa.table(ranks), sort_keys=[(name, "ascending") for name in ranks])
-
-
-def _array(values: Sequence[Any], field: pa.Field, rows: Sequence[Row]) -> pa.Array:
+def _array(values: Sequence[Any], field: pa.Field, rows: Rows) -> pa.Array:
     try:
         return pa.array(values, field.type)
     except pa.ArrowInvalid:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import IO, Any, ClassVar, Protocol, TypeAlias
 
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.parts import Batch
 
@@ -42,7 +42,7 @@ class Encoder(Protocol):
         """The end of a file's name."""
 
     @property
-    def prepare(self) -> Callable[[Sequence[Row]], Any] | None:
+    def prepare(self) -> Callable[[Rows], Any] | None:
         """What is done with rows in the thread that fetched them, or ``None``; its result stays with the rows."""
 
     def open(self, file: IO[bytes]) -> AbstractContextManager[Append]:

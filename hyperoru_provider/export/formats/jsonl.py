@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import IO, ClassVar
 
 from hyperoru_provider.export.formats.encoder import Append
@@ -20,6 +19,7 @@ class JsonLinesEncoder(TextEncoder):
         """Return what appends rows to a file."""
 
         def append(batch: Batch) -> None:
-            stream.write(b"".join(row.raw + b"\n" for row in chain(*batch)))
+            for rows in batch:
+                stream.write(b"\n".join([*rows.texts, b""]))
 
         return append

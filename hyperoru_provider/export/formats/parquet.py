@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.formats.encoder import Append
 from hyperoru_provider.export.parts import Batch
@@ -33,9 +33,9 @@ class ParquetEncoder:
         self.compression = compression
 
     @property
-    def prepare(self) -> Callable[[Sequence[Row]], Any] | None:
+    def prepare(self) -> Callable[[Rows], Any] | None:
         """What makes rows Arrow tables in the thread that fetched them."""
-        return None
+        return self._arrow.prepare
 
     @contextmanager
     def open(self, file: IO[bytes]) -> Iterator[Append]:
@@ -49,7 +49,7 @@ class ParquetEncoder:
         ) as writer:
 
             def append(batch: Batch) -> None:
-                table = arrow.of(batch)
+                table = arrow.table_of(batch)
                 for name, value in known.items():
                     place = arrow.schema.get_field_index(name)
                     table = table.set_column(place, arrow.schema.field(place), pc.fill_null(table[name], value))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import IO, Any, ClassVar, cast
 
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.formats.encoder import Append
 
@@ -22,7 +22,7 @@ class TextEncoder:
 
     file_format: ClassVar[str]
     compressions: ClassVar[tuple[str, ...]]
-    prepare: Callable[[Sequence[Row]], Any] | None = None
+    prepare: Callable[[Rows], Any] | None = None
 
     def __init__(self, schema: ColumnSchema, compression: str) -> None:
         self.schema = schema

@@ -31,7 +31,7 @@ def row(number: int, **fields: str) -> Row:
     return Row(START + timedelta(seconds=number), (number,), raw.encode())
 
 
-def by_column(rows: list[Row]) -> pa.Table | None:
+def by_column(rows: list[Row]) -> pa.ColumnSchema | None:
     try:
         return ArrowEncoder(ColumnSchema(Trade, ENDPOINT))._by_column([row.raw for row in rows])[1]
     except Exception as error:
@@ -39,7 +39,7 @@ def by_column(rows: list[Row]) -> pa.Table | None:
         return None
 
 
-def by_row(rows: list[Row]) -> pa.Table:
+def by_row(rows: list[Row]) -> pa.ColumnSchema:
     return ArrowEncoder(ColumnSchema(Trade, ENDPOINT))._by_row(rows)
 
 

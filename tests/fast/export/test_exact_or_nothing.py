@@ -18,8 +18,8 @@ from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.errors import HyperoruError
 from hyperoru_provider.client.lists.page import parse_page
-from hyperoru_provider.client.lists.rows import Row
-from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.params.window import Window
 
 PAGINGS = ["page", "offset", "cursor", "none"]
@@ -32,15 +32,16 @@ class Client:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def read_page(self, plan: Plan, query: Mapping[str, str]) -> list[Row]:
-        return plan.accept(parse_page(self._server.answer(dict(query)), plan.endpoint))
+    def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
+        _, query = reader.endpoint.target(values)
+        return reader.accept(parse_page(self._server.answer(query), reader.endpoint))
 
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("earlier")
     client, endpoint = Client(Server([trade(f"old{number}", number) for number in range(10)])), load_contract().trades
-    how = {"concurrency": 1, "span_rows": 100, "rows_per_part": 3}
+    how = {"concurrency": 1, "slice_rows": 100, "rows_per_part": 3}
     exports.commit(client, endpoint, Window(at(0), at(60)), where, {}, **how)
     return where
 
@@ -150,7 +151,7 @@ def test_the_exact_rows_or_nothing(
     end = start + data.draw(st.sampled_from([1, 60, 600, 600, 3000, 90_000]))
     account_id = data.draw(st.none() | st.just(1))
     how = {
-        "span_rows": data.draw(st.sampled_from([2, 10, 20_000])),
+        "slice_rows": data.draw(st.sampled_from([2, 10, 20_000])),
         "concurrency": data.draw(st.sampled_from([1, 3])),
         "rows_per_part": data.draw(st.sampled_from([2, 1000])),
     }

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from airflow.sdk import ObjectStoragePath
-from exports import WRITES, Killed, assert_readable, files_of
+from exports import WRITES, Killed, assert_readable, batch_of, files_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT
 from hyperoru_provider.client.api.models import Kline, Model, Quote, Trade, Trader
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.export.columns import Column, ColumnSchema
 from hyperoru_provider.export.destinations.storage import StorageDestination
@@ -65,9 +65,7 @@ def storage(
     return StorageDestination(ObjectStoragePath(f"file://{where}"), file_format, compression, **limits)
 
 
-def land_in(
-    destination: StorageDestination, batches: Iterable[Sequence[Row]], on_empty: str | None = None
-) -> dict[str, Any]:
+def land_in(destination: StorageDestination, batches: Iterable[Rows], on_empty: str | None = None) -> dict[str, Any]:
     summary: dict[str, Any] = export_rows(SPEC, lambda *_: batches, destination, on_empty=on_empty)
     return summary
 
@@ -76,7 +74,7 @@ def land(
     where: Path, rows: list[Row], file_format: str = "jsonl", compression: str | None = None, rows_per_part: int = 1000,
     batch: int = 100, on_empty: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    batches = (rows[first : first + batch] for first in range(0, len(rows), batch))
+    batches = (batch_of(rows[first : first + batch]) for first in range(0, len(rows), batch))
     return land_in(storage(where, file_format, compression, rows_per_part=rows_per_part), batches, on_empty)
 
 
@@ -190,8 +188,8 @@ def test_no_rows_are_a_valid_export(tmp_path: Path, file_format: str) -> None:
     assert read(summary) == []
 
 
-def failing(rows: list[Row]) -> Iterator[list[Row]]:
-    yield rows
+def failing(rows: list[Row]) -> Iterator[Rows]:
+    yield batch_of(rows)
     raise HyperoruContractError("the server misbehaves")
 
 
@@ -345,8 +343,8 @@ def test_two_runs_of_a_window_at_once(tmp_path: Path, earlier: bool) -> None:
     if earlier:
         land(tmp_path, [trade(n, "9") for n in range(20)], rows_per_part=5)
 
-    def batches() -> Iterator[list[Row]]:
-        yield [trade(n, "2") for n in range(12)]
+    def batches() -> Iterator[Rows]:
+        yield batch_of([trade(n, "2") for n in range(12)])
         land(tmp_path, [trade(n, "3") for n in range(7)], rows_per_part=5)
 
     with pytest.raises(HyperoruConfigError, match="Another run"):
@@ -356,11 +354,11 @@ def test_two_runs_of_a_window_at_once(tmp_path: Path, earlier: bool) -> None:
 
 
 def test_another_run_s_part_of_the_same_size_is_not_committed(tmp_path: Path) -> None:
-    def batches() -> Iterator[list[Row]]:
-        yield [trade(n, "2") for n in range(5)]
+    def batches() -> Iterator[Rows]:
+        yield batch_of([trade(n, "2") for n in range(5)])
         (part,) = (tmp_path / SPEC.directory).glob("part-*")
         part.write_bytes(part.read_bytes()[:-1] + b"x")
-        yield [trade(5, "2")]
+        yield batch_of([trade(5, "2")])
 
     with pytest.raises(HyperoruConfigError, match="Another run"):
         land_in(storage(tmp_path, rows_per_part=4), batches())

@@ -1,0 +1,248 @@
+"""Whether rows are what was asked for, and which of them are new. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import chain, count, islice
+from operator import attrgetter, ge, le
+from typing import Any, NamedTuple
+
+import msgspec
+
+from hyperoru_provider.client.api.endpoints import ListEndpoint
+from hyperoru_provider.client.decoding import NOT_JSON, canonical
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.page import Page
+from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
+from hyperoru_provider.client.times import format_time, parse_time, parse_times
+
+
+class Fields(NamedTuple):
+    """What is looked at of a page's rows, column by column; ``UNSET`` where a row has no such field.
+
+    :param key: each part of the keys.
+    :param times: the rows' times, as the server wrote them; ``None`` in a list without times.
+    :param verified: fields by which a row shows that it belongs to what was asked for.
+    """
+
+    key: list[list[Any]]
+    times: list[Any] | None
+    verified: dict[str, list[Any]]
+
+
+class FieldExtractor:
+    """Reads a few fields of all rows of a page at once, much faster than :func:`canonical` does.
+
+    :param endpoint: the list.
+    :param filters: what limits the rows: only fields that were asked for are verified.
+    """
+
+    def __init__(self, endpoint: ListEndpoint, filters: Mapping[str, Any]) -> None:
+        self._key = endpoint.key
+        self._time = endpoint.time
+        self._verified = [field for field in endpoint.verified_fields if filters.get(field) is not None]
+        self._aliases = {
+            field: endpoint.names_of(field) for field in (*self._key, *filter(None, [self._time]), *self._verified)
+        }
+        attribute_of = {name: f"f{n}" for n, name in enumerate(dict.fromkeys(chain(*self._aliases.values())))}
+        self._attributes = {field: [attribute_of[name] for name in aliases] for field, aliases in self._aliases.items()}
+        struct = msgspec.defstruct(
+            "ExtractedFields",
+            [(attribute, Any, msgspec.UNSET) for attribute in attribute_of.values()],
+            rename={attribute: name for name, attribute in attribute_of.items()},
+            gc=False,
+        )
+        self._decoder = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
+
+    def read(self, page: Page) -> Fields | None:
+        """Return the fields, or ``None`` if the rows differ in how they name one, or one is no object."""
+        try:
+            rows = self._decoder.decode(page.text)
+        except NOT_JSON:
+            return None
+        columns: dict[str, list[Any]] = {}
+        for field, attributes in self._attributes.items():
+            for attribute in attributes:
+                values = list(map(attrgetter(attribute), rows))
+                missing = values.count(msgspec.UNSET)
+                if missing == 0:
+                    break
+                if missing < len(rows):
+                    return None
+            columns[field] = values
+        return Fields(
+            key=[columns[field] for field in self._key],
+            times=columns[self._time] if self._time else None,
+            verified={field: columns[field] for field in self._verified},
+        )
+
+
+class ListedTimes:
+    """In which order of time rows are listed, and how far they go.
+
+    :ivar newest_first: whether no row is later than one before it.
+    :ivar oldest_first: whether no row is earlier than one before it.
+    """
+
+    def __init__(self) -> None:
+        self.newest_first = self.oldest_first = True
+        self.earliest: datetime | None = None
+        self.latest: datetime | None = None
+        self._last: datetime | None = None
+
+    def add(self, times: Sequence[datetime]) -> None:
+        """Take the times of further rows, in the order of the list."""
+        joined = times if self._last is None else [self._last, *times]
+        self.newest_first = self.newest_first and all(map(ge, joined, islice(joined, 1, None)))
+        self.oldest_first = self.oldest_first and all(map(le, joined, islice(joined, 1, None)))
+        first, last = min(times), max(times)
+        self.earliest = first if self.earliest is None else min(first, self.earliest)
+        self.latest = last if self.latest is None else max(last, self.latest)
+        self._last = times[-1]
+
+
+class RowCollector:
+    """The rows of a slice, each once, as its pages come.
+
+    :param time_slice: what is asked for.
+    :param extractor: reads what is looked at of the rows.
+    """
+
+    def __init__(self, time_slice: TimeSlice, extractor: FieldExtractor) -> None:
+        self.listed = ListedTimes()
+        self._slice = time_slice
+        self._endpoint = time_slice.endpoint
+        self._extractor = extractor
+        self._known: dict[Key, bytes | msgspec.Raw] = {}
+        self._places = count()
+        self._times: list[Any] = []
+        self._keys: list[Key] = []
+        self._texts: list[bytes | msgspec.Raw] = []
+
+    @property
+    def rows(self) -> Rows:
+        """The rows inside the slice, in the order in which they were listed."""
+        return Rows(self._times, self._keys, self._texts)
+
+    def add(self, page: Page) -> int:
+        """Check a page's rows, keep those that are new and inside the slice, and return how many are new.
+
+        :raises HyperoruContractError: a row is not what was asked for, or has no key or time.
+        """
+        found = self._all_at_once(page)
+        if found is None:  # something is odd: find out what, row by row
+            found = self._one_by_one(page)
+        new = len(found)
+        if found and self._slice.start is not None:
+            times: Any = found.times
+            self.listed.add(times)
+            start, end = self._slice.bounds
+            if not (start <= min(times) and max(times) < end):
+                found = found.take([place for place, moment in enumerate(times) if start <= moment < end])
+        self._times += found.times
+        self._keys += found.keys
+        self._texts += found.texts
+        return new
+
+    def _all_at_once(self, page: Page) -> Rows | None:
+        """Return all rows of a page, or ``None`` if not all of them are new and right."""
+        fields = self._extractor.read(page)
+        if fields is None or not page.texts:
+            return None
+        texts = page.lines
+        try:
+            times: list[Any] = [None] * len(texts) if fields.times is None else parse_times(fields.times)
+            keys = self._keys_of(fields.key, len(texts))
+            fresh = dict(zip(keys, texts, strict=True))
+            right = (
+                all(set(map(type, part)) <= {int, str} and "" not in part for part in fields.key)
+                and len(fresh) == len(keys)
+                and self._known.keys().isdisjoint(fresh)
+                and (self._slice.start is None or self._in_range(min(times), max(times)))
+                and all(
+                    self._slice.matches(field, sent)
+                    for field, column in fields.verified.items()
+                    for sent in set(column)
+                )
+            )
+        except (ValueError, TypeError, KeyError):
+            return None
+        if not right:
+            return None
+        self._known.update(fresh)
+        return Rows(times, keys, texts)
+
+    def _keys_of(self, parts: list[list[Any]], rows: int) -> list[Key]:
+        """Return the rows' keys; where the list has none, a row is named by its place."""
+        return list(zip(*parts, strict=True)) if parts else [(place,) for place in islice(self._places, rows)]
+
+    def _in_range(self, earliest: datetime, latest: datetime) -> bool:
+        first, last = self._slice.accepted_range
+        return first <= earliest and latest <= last
+
+    def _one_by_one(self, page: Page) -> Rows:
+        """Return the rows of a page that are new.
+
+        :raises HyperoruContractError: one is not what was asked for; the text names it.
+        """
+        times, keys, texts = [], [], []
+        for raw in map(bytes, page.lines):
+            data = canonical(raw, self._endpoint)
+            key = self._key_of(data)
+            known = self._known.get(key)
+            if known is None:
+                self._known[key] = raw
+                times.append(self._checked_time(data, key))
+                keys.append(key)
+                texts.append(raw)
+            elif bytes(known) != raw and canonical(bytes(known), self._endpoint) != data:
+                raise HyperoruContractError(
+                    f"The key {self._named(key)} came twice, with other content. If more fields are "
+                    "needed to tell such rows apart, name them in the contract's key."
+                )
+        return Rows(times, keys, texts)
+
+    def _key_of(self, data: Mapping[str, Any]) -> Key:
+        if not self._endpoint.key:
+            return (next(self._places),)
+        parts = []
+        for field in self._endpoint.key:
+            value = data.get(field)
+            if value is None or value == "" or isinstance(value, (dict, list)):
+                raise HyperoruContractError(
+                    f"A row has no {field}, which the contract names as its key: "
+                    f"its fields are {', '.join(data)}. Correct the contract's key or fields."
+                )
+            parts.append(value if type(value) is int else str(value))
+        return tuple(parts)
+
+    def _checked_time(self, data: Mapping[str, Any], key: Key) -> datetime | None:
+        """Return a row's time, once all of it that can be checked is what was asked for."""
+        moment = None
+        if self._endpoint.time is not None:
+            try:
+                moment = parse_time(data.get(self._endpoint.time))
+            except ValueError as error:
+                raise HyperoruContractError(
+                    f"The row {self._named(key)} has no usable {self._endpoint.time}: {error}. Correct the contract's "
+                    "time and fields."
+                ) from None
+            if self._slice.start is not None and not self._in_range(moment, moment):
+                start, end = self._slice.bounds
+                raise HyperoruContractError(
+                    f"The row {self._named(key)} is of {format_time(moment)}, but {format_time(start)} to "
+                    f"{format_time(end)} was asked for: the server seems to ignore its time filter. Correct the "
+                    "contract's params start and end; if it filters by whole days, set its time_filter to 'day'."
+                )
+        for field in self._endpoint.verified_fields:
+            if not self._slice.matches(field, data.get(field)):
+                raise HyperoruContractError(
+                    f"The row {self._named(key)} has {field} {data[field]}, but {self._slice.filters[field]} was asked "
+                    f"for: the server seems to ignore this filter. Correct the contract's params {field}."
+                )
+        return moment
+
+    def _named(self, key: Key) -> str:
+        named = ", ".join(f"{field}={value}" for field, value in zip(self._endpoint.key, key, strict=False))
+        return named or f"number {key[0]}"

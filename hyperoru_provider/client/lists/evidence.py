@@ -1,0 +1,131 @@
+"""What the pages of one pass over a list prove: the one place where completeness is weighed. Pure: no I/O."""
+
+from __future__ import annotations
+
+from hyperoru_provider.client.api.endpoints import ListEndpoint
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.checks import ListedTimes
+from hyperoru_provider.client.lists.page import Page
+from hyperoru_provider.client.lists.rows import TimeSlice
+
+
+class ListEvidence:
+    """What was seen of a list in one pass; each check is a question about it.
+
+    :param endpoint: the list.
+    :param page_size: rows that each page was asked for; ``None`` if that was left to the server.
+    """
+
+    def __init__(self, endpoint: ListEndpoint, page_size: int | None) -> None:
+        self.seen = 0
+        self.longest = 0
+        self.total: int | None = None
+        self._endpoint = endpoint
+        self._page_size = page_size
+        self._first_total: int | None = None
+        self._first_size: int | None = None
+        self._pages: set[tuple[int, bytes, bytes]] = set()
+        self._shrank = False
+        self._overlapped = False
+
+    def add(self, page: Page, new: int) -> None:
+        """Take a page.
+
+        :param page: the page.
+        :param new: how many of its rows were not listed before.
+        :raises HyperoruContractError: the page is a repeat.
+        """
+        rows = len(page.texts)
+        self.seen += new
+        self._overlapped |= self._first_size is not None and new < rows
+        self.longest = max(self.longest, rows)
+        if rows:
+            self._check_repeat(page, nothing_new=new == 0)
+            self._first_size = self._first_size or rows
+        if page.total is not None and (rows or self.total is None):  # what a page past the end says does not count
+            self._shrank |= self.total is not None and rows != page.total < self.total
+            self._first_total = page.total if self._first_total is None else self._first_total
+            self.total = page.total
+
+    @property
+    def counted(self) -> bool:
+        """Whether just as many rows were listed as the server counted throughout."""
+        return self.total == self.seen == self._first_total
+
+    @property
+    def steady(self) -> bool:
+        """Whether the list kept still.
+
+        Rows that arrive shift others onto the next page, which is harmless; an order that changes hides some. A
+        count proves nothing then, as rows that came meanwhile may make up for those that were hidden.
+        """
+        return not self._shrank and not self._overlapped
+
+    @property
+    def pages_are_short(self) -> bool:
+        """Whether no page had as many rows as were asked for: the server may skip what it cuts from them."""
+        return self._page_size is not None and 0 < self.longest < self._page_size and not self.counted
+
+    @property
+    def short_first_page(self) -> int | None:
+        """How many rows the first page had if it was not full: a second one may then skip rows. Else ``None``."""
+        first = self._first_size
+        return first if self._page_size is not None and first is not None and first < self._page_size else None
+
+    @property
+    def missing(self) -> str | None:
+        """Why rows are missing that the server counts; ``None`` if none are."""
+        if self.total is None or self.total <= self.seen:
+            return None
+        if self.total != self._first_total:
+            return (
+                f"The server counted {self._first_total} rows at first and {self.total} at last, and listed "
+                f"{self.seen} different ones: rows come or go while the list is read. Export the window once it has "
+                "settled."
+            )
+        return (
+            f"The server counts {self.total} rows and listed {self.seen} different ones. If its total counts other "
+            "rows than those asked for, set the contract's total to []; if it counts its pages from 0, its first_page "
+            "to 0."
+        )
+
+    def _check_repeat(self, page: Page, *, nothing_new: bool) -> None:
+        """Rows that arrive while pages are read shift some of them onto the next page, but not a whole page."""
+        fingerprint = (len(page.texts), bytes(page.texts[0]), bytes(page.texts[-1]))
+        if fingerprint in self._pages or (nothing_new and len(page.texts) == self.longest):
+            raise HyperoruContractError(
+                "The server sent the same page twice: it seems to ignore where to go on. Correct the contract's "
+                f"paging (now {self._endpoint.paging!r}) or the names in its params."
+            )
+        self._pages.add(fingerprint)
+
+
+def doubtful_parts(time_slice: TimeSlice, listed: ListedTimes, *, beyond: bool = False) -> list[TimeSlice]:
+    """Return the parts of a slice that must list no further row if the slice was listed whole.
+
+    A server may take so many rows first, and drop or merge some of them afterwards: then neither a short list nor an
+    empty page is the end. What it has not shown lies beyond the last row of its order: before the oldest one in a
+    list that is newest first.
+
+    :param time_slice: what was read.
+    :param listed: the times of its rows, as they were listed.
+    :param beyond: leave out the second of the last row, which is else asked for again with the rows that it has.
+    :return: as few parts as will do; the slice itself where it can't be asked for more closely.
+    """
+    if time_slice.start is None or listed.earliest is None or listed.latest is None:
+        return []
+    start, end = time_slice.bounds
+    earliest, latest, second = time_slice.floor(listed.earliest), time_slice.floor(listed.latest), time_slice.grain
+    older = (start, earliest if beyond else min(end, earliest + second))
+    newer = (latest + second if beyond else max(start, latest), end)
+    match listed.newest_first, listed.oldest_first:
+        case True, False:
+            bounds = [older] if listed.earliest >= start else []  # else the list went back to before the slice
+        case False, True:
+            bounds = [newer] if listed.latest < end else []
+        case True, True:
+            bounds = [older, newer]
+        case _:
+            middle = time_slice.floor(earliest + (latest - earliest) / 2) + second
+            bounds = [(start, middle), (middle, end)] if start < middle < end else [(start, end)]
+    return [time_slice.part(first, last) for first, last in bounds if first < last]

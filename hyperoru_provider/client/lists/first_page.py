@@ -1,0 +1,75 @@
+"""Whether a server counts its pages from 0 or from 1, found out before anything is read. Pure: no I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.page import Page
+
+_MOST_ANSWERS = 7
+
+
+class FirstPageProbe:
+    """Compares the list without a page number, which is its first page, with its page 1, in turns.
+
+    Rows may arrive in between, and a row may be listed twice. So page 1 is the first page if it has the rows of an
+    answer next to it, and the second one if it has mostly others than two answers around it that are alike.
+
+    :param page_size: rows to ask for at once.
+
+    :ivar first_page: the number, once it is known.
+    :ivar first: the answer that is the first page.
+    :ivar certain: whether the number holds for the whole list; a page of one row may be one that is listed twice.
+    """
+
+    def __init__(self, page_size: int | None) -> None:
+        self.first_page: int | None = None
+        self.first: Page | None = None
+        self.certain = False
+        self._page_size = page_size
+        self._answers: list[frozenset[bytes]] = []
+
+    def position(self) -> dict[str, Any]:
+        """Return the parameters of the next request, by our names."""
+        return {"page": 1 if self._ask_for_page_one else None, "per_page": self._page_size}
+
+    def accept(self, page: Page) -> bool:
+        """Take the answer, and return whether the first page is known now.
+
+        :raises HyperoruContractError: it can't be told.
+        """
+        if not self._ask_for_page_one:
+            self.first = page
+        self._answers.append(frozenset(page.rows))
+        self.first_page = self._known()
+        if self.first_page is None and len(self._answers) >= _MOST_ANSWERS:
+            raise HyperoruContractError(
+                "Without a page number the list begins now with the rows of page 1, now with others, so it can't be "
+                "told whether the server counts its pages from 0 or from 1. Set the contract's first_page."
+            )
+        return self.first_page is not None
+
+    @property
+    def _ask_for_page_one(self) -> bool:
+        return len(self._answers) % 2 == 1
+
+    def _known(self) -> int | None:
+        latest = self._answers[-1]
+        if len(self._answers) == 1:
+            return None if latest else 1  # an empty list has no second page that could be taken for its first
+        if self._answers[-2] == latest:
+            self.certain = len(latest) > 1
+            return 1
+        if len(self._answers) % 2 == 0:
+            return None
+        before, page_one, after = self._answers[-3:]
+        if _alike(before, after) and not _alike(page_one, before) and not _alike(page_one, after):
+            self.certain = True
+            return 0
+        return None
+
+
+def _alike(one: frozenset[bytes], other: frozenset[bytes]) -> bool:
+    """Return whether at least half of the rows are the same."""
+    return 2 * len(one & other) >= max(len(one), len(other))
