@@ -70,7 +70,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@echo "Installing Airflow, the provider and the tools into $(VENV); the first time takes some minutes"
 	@$(PIP) --upgrade pip
-	@$(PIP) --build-constraint constraints.txt --editable '.[parquet,postgres,s3,sqlite,zstd]' --group dev
+	@$(PIP) --build-constraint constraints.txt --editable '.[parquet,postgres,s3,sandbox,sqlite,zstd]' --group dev
 	@touch $@
 
 $(STAMP)-bench: $(STAMP)

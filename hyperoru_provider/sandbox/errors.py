@@ -27,7 +27,7 @@ class Refusal(Exception):
 
 
 def error_response(refusal: Refusal, request_id: str, shape: str = "default") -> Response:
-    """The answer to a refused request.
+    """Return the answer to a refused request.
 
     :param refusal: what to say
     :param request_id: the id of the request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from types import UnionType
@@ -39,6 +40,8 @@ class Faults:
     :param cap_skips: the page after one that was cut begins where a whole one would have ended
     :param max_per_page: the largest page size that may be asked for
     :param first_page: the number of the first page
+    :param merge_after_limit: share of rows that are merged into others, after ``cap`` or the page size has taken them;
+        always the same rows, so pages come short or empty although more rows follow
     :param order: of the trades: ``newest`` or ``oldest`` first, ``mixed``, or ``changing`` with each request
     :param unstable: so many new trades arrive at the newest end before each further page
     :param day_granular: filter by whole UTC days, with the day of ``end`` included
@@ -48,13 +51,24 @@ class Faults:
     :param total: ``right``, ``none`` (left out), ``before_filter`` (counts more than was asked for), ``page``
         (counts the rows of the page), or ``changing`` (one more on each further page)
     :param has_more: send ``has_more``
-    :param envelope: the name of the list in the answer; ``bare`` is an array and nothing else
+    :param envelope: the name of the list in answers with trades or orders; ``bare`` is an array and nothing else, and
+        ``default`` is ``items`` for trades and ``bare`` for orders
+    :param beside_accounts: trades stand beside a list of the traders: ``accounts``, ``trades``, ``generated_at``
+    :param null_when_empty: a list in an envelope is ``null`` when it is empty
+    :param hidden_by_default: a query parameter and its value, such as ``trading_mode=mainnet``, without which the lists
+        of trades and orders are empty
     :param paging: the query parameters of the trades list; ``none`` lists everything at once
     :param error_body: the shape of error answers
     :param false_success: lists answer 200 with ``{"success": false, "message": ...}``
+    :param error_beside: lists answer 200 with an error in the same object: ``error_object``, ``error_text`` (both as
+        ``error``), ``errors`` (a list), ``ok`` (false), ``status`` ("error"), ``success_text`` ("false"),
+        ``success_zero`` (0), or ``code`` (beside a ``message``)
+    :param error_beside_page: the page with that error: the ``first``, or each ``further`` one
+    :param error_beside_rows: keep the rows of that page; without it the list is empty, and nothing tells its length
     :param naive_times: ``trade_time`` without its ``Z``
     :param duplicate_rows: each page begins with the last row of the page before it
-    :param conflicting_rows: the first row of the list is there twice, the second time with another price
+    :param repeat_newest: the newest row is in the list twice
+    :param conflicting_rows: the newest row is in the list twice, the older time with another price
     :param bad_rows: the first row of the list has no key (``no_key``) or no time (``no_time``)
     :param backfill_seconds: how long a backfill job takes, also one that is under way
     :param backfill_fail: a job that begins now will fail half-way
@@ -94,6 +108,7 @@ class Faults:
     cap_skips: bool = False
     max_per_page: int = 500
     first_page: int = 1
+    merge_after_limit: float = 0
     order: Literal["newest", "oldest", "mixed", "changing"] = "newest"
     unstable: int = 0
     day_granular: bool = False
@@ -102,12 +117,21 @@ class Faults:
     recurring_ids: int | None = None
     total: Literal["right", "none", "before_filter", "page", "changing"] = "right"
     has_more: bool = True
-    envelope: Literal["items", "bare", "trades", "data", "results"] = "items"
+    envelope: Literal["default", "bare", "items", "trades", "orders", "data", "results"] = "default"
+    beside_accounts: bool = False
+    null_when_empty: bool = False
+    hidden_by_default: str | None = None
     paging: Literal["page", "offset", "cursor", "none"] = "page"
     error_body: Literal["default", "details", "detail", "detail_list", "html", "empty"] = "default"
     false_success: bool = False
+    error_beside: Literal[
+        "none", "error_object", "error_text", "errors", "ok", "status", "success_text", "success_zero", "code"
+    ] = "none"
+    error_beside_page: Literal["first", "further"] = "first"
+    error_beside_rows: bool = False
     naive_times: bool = False
     duplicate_rows: bool = False
+    repeat_newest: bool = False
     conflicting_rows: bool = False
     bad_rows: Literal["none", "no_key", "no_time"] = "none"
     backfill_seconds: float = 0.2
@@ -129,8 +153,14 @@ class Faults:
     socket_batch: int | None = None
     socket_queue: int = 10_000
 
+    @property
+    def hiding_parameter(self) -> tuple[str, str] | None:
+        """The name and the value of ``hidden_by_default``, or None."""
+        name, equals, value = (self.hidden_by_default or "").partition("=")
+        return (name, value) if equals else None
+
     def merged(self, changes: Mapping[str, object]) -> Faults:
-        """These faults with some of them changed.
+        """Return these faults with some of them changed.
 
         :param changes: new values by fault name
         :raises FaultError: for an unknown name or a value of the wrong type or size
@@ -140,16 +170,12 @@ class Faults:
         for name, value in changes.items():
             if name not in known:
                 raise FaultError(f"unknown fault {name!r}; known are {', '.join(known)}")
-            if not _fits(value, _HINTS[name]):
-                raise FaultError(f"fault {name!r} can't be {value!r}; it takes {_describe(_HINTS[name])}")
-            low, high = _LIMITS.get(name, (0, math.inf))
-            if isinstance(value, int | float) and not low <= value <= high:
-                raise FaultError(f"fault {name!r} can't be {value!r}; it takes {low} to {high}")
+            _check(name, value)
             clean[name] = tuple(value) if isinstance(value, list) else value
         return replace(self, **clean)
 
     def as_dict(self) -> dict[str, object]:
-        """The faults by name, as JSON has them."""
+        """Return the faults by name, as JSON has them."""
         return asdict(self)
 
 
@@ -162,6 +188,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "truncate_rate": (0, 1),
     "error_status": (400, 599),
     "cap": (1, math.inf),
+    "merge_after_limit": (0, 1),
     "max_per_page": (1, math.inf),
     "recurring_ids": (1, math.inf),
     "pace": (0, 1_000),
@@ -173,6 +200,16 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "socket_batch": (1, math.inf),
     "socket_queue": (1, math.inf),
 }
+
+
+def _check(name: str, value: object) -> None:
+    if not _fits(value, _HINTS[name]):
+        raise FaultError(f"fault {name!r} can't be {value!r}; it takes {_describe(_HINTS[name])}")
+    low, high = _LIMITS.get(name, (0, math.inf))
+    if isinstance(value, int | float) and not low <= value <= high:
+        raise FaultError(f"fault {name!r} can't be {value!r}; it takes {low} to {high}")
+    if name == "hidden_by_default" and isinstance(value, str) and not re.fullmatch(r"\w+=.+", value):
+        raise FaultError(f"fault {name!r} can't be {value!r}; it takes NAME=VALUE, such as trading_mode=mainnet")
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Backfill jobs: they take time, and may fail, vanish, or begin without a word about it."""
+"""Backfill jobs: they take time, and may fail, vanish, or start without an answer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hyperoru_provider.sandbox.book import Book
 from hyperoru_provider.sandbox.errors import Refusal
 from hyperoru_provider.sandbox.faults import Faults
 from hyperoru_provider.sandbox.prices import INTERVALS
-from hyperoru_provider.sandbox.rows import SECOND, Book, iso, micros
+from hyperoru_provider.sandbox.rows import SECOND, iso, micros
 
 __all__ = ["Jobs"]
 
@@ -32,7 +33,7 @@ class _Job:
     fails: bool
 
     def candles(self, share: float) -> range:
-        """The begins of the candles that are written when this share of its time is over."""
+        """Return the starts of the candles that are written when this share of its time is over."""
         step = INTERVALS[self.period]
         wanted = range(-(-self.start // step) * step, min(self.end, self.begun), step)
         return wanted[: int(len(wanted) * min(share, 0.5 if self.fails else 1.0))]
@@ -53,9 +54,9 @@ class Jobs:
         self._jobs: list[_Job] = []
 
     def start(self, body: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
-        """Begin a job; gives what the API says of it.
+        """Start a job; return what the API says of it.
 
-        :raises Refusal: a field is missing, unknown or wrong
+        :raises Refusal: if a field is missing, unknown or wrong
         """
         given = _read_body(body, faults)
         symbol, period = given["symbol"], given.get("period") or given.get("interval") or "1h"
@@ -86,9 +87,9 @@ class Jobs:
         return self._shown(job, faults)
 
     def show(self, task_id: str, faults: Faults) -> dict[str, Any]:
-        """What the API says of a job.
+        """Return what the API says of a job.
 
-        :raises Refusal: there is none
+        :raises Refusal: if there is no such job
         """
         for job in self.all(faults):
             if str(job["id"]) == task_id:
@@ -96,23 +97,23 @@ class Jobs:
         raise Refusal(404, "TASK_NOT_FOUND", f"There is no backfill task {task_id!r}")
 
     def all(self, faults: Faults) -> list[dict[str, Any]]:
-        """What the API says of all jobs, newest first."""
+        """Return what the API says of all jobs, newest first."""
         return [] if faults.backfill_gone else [self._shown(job, faults) for job in reversed(self._jobs)]
 
     def written(self, symbol: str, period: str, faults: Faults) -> list[range]:
-        """The begins of the candles of a symbol that were written by jobs."""
+        """Return the starts of the candles of a symbol that were written by jobs."""
         jobs = [job for job in self._jobs if (job.symbol, job.period) == (symbol, period)]
         return [job.candles(self._share(job, faults)) for job in jobs]
 
     def forget(self) -> None:
-        """Leave no job."""
+        """Remove all jobs."""
         self._jobs.clear()
 
     def _now(self) -> int:
         return int(self._clock() * SECOND)
 
     def _share(self, job: _Job, faults: Faults) -> float:
-        """How much of a job's time is over, 0 to 1."""
+        """Return how much of a job's time is over, 0 to 1."""
         length = faults.backfill_seconds * SECOND
         return min(1.0, (self._now() - job.begun) / length) if length else 1.0
 
@@ -148,7 +149,10 @@ class Jobs:
 
 
 def _read_body(body: Mapping[str, Any], faults: Faults) -> dict[str, str]:
-    """The fields that were sent."""
+    """Return the fields that were sent.
+
+    :raises Refusal: if a field is missing, unknown or no text
+    """
     known = _OLD if faults.backfill_old else _NEW
     for name in body:
         if name not in known and not faults.ignore_unknown:

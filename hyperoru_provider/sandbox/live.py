@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from hyperoru_provider.sandbox.book import Book
 from hyperoru_provider.sandbox.market import SIDES, fill, order
 from hyperoru_provider.sandbox.prices import Prices, number
-from hyperoru_provider.sandbox.rows import DAY, SECOND, Book, Row, iso
+from hyperoru_provider.sandbox.rows import DAY, SECOND, Row, iso
 
 __all__ = ["Live"]
 
@@ -65,7 +66,7 @@ class Live:
         notional: float | str | Decimal | None = None,
         late: float = 0,
     ) -> list[Row]:
-        """Make trades, now; what is left out is random.
+        """Make trades, now; what is left out is random. Return their rows.
 
         :param count: how many
         :param account_id: of one trader
@@ -119,15 +120,15 @@ class Live:
             self.trade(count)
 
     def news(self) -> list[Row]:
-        """The trades since the last call, or since :meth:`skip_news`."""
+        """Return the trades since the last call, or since :meth:`skip_news`."""
         return self._book.news(self.now)
 
     def skip_news(self) -> None:
-        """Leave out what :meth:`news` would tell now."""
+        """Leave out what :meth:`news` would return now."""
         self._book.skip_news(self.now)
 
     def events(self, row: Row, channels: Collection[str]) -> Iterator[tuple[str, str]]:
-        """What the channels tell of a trade: the channel of each event and its JSON text.
+        """Yield what the channels tell of a trade: the channel of each event and its JSON text.
 
         :param row: the trade
         :param channels: those that are wanted
@@ -140,7 +141,7 @@ class Live:
             yield "positions", self._position(row, self.now)
 
     def positions(self, account_id: int | None = None) -> list[str]:
-        """The JSON text of each position that the last day's trades left.
+        """Return the JSON text of each position that the last day's trades left.
 
         :param account_id: of one trader
         """
@@ -151,21 +152,21 @@ class Live:
         return [self._position(row, now) for row in newest.values() if not _closes(json.loads(row.body))]
 
     def equity(self, account_id: int, moment: int) -> Decimal:
-        """What a trader owns at a time: the initial capital, moved by the price of one symbol."""
+        """Return what a trader owns at a time: the initial capital, moved by the price of one symbol."""
         (trader,) = [trader for trader in self._book.traders if trader["id"] == account_id]
         capital = Decimal(str(trader["initial_capital"]))
         symbol = self._book.symbols[account_id % len(self._book.symbols)]
         return (capital * self._prices.at(symbol, moment) / self._prices.at(symbol, 0)).quantize(_CENT)
 
     def asset_curve(self) -> Iterator[str]:
-        """The JSON text of the present point of each trader."""
+        """Yield the JSON text of the present point of each trader."""
         now = self.now
         for account_id in self.account_ids:
             equity = number(self.equity(account_id, now))
             yield f'{{"account_id":{account_id},"equity":{equity},"timestamp":"{iso(now, "milliseconds")}"}}'
 
     def curve_points(self, account_id: int, timeframe: str) -> list[str]:
-        """The JSON text of the points of a trader's past.
+        """Return the JSON text of the points of a trader's past.
 
         :param account_id: the trader
         :param timeframe: how far back, such as ``7d`` or ``24h``
@@ -195,7 +196,7 @@ class Live:
         )
 
     def _decision(self, row: Row) -> str | None:
-        """The decision before a trade; every other one has some."""
+        """Return the decision before a trade; every other trade has one."""
         dice = random.Random(row.body)
         if dice.random() < 0.5:
             return None
@@ -215,7 +216,7 @@ class Live:
 
 
 def _amount(value: Any) -> Decimal:
-    """An amount of a row or a request; 0 for what is none."""
+    """Return an amount of a row or a request; 0 for what is none."""
     try:
         amount = Decimal(str(value))
     except InvalidOperation:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from hyperoru_provider.sandbox.book import Book, WindowTooLong, account
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices, number
-from hyperoru_provider.sandbox.rows import DAY, SECOND, Book, Listing, Row, Rows, WindowTooLong, account, iso
+from hyperoru_provider.sandbox.rows import DAY, SECOND, Listing, Row, Rows, iso
 
 __all__ = ["SIDES", "TRADERS", "Market", "Order", "fill", "order"]
 
@@ -59,23 +60,26 @@ class Market(Book):
         self._clock = clock
 
     def window(self) -> tuple[int, int]:
-        """The last seven days, up to now."""
+        """Return the last seven days, up to now."""
         now = self._now()
         return now - 7 * DAY, now
 
     def days(self, first: int, last: int) -> Sequence[int]:
-        """Every day: the market never closes."""
+        """Return every day: the market never closes."""
         return range(first, last + 1)
 
     def select(self, account_id: int | None, symbol: str | None, start: int, end: int) -> Listing:
-        """The rows of a window, as far as it lies in the past."""
+        """Return the rows of a window, as far as it lies in the past.
+
+        :raises WindowTooLong: if it is longer than ten years
+        """
         end = min(end, self._now())
         if end - start > _LONGEST:
             raise WindowTooLong("The window is longer than ten years")
         return super().select(account_id, symbol, start, end)
 
     def base(self, day: int) -> Rows:
-        """The whole day, as the seed has it."""
+        """Return the rows of a whole day, as the seed has it."""
         fills = [row for account_id in _TRADING for row in self._fills(account_id, day)]
         fills.sort(key=lambda row: row.time)
         first_id = (day + _FIRST_DAY) * 10_000
@@ -88,7 +92,7 @@ class Market(Book):
         return int(self._clock() * SECOND)
 
     def _fills(self, account_id: int, day: int) -> Iterator[Row]:
-        """The trades of one trader on one day, in no order, each without the begin of its JSON text."""
+        """Yield the trades of one trader on one day, in no order, each without the start of its JSON text."""
         rng = random.Random(f"{self._seed}:{account_id}:{day}")
         left = rng.randint(40, 120)
         if rng.random() < 0.03:
@@ -99,7 +103,7 @@ class Market(Book):
             left -= size
 
     def _burst(self, rng: random.Random, account_id: int, day: int, size: int) -> Iterator[Row]:
-        """The fills of one order, all at one time."""
+        """Yield the fills of one order, all at one time."""
         second = rng.randrange(86_400)
         if size > 1:
             second -= second % rng.choice(_ALIGNMENTS)
@@ -125,7 +129,7 @@ def order(
     *,
     sides: Sequence[str] = tuple(SIDES),
 ) -> Order:
-    """A random order.
+    """Return a random order.
 
     :param rng: what is random is drawn from it
     :param trader: the Account object of who makes it
@@ -165,7 +169,7 @@ def order(
 
 
 def fill(rng: random.Random, order: Order, notional: Decimal | None = None) -> bytes:
-    """The JSON text of one fill, from after its ``trade_id``.
+    """Return the JSON text of one fill, from after its ``trade_id``.
 
     :param rng: what is random is drawn from it
     :param order: what is filled
@@ -193,12 +197,12 @@ def fill(rng: random.Random, order: Order, notional: Decimal | None = None) -> b
 
 
 def _members(fields: dict[str, object]) -> str:
-    """The members of a JSON object, without its braces."""
+    """Return the members of a JSON object, without its braces."""
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)[1:-1]
 
 
 def _quantity(rng: random.Random, price: Decimal) -> tuple[Decimal, str]:
-    """An amount and its text: dust with an exponent, whole numbers, and decimals that suit the price."""
+    """Return an amount and its text: dust with an exponent, whole numbers, and decimals that suit the price."""
     kind = rng.random()
     if kind < 0.02:
         dust = rng.randint(1, 9)

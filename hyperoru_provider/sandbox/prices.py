@@ -36,7 +36,7 @@ _WAVES = ((0.003, 70), (0.015, 590), (0.07, 6_600), (0.3, 104_000))  # amplitude
 
 
 def number(value: Decimal) -> str:
-    """The JSON text of an amount, with every digit and no spare ones; tiny ones have an exponent."""
+    """Return the JSON text of an amount, with every digit and no spare ones; tiny ones have an exponent."""
     value = value.normalize()
     if value and abs(value) < Decimal("0.0001"):
         return f"{value:E}"
@@ -79,14 +79,14 @@ class Prices:
         return list(self._curves)
 
     def at(self, symbol: str, time: int) -> Decimal:
-        """The price of a symbol at a time (microseconds since 1970).
+        """Return the price of a symbol at a time (microseconds since 1970).
 
         :raises KeyError: for an unknown symbol
         """
         return self._curves[symbol].at(time)
 
     def candles(self, symbol: str, interval: str, start: int, end: int) -> Iterator[bytes]:
-        """The JSON text of each candle that begins in ``start <= time < end``, oldest first."""
+        """Yield the JSON text of each candle that starts in ``start <= time < end``, oldest first."""
         step = INTERVALS[interval]
         curve = self._curves[symbol]
         for time in range(-(-start // step) * step, end, step):

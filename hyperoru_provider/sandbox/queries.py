@@ -8,36 +8,37 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
+from hyperoru_provider.sandbox.book import Book
 from hyperoru_provider.sandbox.errors import Refusal
 from hyperoru_provider.sandbox.faults import Faults
-from hyperoru_provider.sandbox.rows import DAY, Book, micros
+from hyperoru_provider.sandbox.rows import DAY, micros
 
 __all__ = ["boolean", "integer", "moment", "read_query", "read_window", "text"]
 
 
 def integer(value: str) -> int:
-    """A whole number."""
+    """Return a whole number, of 18 digits at most."""
     if not re.fullmatch(r"-?[0-9]{1,18}", value):
         raise ValueError("a whole number is needed")
     return int(value)
 
 
 def text(value: str) -> str:
-    """Any text but the empty one."""
+    """Return a text that is not empty."""
     if not value:
         raise ValueError("it is empty")
     return value
 
 
 def boolean(value: str) -> bool:
-    """``true`` or ``false``."""
+    """Return the value of ``true`` or ``false``."""
     if value not in ("true", "false"):
         raise ValueError("true or false is needed")
     return value == "true"
 
 
 def moment(value: str) -> int:
-    """A time in ISO 8601, or a date; without an offset it is UTC."""
+    """Return the microseconds since 1970 of a time in ISO 8601, or a date; without an offset it is UTC."""
     try:
         return micros(value)
     except ValueError:
@@ -45,7 +46,7 @@ def moment(value: str) -> int:
 
 
 def read_query(given: QueryParams, known: Mapping[str, Callable[[str], Any]], faults: Faults) -> dict[str, Any]:
-    """The query parameters that were sent, by name.
+    """Return the query parameters that were sent, by name.
 
     :param given: the query of the request
     :param known: a parser for each parameter that the endpoint has
@@ -71,9 +72,9 @@ def read_query(given: QueryParams, known: Mapping[str, Callable[[str], Any]], fa
 
 
 def read_window(query: Mapping[str, Any], book: Book, faults: Faults) -> tuple[int, int]:
-    """The half-open window of a query, in microseconds since 1970.
+    """Return the half-open window of a query, in microseconds since 1970.
 
-    :param query: what :func:`read_query` gave
+    :param query: what :func:`read_query` returned
     :param book: names the window where the query doesn't
     :param faults: may widen it to whole days
     :raises Refusal: if the window ends before it starts

@@ -14,13 +14,19 @@ from typing import Any
 
 import uvicorn
 
+from hyperoru_provider.sandbox.api import Api
 from hyperoru_provider.sandbox.app import SandboxApp
+from hyperoru_provider.sandbox.book import Book, FileBook, read_rows
+from hyperoru_provider.sandbox.connection import Connection, connection_class
+from hyperoru_provider.sandbox.control import Control
 from hyperoru_provider.sandbox.faults import Faults
 from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.market import Market
+from hyperoru_provider.sandbox.orders import OrderBook
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices
-from hyperoru_provider.sandbox.rows import Book, FileBook, read_rows
-from hyperoru_provider.sandbox.sockets import Connection
+from hyperoru_provider.sandbox.row_faults import is_merged
+from hyperoru_provider.sandbox.rows import micros
+from hyperoru_provider.sandbox.sockets import Sockets
 from hyperoru_provider.sandbox.state import State
 
 __all__ = ["Sandbox"]
@@ -39,6 +45,7 @@ class Sandbox:
     :param seed: of the market and of the random faults
     :param data: a file with one trade on each line (``.ndjson`` or ``.ndjson.gz``), in place of the market
     :param rows: the trades themselves, in place of a file
+    :param orders: the orders, in place of made-up ones; with at least ``account_id``, ``symbol`` and ``created_at``
     :param email: of the one user; the user name is the part before the ``@``
     :param password: of the one user
     :param host: the address to listen on
@@ -53,6 +60,7 @@ class Sandbox:
         seed: int = 7,
         data: str | Path | None = None,
         rows: Sequence[bytes] | Sequence[dict[str, Any]] | None = None,
+        orders: Sequence[bytes] | Sequence[dict[str, Any]] | None = None,
         email: str = "demo@hyperoru.example",
         password: str = "demo-password",
         host: str = "127.0.0.1",
@@ -72,8 +80,11 @@ class Sandbox:
         else:
             prices = Prices(seed, SYMBOLS)
             self._book = Market(seed, prices)
+        self._orders = OrderBook(seed, self._book.traders, prices, orders)
         self._live = Live(seed, self._book, prices, self._state.clock)
-        self._app = SandboxApp(self._state, self._book, prices, self._live)
+        self._api = Api(self._state, self._book, self._orders, prices)
+        control = Control(self._state, self._live, self.reset)
+        self._app = SandboxApp(self._state, self._api.routes, self._api.public, control.routes)
         self._address = (host, port)
         self._server: _Server | None = None
 
@@ -90,7 +101,7 @@ class Sandbox:
         # Accepted connections inherit it; without it an answer in two writes waits for a delayed ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._address = listener.getsockname()[:2]
-        self._server = _Server(self._app, listener)
+        self._server = _Server(self._app, Sockets(self._state, self._live), listener)
         self._server.start()
 
     def stop(self) -> None:
@@ -109,7 +120,7 @@ class Sandbox:
         self.stop()
 
     def stats(self) -> dict[str, Any]:
-        """What was asked and answered since the start or the last :meth:`reset`."""
+        """Return what was asked and answered since the start or the last :meth:`reset`."""
         with self._state.lock:
             return self._state.stats.as_dict()
 
@@ -140,7 +151,7 @@ class Sandbox:
         notional: float | str | Decimal | None = None,
         late: float = 0,
     ) -> list[dict[str, Any]]:
-        """Make trades, now; what is left out is random. The socket tells of them within 0.1 s.
+        """Make trades, now; what is left out is random. Their events come within 0.1 s.
 
         :param count: how many, up to 10,000
         :param account_id: of one trader
@@ -154,25 +165,52 @@ class Sandbox:
         rows = self._live.trade(count, account_id=account_id, symbol=symbol, side=side, notional=notional, late=late)
         return [json.loads(row.body) for row in rows]
 
+    def trades(
+        self,
+        start: str,
+        end: str,
+        *,
+        account_id: int | None = None,
+        symbol: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the trades that there are, newest first, whatever the faults; without those that are merged.
+
+        :param start: the start of the window, in ISO 8601
+        :param end: its end, which is not in it
+        :param account_id: of one trader
+        :param symbol: of one symbol
+        """
+        with self._book.lock:
+            rows = list(self._book.select(account_id, symbol, micros(start), micros(end)))
+        share = self.faults.merge_after_limit
+        return [json.loads(row.body) for row in reversed(rows) if not is_merged(row.body, share)]
+
+    def orders(self, account_id: int) -> list[dict[str, Any]]:
+        """Return the orders of an account, newest first, whatever the faults; without those that are merged.
+
+        :param account_id: the account
+        :raises KeyError: if there is no such account
+        """
+        share, rows = self.faults.merge_after_limit, list(self._orders.select(account_id))
+        return [json.loads(row.body) for row in reversed(rows) if not is_merged(row.body, share)]
+
     def reset(self) -> None:
-        """Counters to zero, faults off, trades as at the start, no jobs; tokens stay."""
+        """Set counters to zero, faults off, trades to those of the start, and remove all jobs; tokens stay."""
         self._state.reset()
         self._book.forget_arrivals()
-        self._app.jobs.forget()
+        self._api.jobs.forget()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn in a thread, on a socket that listens already, and gone as soon as it is told."""
+    """uvicorn in a thread, on a socket that listens already, which stops without waiting for anyone."""
 
-    def __init__(self, app: SandboxApp, listener: socket.socket) -> None:
+    def __init__(self, app: SandboxApp, sockets: Sockets, listener: socket.socket) -> None:
+        self._connections: set[Connection] = set()
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                ws=Connection,
-                ws_max_size=2**20,
-                ws_ping_interval=None,
-                ws_per_message_deflate=False,
+                ws=connection_class(sockets.serve, self._connections),
                 lifespan="off",
                 log_config=None,
                 log_level="critical",
@@ -182,7 +220,7 @@ class _Server(uvicorn.Server):
             )
         )
         app.hang_up = self._hang_up
-        self._sockets = app.sockets
+        self._feed = sockets.feed
         self._listener = listener
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hyperoru-sandbox", daemon=True)
@@ -208,7 +246,7 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         stopping = asyncio.create_task(self._stopped.wait())
-        ticking = asyncio.create_task(self._sockets.run())
+        ticking = asyncio.create_task(self._feed.run())
         self._ready.set()
         await asyncio.wait({ticking, stopping}, return_when=asyncio.FIRST_COMPLETED)
 
@@ -217,6 +255,8 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+        for websocket in list(self._connections):
+            websocket.abort()
 
     def _hang_up(self, client: Any) -> None:
         for connection in list(self.server_state.connections):

@@ -71,7 +71,7 @@ class Stats:
         self.sockets["most_open"] = max(self.sockets["most_open"], self.sockets_open)
 
     def as_dict(self) -> dict[str, object]:
-        """The counts by name, as JSON has them."""
+        """Return the counts by name, as JSON has them."""
         return {
             "requests": self.requests,
             "logins": self.logins,
@@ -126,27 +126,27 @@ class State:
             self.faults = self.faults.merged(changes)
 
     def take_failure(self) -> bool:
-        """Whether this is one of the requests of ``fail_next``, which it then counts down."""
+        """Return whether this is one of the requests of ``fail_next``, which it then counts down."""
         return self._count_down("fail_next")
 
     def take_refusal(self) -> bool:
-        """Whether this is one of the tokens of ``socket_refuse``, which it then counts down."""
+        """Return whether this is one of the tokens of ``socket_refuse``, which it then counts down."""
         return self._count_down("socket_refuse")
 
     def strikes(self, name: str, rate: float) -> bool:
-        """Draw whether a random fault happens."""
+        """Return whether a random fault happens, by a draw."""
         if not rate:
             return False
         with self.lock:
             return self._named_dice(name).random() < rate
 
     def dice(self, name: str) -> random.Random:
-        """The generator of a random fault, for draws in one thread."""
+        """Return the generator of a random fault, for draws in one thread."""
         with self.lock:
             return self._named_dice(name)
 
     def log_in(self, name: str, value: object, password: object) -> tuple[str, float] | None:
-        """A new token and when it expires, or None for wrong credentials.
+        """Return a new token and when it expires, or None for wrong credentials.
 
         :param name: ``email`` or ``username``
         :param value: what was sent for it
@@ -166,7 +166,7 @@ class State:
             return token, self._tokens[token] + self._lifetime()
 
     def accepts(self, token: str | None) -> bool:
-        """Whether a token is known and has not expired."""
+        """Return whether a token is known and has not expired."""
         with self.lock:
             issued = self._tokens.get(token or "")
             return issued is not None and self.clock() < issued + self._lifetime()
@@ -182,7 +182,7 @@ class State:
             self._tokens.clear()
 
     def reset(self) -> None:
-        """Counters to zero, faults off, random faults from their begin; tokens stay."""
+        """Set counters to zero, faults off, and random faults to their start; tokens stay."""
         with self.lock:
             before, self.stats = self.stats, Stats()
             self.stats.in_flight = before.in_flight

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
+from sandbox_caller import TRADES, Rows, Serve
 
-TRADES = "/api/arena/trades"
 
-
-def test_health_needs_no_token(serve):
+def test_health_needs_no_token(serve: Serve) -> None:
     answer = httpx.get(serve().sandbox.url + "/api/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
 
@@ -23,7 +23,7 @@ def test_health_needs_no_token(serve):
         {"username": "demo", "password": "demo-password"},
     ],
 )
-def test_login_by_email_or_user_name(serve, body):
+def test_login_by_email_or_user_name(serve: Serve, body: Any) -> None:
     answer = serve().client.post("/api/users/login", json=body).json()
     assert set(answer) == {"session_token", "expires_at", "user"}
     assert len(answer["session_token"]) > 40
@@ -45,14 +45,14 @@ def test_login_by_email_or_user_name(serve, body):
         (["demo"], 400),
     ],
 )
-def test_login_refused(serve, body, status):
+def test_login_refused(serve: Serve, body: Any, status: int) -> None:
     caller = serve()
     assert caller.client.post("/api/users/login", json=body).status_code == status
     assert caller.sandbox.stats()["logins"] == 0
     assert caller.sandbox.stats()["login_attempts"] == (status == 401)
 
 
-def test_several_tokens_are_valid_until_their_logout(serve):
+def test_several_tokens_are_valid_until_their_logout(serve: Serve) -> None:
     caller = serve()
     first = caller.client.headers["Authorization"]
     caller.log_in()
@@ -64,7 +64,7 @@ def test_several_tokens_are_valid_until_their_logout(serve):
 
 
 @pytest.mark.parametrize("header", [None, "Bearer nonsense", "Basic {token}", "Bearer"])
-def test_no_or_unknown_token(serve, header):
+def test_no_or_unknown_token(serve: Serve, header: str | None) -> None:
     caller = serve()
     token = caller.client.headers.pop("Authorization").split()[1]
     headers = {} if header is None else {"Authorization": header.format(token=token)}
@@ -72,13 +72,13 @@ def test_no_or_unknown_token(serve, header):
     assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
 
 
-def test_legacy_token_in_the_query(serve):
+def test_legacy_token_in_the_query(serve: Serve) -> None:
     caller = serve()
     token = caller.client.headers.pop("Authorization").split()[1]
     assert caller.get("/api/account/list", session_token=token).status_code == 200
 
 
-def test_hidden_traders_are_listed_on_request(serve):
+def test_hidden_traders_are_listed_on_request(serve: Serve) -> None:
     caller = serve()
     names = [trader["name"] for trader in caller.get("/api/account/list").json()]
     everyone = caller.get("/api/account/list", include_hidden="true").json()
@@ -104,7 +104,7 @@ def test_hidden_traders_are_listed_on_request(serve):
     }
 
 
-def test_price_is_that_of_the_open_candle(serve):
+def test_price_is_that_of_the_open_candle(serve: Serve) -> None:
     caller = serve()
     answer = caller.get("/api/crypto/price", symbol="PURR/USDC").json()
     assert (answer["symbol"], answer["market"]) == ("PURR/USDC", "hyperliquid")
@@ -114,14 +114,14 @@ def test_price_is_that_of_the_open_candle(serve):
 
 
 @pytest.mark.parametrize("path", ["/api/crypto/price", "/api/klines/data"])
-def test_symbol_missing_or_unknown(serve, path):
+def test_symbol_missing_or_unknown(serve: Serve, path: str) -> None:
     caller = serve()
     assert caller.get(path).json()["code"] == "MISSING_PARAMETER"
     answer = caller.get(path, symbol="NOPE")
     assert (answer.status_code, answer.json()["code"]) == (404, "SYMBOL_NOT_FOUND")
 
 
-def test_klines_are_half_open_and_fit_each_other(serve):
+def test_klines_are_half_open_and_fit_each_other(serve: Serve) -> None:
     caller = serve()
     window = {"symbol": "BTC", "start": "2024-01-01", "end": "2024-01-02T00:00:00Z"}
     found = {
@@ -139,20 +139,20 @@ def test_klines_are_half_open_and_fit_each_other(serve):
         assert min(c["low"] for c in candles) == found["1d"][0]["low"]
 
 
-def test_klines_begin_inside_the_window(serve):
+def test_klines_begin_inside_the_window(serve: Serve) -> None:
     window = {"start": "2024-01-01T00:30:00Z", "end": "2024-01-01T03:00:00Z"}
     candles = serve().get("/api/klines/data", symbol="BTC", interval="1h", **window).json()
     assert [c["timestamp"] for c in candles] == ["2024-01-01T01:00:00Z", "2024-01-01T02:00:00Z"]
 
 
-def test_klines_refuse_other_intervals_and_endless_windows(serve):
+def test_klines_refuse_other_intervals_and_endless_windows(serve: Serve) -> None:
     caller = serve()
     assert caller.get("/api/klines/data", symbol="BTC", interval="2h").status_code == 422
     answer = caller.get("/api/klines/data", symbol="BTC", interval="1m", start="1990-01-01")
     assert (answer.status_code, answer.json()["code"]) == (422, "WINDOW_TOO_LONG")
 
 
-def test_coverage_and_symbols(serve, rows):
+def test_coverage_and_symbols(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows)
     assert caller.get("/api/klines/supported-symbols").json() == {"symbols": ["BTC", "ETH"]}
     coverage = caller.get("/api/klines/coverage").json()
@@ -166,7 +166,7 @@ def test_coverage_and_symbols(serve, rows):
     } in coverage
 
 
-def test_trades_newest_first_in_pages(serve, rows):
+def test_trades_newest_first_in_pages(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows)
     assert caller.pages(per_page=4) == [[10, 9, 8, 7], [6, 5, 4, 3], [2, 1]]
     answer = caller.trades(per_page=4, page=3)
@@ -180,7 +180,7 @@ def test_trades_newest_first_in_pages(serve, rows):
     assert caller.trades(page=9)["items"] == []
 
 
-def test_trades_of_a_half_open_window(serve, rows):
+def test_trades_of_a_half_open_window(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows)
     assert caller.ids(start="2026-03-01T19:00:00Z", end="2026-03-01T21:00:00Z") == [3, 2]
     assert caller.ids(start="2026-03-01T19:00:00.000001Z", end="2026-03-01T21:00:00.000001Z") == [4, 3]
@@ -190,7 +190,7 @@ def test_trades_of_a_half_open_window(serve, rows):
     assert caller.ids(start="2026-03-02", end="2026-03-02") == []
 
 
-def test_trades_by_trader_and_symbol(serve, rows):
+def test_trades_by_trader_and_symbol(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows)
     assert caller.ids(account_id=1) == [10, 8, 6, 4, 2]
     assert caller.ids(symbol="ETH") == [10, 5]
@@ -200,7 +200,7 @@ def test_trades_by_trader_and_symbol(serve, rows):
     assert (answer.status_code, answer.json()["code"]) == (404, "ACCOUNT_NOT_FOUND")
 
 
-def test_trader_without_trades(serve):
+def test_trader_without_trades(serve: Serve) -> None:
     answer = serve().trades(account_id=5)
     assert (answer["items"], answer["total"], answer["has_more"]) == ([], 0, False)
 
@@ -224,7 +224,7 @@ def test_trader_without_trades(serve):
         ({"start": "1000-01-01"}, 422),
     ],
 )
-def test_strict_parameters(serve, params, status):
+def test_strict_parameters(serve: Serve, params: dict[str, Any], status: int) -> None:
     answer = serve().get(TRADES, **params)
     assert answer.status_code == status
     assert set(answer.json()) == {"error", "code", "request_id"}
@@ -244,20 +244,20 @@ def test_strict_parameters(serve, params, status):
         ("POST", "/api/users/logout"),
     ],
 )
-def test_unknown_parameters_are_refused_everywhere(serve, method, path):
+def test_unknown_parameters_are_refused_everywhere(serve: Serve, method: str, path: str) -> None:
     answer = serve().client.request(method, path, params={"surprise": "1"})
     assert (answer.status_code, answer.json()["code"]) == (400, "UNKNOWN_PARAMETER")
     assert "surprise" in answer.json()["error"]
 
 
-def test_largest_page(serve):
+def test_largest_page(serve: Serve) -> None:
     caller = serve()
     assert len(caller.trades(start="2024-01-01", end="2024-02-01", per_page=500)["items"]) == 500
     assert len(caller.trades(start="2024-01-01", end="2024-02-01")["items"]) == 100
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
-def test_body_needs_its_content_type(serve, content_type):
+def test_body_needs_its_content_type(serve: Serve, content_type: str | None) -> None:
     caller = serve()
     headers = {} if content_type is None else {"Content-Type": content_type}
     body = b'{"email":"demo@hyperoru.example","password":"demo-password"}'
@@ -268,13 +268,13 @@ def test_body_needs_its_content_type(serve, content_type):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff"])
-def test_body_must_be_a_json_object(serve, body):
+def test_body_must_be_a_json_object(serve: Serve, body: Any) -> None:
     headers = {"Content-Type": "application/json"}
     answer = serve().client.post("/api/users/login", content=body, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_JSON")
 
 
-def test_unknown_path_and_method(serve):
+def test_unknown_path_and_method(serve: Serve) -> None:
     caller = serve()
     answer = caller.get("/api/nowhere")
     assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
@@ -282,7 +282,7 @@ def test_unknown_path_and_method(serve):
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
 
 
-def test_every_answer_has_its_request_id(serve):
+def test_every_answer_has_its_request_id(serve: Serve) -> None:
     caller = serve()
     answers = [caller.get("/api/health"), caller.get("/api/nowhere"), caller.client.post("/api/users/logout")]
     ids = [answer.headers["X-Request-Id"] for answer in answers]
@@ -290,7 +290,7 @@ def test_every_answer_has_its_request_id(serve):
     assert answers[1].json()["request_id"] == ids[1]
 
 
-def test_counts(serve, rows):
+def test_counts(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows)
     caller.log_in()
     caller.trades(per_page=3)
@@ -320,14 +320,14 @@ def test_counts(serve, rows):
     assert caller.get("/__sandbox__/stats").json() == caller.sandbox.stats() == expected
 
 
-def test_counts_what_is_in_flight(serve):
+def test_counts_what_is_in_flight(serve: Serve) -> None:
     caller = serve(latency=0.2)
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: caller.get("/api/health"), range(3)))
     assert caller.sandbox.stats()["max_in_flight"] == 3
 
 
-def test_repeated_refusals(serve):
+def test_repeated_refusals(serve: Serve) -> None:
     caller = serve()
     caller.get(TRADES, page=0)
     caller.get(TRADES, page=-1)
@@ -336,7 +336,7 @@ def test_repeated_refusals(serve):
     assert caller.sandbox.stats()["repeated_refusals"] == 1
 
 
-def test_repeats_after_429_and_5xx_are_fine(serve):
+def test_repeats_after_429_and_5xx_are_fine(serve: Serve) -> None:
     caller = serve()
     for status in (429, 503):
         caller.sandbox.set_faults(fail_next=2, error_status=status)
@@ -344,14 +344,14 @@ def test_repeats_after_429_and_5xx_are_fine(serve):
     assert caller.sandbox.stats()["repeated_refusals"] == 0
 
 
-def test_one_repeat_with_another_token_is_fine(serve):
+def test_one_repeat_with_another_token_is_fine(serve: Serve) -> None:
     caller = serve()
     tokens = iter("abcd")
 
     def refused(token: str) -> int:
         caller.client.headers["Authorization"] = f"Bearer {token}"
         assert caller.get(TRADES).status_code == 401
-        return caller.sandbox.stats()["repeated_refusals"]
+        return int(caller.sandbox.stats()["repeated_refusals"])
 
     assert refused(next(tokens)) == 0
     assert refused(next(tokens)) == 0
@@ -361,7 +361,7 @@ def test_one_repeat_with_another_token_is_fine(serve):
     assert refused("a") == 1
 
 
-def test_login_heals_a_refusal(serve):
+def test_login_heals_a_refusal(serve: Serve) -> None:
     caller = serve()
     for _ in range(3):
         caller.sandbox.revoke_tokens()

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import time
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from sandbox_caller import TRADES, Caller, Rows, Serve
 
 from hyperoru_provider.sandbox import FaultError, Faults, Sandbox
 
-TRADES = "/api/arena/trades"
 
-
-def statuses(caller, times=60, path="/api/health"):
+def statuses(caller: Caller, times: int = 60, path: str = "/api/health") -> list[int]:
     return [caller.get(path).status_code for _ in range(times)]
 
 
-def test_latency(serve):
+def test_latency(serve: Serve) -> None:
     caller = serve(latency=0.15)
     before = time.monotonic()
     caller.get("/api/health")
     assert time.monotonic() - before >= 0.15
 
 
-def test_error_rate_is_drawn_again_from_the_seed(serve):
+def test_error_rate_is_drawn_again_from_the_seed(serve: Serve) -> None:
     caller = serve(error_rate=0.3, error_status=502)
     drawn = statuses(caller)
     assert set(drawn) == {200, 502}
@@ -38,21 +40,21 @@ def test_error_rate_is_drawn_again_from_the_seed(serve):
     assert statuses(serve(error_rate=0.3, error_status=502, seed=8)) != drawn
 
 
-def test_random_faults_come_before_auth_and_hit_the_login(serve):
+def test_random_faults_come_before_auth_and_hit_the_login(serve: Serve) -> None:
     caller = serve(error_rate=1)
     assert caller.log_in().status_code == 503
     assert caller.client.get(TRADES, headers={"Authorization": "Bearer nonsense"}).status_code == 503
     assert caller.get("/__sandbox__/stats").status_code == 200
 
 
-def test_rate_limit(serve):
+def test_rate_limit(serve: Serve) -> None:
     caller = serve(rate_limit_rate=0.5)
     assert set(statuses(caller)) == {200, 429}
     assert "Retry-After" not in caller.get("/api/health").headers
 
 
 @pytest.mark.parametrize("rate", ["rate_limit_rate", "error_rate"])
-def test_retry_after(serve, rate):
+def test_retry_after(serve: Serve, rate: str) -> None:
     caller = serve(**{rate: 1})
     assert "Retry-After" not in caller.get("/api/health").headers
     caller.sandbox.set_faults(retry_after=2)
@@ -62,7 +64,7 @@ def test_retry_after(serve, rate):
     assert timedelta(seconds=28) < later <= timedelta(seconds=31)
 
 
-def test_drop(serve):
+def test_drop(serve: Serve) -> None:
     caller = serve(drop_rate=1)
     for _ in range(2):
         with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
@@ -72,7 +74,7 @@ def test_drop(serve):
     assert statuses(caller, 2) == [200, 200]
 
 
-def test_truncate(serve):
+def test_truncate(serve: Serve) -> None:
     caller = serve(truncate_rate=1)
     with pytest.raises(httpx.RemoteProtocolError, match="complete message body"):
         caller.get(TRADES)
@@ -81,7 +83,7 @@ def test_truncate(serve):
         assert answer.headers["X-Request-Id"].startswith("req_")
 
 
-def test_tokens_expire(serve):
+def test_tokens_expire(serve: Serve) -> None:
     caller = serve(token_lifetime=0.3)
     answer = caller.log_in().json()
     left = datetime.fromisoformat(answer["expires_at"]) - datetime.now(UTC)
@@ -93,7 +95,7 @@ def test_tokens_expire(serve):
     assert caller.get("/api/users/profile").status_code == 200
 
 
-def test_fail_next_hits_data_requests_only(serve):
+def test_fail_next_hits_data_requests_only(serve: Serve) -> None:
     caller = serve(fail_next=2, error_status=500)
     assert caller.get("/api/health").status_code == 200
     assert caller.log_in().status_code == 200
@@ -102,7 +104,7 @@ def test_fail_next_hits_data_requests_only(serve):
     assert caller.sandbox.faults.fail_next == 0
 
 
-def test_ignored_parameters(serve, rows):
+def test_ignored_parameters(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, ignore_params=["start", "page"])
     assert caller.ids(start="2026-03-02T02:00:00Z", per_page=3, page=2) == [10, 9, 8]
     assert len(caller.ids(start="2026-03-02T02:00:00Z")) == 10
@@ -110,12 +112,12 @@ def test_ignored_parameters(serve, rows):
     assert caller.get(TRADES, offset=1).status_code == 400
 
 
-def test_unknown_parameters_ignored(serve, rows):
+def test_unknown_parameters_ignored(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, ignore_unknown=True)
     assert caller.ids(offset=4, limit=2, per_page=3) == [10, 9, 8]
 
 
-def test_cap_is_silent(serve, rows):
+def test_cap_is_silent(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, cap=4)
     answer = caller.trades(per_page=6)
     assert (len(answer["items"]), answer["per_page"], answer["total"]) == (4, 6, 10)
@@ -126,17 +128,17 @@ def test_cap_is_silent(serve, rows):
     assert [candle["timestamp"][11:13] for candle in found] == ["20", "21", "22", "23"]
 
 
-def test_largest_page_can_be_smaller(serve, rows):
+def test_largest_page_can_be_smaller(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, max_per_page=4)
     assert caller.get(TRADES, per_page=5).status_code == 422
     assert len(caller.trades()["items"]) == 4
 
 
-def test_oldest_first(serve, rows):
+def test_oldest_first(serve: Serve, rows: Rows) -> None:
     assert serve(rows=rows, order="oldest").pages(per_page=6) == [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10]]
 
 
-def test_mixed_order(serve, rows):
+def test_mixed_order(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, order="mixed")
     pages = caller.pages(per_page=6)
     assert pages == caller.pages(per_page=6)
@@ -146,12 +148,12 @@ def test_mixed_order(serve, rows):
     assert len({tuple(caller.ids()) for _ in range(5)}) > 1
 
 
-def test_a_cut_page_can_skip_rows(serve, rows):
+def test_a_cut_page_can_skip_rows(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, cap=2, cap_skips=True)
     assert caller.pages(per_page=6) == [[10, 9], [4, 3]]
 
 
-def test_pages_from_zero(serve, rows):
+def test_pages_from_zero(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, first_page=0)
     assert caller.ids(per_page=3, page=0) == caller.ids(per_page=3) == [10, 9, 8]
     assert caller.ids(per_page=3, page=1) == [7, 6, 5]
@@ -159,16 +161,16 @@ def test_pages_from_zero(serve, rows):
     assert caller.get(TRADES, page=0).status_code == 422
 
 
-def test_the_end_included(serve, rows):
+def test_the_end_included(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, inclusive_end=True)
     assert caller.ids(start="2026-03-01T20:00:00Z", end="2026-03-01T21:00:00Z") == [4, 3]
 
 
-def test_ids_that_begin_again(serve, rows):
+def test_ids_that_begin_again(serve: Serve, rows: Rows) -> None:
     assert serve(rows=rows, recurring_ids=7).ids() == [3, 2, 1, 0, 6, 5, 4, 3, 2, 1]
 
 
-def test_a_login_that_ends_the_others(serve):
+def test_a_login_that_ends_the_others(serve: Serve) -> None:
     caller = serve(single_session=True)
     before = dict(caller.client.headers)
     caller.log_in()
@@ -176,14 +178,14 @@ def test_a_login_that_ends_the_others(serve):
     assert caller.client.get("/api/users/profile", headers=before).status_code == 401
 
 
-def test_totals_that_count_something_else(serve, rows):
+def test_totals_that_count_something_else(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, total="page")
     assert [caller.trades(per_page=6, page=page)["total"] for page in (1, 2, 3)] == [6, 4, 0]
     caller.sandbox.set_faults(total="changing")
     assert [caller.trades(per_page=6, page=page)["total"] for page in (1, 2, 3)] == [10, 11, 11]
 
 
-def test_unstable_list_shifts(serve, rows):
+def test_unstable_list_shifts(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, unstable=1)
     window = {"end": "2026-03-02T00:00:00Z", "per_page": 3}
     assert caller.pages(**window)[:2] == [[6, 5, 4], [4, 3, 2]]
@@ -197,20 +199,20 @@ def test_unstable_list_shifts(serve, rows):
     assert caller.ids(end="2026-03-02T00:00:00Z") == [6, 5, 4, 3, 2, 1]
 
 
-def test_unstable_list_oldest_first_grows_at_its_end(serve, rows):
+def test_unstable_list_oldest_first_grows_at_its_end(serve: Serve, rows: Rows) -> None:
     pages = serve(rows=rows, unstable=1, order="oldest").pages(per_page=6)
     assert pages[0] == [1, 2, 3, 4, 5, 6]
     assert pages[1][:4] == [7, 8, 9, 10]
     assert len(pages[1]) == 5
 
 
-def test_whole_days_with_the_end_included(serve, rows):
+def test_whole_days_with_the_end_included(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, day_granular=True)
     assert len(caller.ids(start="2026-03-01T20:00:00Z", end="2026-03-01T21:00:00Z")) == 6
     assert len(caller.ids(start="2026-03-01", end="2026-03-02")) == 10
 
 
-def test_colliding_ids(serve, rows):
+def test_colliding_ids(serve: Serve, rows: Rows) -> None:
     found = serve(rows=rows, colliding_ids=True).trades()["items"]
     keys = [(row["trade_id"], row["source"]) for row in found]
     assert len(set(keys)) == 10
@@ -218,7 +220,7 @@ def test_colliding_ids(serve, rows):
 
 
 @pytest.mark.parametrize("total", ["none", "before_filter"])
-def test_totals(serve, rows, total):
+def test_totals(serve: Serve, rows: Rows, total: str) -> None:
     caller = serve(rows=rows, total=total)
     answer = caller.trades(account_id=1, start="2026-03-02")
     if total == "none":
@@ -228,29 +230,29 @@ def test_totals(serve, rows, total):
     assert len(answer["items"]) == 2
 
 
-def test_has_more_left_out(serve, rows):
+def test_has_more_left_out(serve: Serve, rows: Rows) -> None:
     assert set(serve(rows=rows, has_more=False).trades()) == {"items", "total", "page", "per_page"}
 
 
 @pytest.mark.parametrize("envelope", ["trades", "data", "results"])
-def test_envelopes(serve, rows, envelope):
+def test_envelopes(serve: Serve, rows: Rows, envelope: str) -> None:
     answer = serve(rows=rows, envelope=envelope).trades(per_page=2)
     assert set(answer) == {envelope, "total", "page", "per_page", "has_more"}
     assert [row["trade_id"] for row in answer[envelope]] == [10, 9]
 
 
-def test_bare_envelope(serve, rows):
+def test_bare_envelope(serve: Serve, rows: Rows) -> None:
     assert [row["trade_id"] for row in serve(rows=rows, envelope="bare").trades(per_page=2)] == [10, 9]
 
 
-def test_nothing_but_the_list(serve, rows):
+def test_nothing_but_the_list(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, total="none", paging="none")
     assert set(caller.trades()) == {"items"}
     assert len(caller.trades()["items"]) == 10
     assert caller.get(TRADES, page=1).status_code == 400
 
 
-def test_offset_paging(serve, rows):
+def test_offset_paging(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, paging="offset")
     assert caller.ids(limit=3, offset=4) == [6, 5, 4]
     answer = caller.trades(limit=3, offset=7)
@@ -265,7 +267,7 @@ def test_offset_paging(serve, rows):
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest"])
-def test_cursor_paging_does_not_shift(serve, rows, order):
+def test_cursor_paging_does_not_shift(serve: Serve, rows: Rows, order: str) -> None:
     caller = serve(rows=rows, paging="cursor", unstable=2, order=order)
     answer = caller.trades(limit=4)
     found = [row["trade_id"] for row in answer["items"]]
@@ -289,16 +291,16 @@ def test_cursor_paging_does_not_shift(serve, rows, order):
         ("detail", {"detail"}),
     ],
 )
-def test_error_bodies(serve, shape, keys):
+def test_error_bodies(serve: Serve, shape: str, keys: set[str]) -> None:
     assert set(serve(error_body=shape).get(TRADES, page=0).json()) == keys
 
 
-def test_error_body_with_a_list_of_details(serve):
+def test_error_body_with_a_list_of_details(serve: Serve) -> None:
     (detail,) = serve(error_body="detail_list").get(TRADES, page=0).json()["detail"]
     assert set(detail) == {"loc", "msg", "type"}
 
 
-def test_error_bodies_that_are_no_json(serve):
+def test_error_bodies_that_are_no_json(serve: Serve) -> None:
     caller = serve(error_body="html", rate_limit_rate=1, retry_after=1)
     answer = caller.get("/api/health")
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -309,7 +311,7 @@ def test_error_bodies_that_are_no_json(serve):
     assert answer.headers["X-Request-Id"]
 
 
-def test_false_success(serve):
+def test_false_success(serve: Serve) -> None:
     caller = serve(false_success=True)
     for path in (TRADES, "/api/account/list", "/api/klines/data?symbol=BTC"):
         answer = caller.client.get(path)
@@ -319,7 +321,7 @@ def test_false_success(serve):
     assert caller.get("/api/users/profile").json()["id"] == 1
 
 
-def test_naive_times(serve):
+def test_naive_times(serve: Serve) -> None:
     caller = serve()
     window = {"start": "2024-05-01", "end": "2024-05-02", "per_page": 500}
     zoned = [row["trade_time"] for row in caller.trades(**window)["items"]]
@@ -329,14 +331,14 @@ def test_naive_times(serve):
     assert naive == [text[:-1] for text in zoned]
 
 
-def test_duplicate_rows_at_the_seams(serve, rows):
+def test_duplicate_rows_at_the_seams(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, duplicate_rows=True)
     assert caller.pages(per_page=4) == [[10, 9, 8, 7], [7, 6, 5, 4], [4, 3, 2, 1]]
     assert caller.trades(per_page=4)["total"] == 10
     assert len(caller.pages(per_page=1)) == 10
 
 
-def test_conflicting_rows(serve, rows):
+def test_conflicting_rows(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, conflicting_rows=True)
     expected = [10, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]
     for size in (1, 2, 3, 11, 500):
@@ -348,7 +350,7 @@ def test_conflicting_rows(serve, rows):
 
 
 @pytest.mark.parametrize(("fault", "field"), [("no_key", "trade_id"), ("no_time", "trade_time")])
-def test_bad_rows(serve, rows, fault, field):
+def test_bad_rows(serve: Serve, rows: Rows, fault: str, field: str) -> None:
     caller = serve(rows=rows, bad_rows=fault)
     first, *others = caller.trades(per_page=5)["items"]
     assert set(rows[0]) - set(first) == {field}
@@ -356,7 +358,7 @@ def test_bad_rows(serve, rows, fault, field):
     assert all(field in row for row in caller.trades(per_page=5, page=2)["items"])
 
 
-def test_bad_row_whose_field_stands_last():
+def test_bad_row_whose_field_stands_last() -> None:
     rows = [b'{"account_id":1,"symbol":"BTC","trade_time":"2026-01-01T00:00:00Z", "trade_id":"a-1"}']
     for fault, field in (("no_key", "trade_id"), ("no_time", "trade_time")):
         with Sandbox(rows=rows, bad_rows=fault) as sandbox:
@@ -368,7 +370,7 @@ def test_bad_row_whose_field_stands_last():
             assert field not in row
 
 
-def test_faults_together(serve, rows):
+def test_faults_together(serve: Serve, rows: Rows) -> None:
     caller = serve(rows=rows, envelope="data", paging="offset", cap=2, order="oldest", naive_times=True, has_more=False)
     answer = caller.trades(limit=5, offset=2)
     assert [(row["trade_id"], row["trade_time"]) for row in answer["data"]] == [
@@ -377,7 +379,7 @@ def test_faults_together(serve, rows):
     ]
 
 
-def test_faults_are_set_while_it_runs(serve):
+def test_faults_are_set_while_it_runs(serve: Serve) -> None:
     caller = serve()
     assert caller.get("/__sandbox__/faults").json()["cap"] is None
     assert caller.client.put("/__sandbox__/faults", json={"cap": 5, "total": "none"}).json()["cap"] == 5
@@ -414,14 +416,14 @@ def test_faults_are_set_while_it_runs(serve):
         ("order", "new"),
     ],
 )
-def test_bad_faults_are_named(serve, name, value):
+def test_bad_faults_are_named(serve: Serve, name: str, value: Any) -> None:
     with pytest.raises(FaultError, match=name):
         Faults().merged({name: value})
     with pytest.raises(FaultError, match=name):
         Sandbox(**{name: value})
 
 
-def test_bad_faults_are_refused_and_change_nothing(serve):
+def test_bad_faults_are_refused_and_change_nothing(serve: Serve) -> None:
     caller = serve()
     for body in ({"cap": 3, "nonsense": 1}, {"cap": 3, "envelope": "rows"}):
         answer = caller.client.put("/__sandbox__/faults", json=body)
@@ -429,3 +431,10 @@ def test_bad_faults_are_refused_and_change_nothing(serve):
         assert list(body)[1] in answer.json()["error"]
     assert caller.sandbox.faults == Faults()
     assert caller.client.put("/__sandbox__/faults", content=b"[]").status_code == 400
+
+
+def test_every_fault_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
+    for fault in fields(Faults):
+        assert f"| `{fault.name}` | " in page
+        assert f":param {fault.name}: " in str(Faults.__doc__)

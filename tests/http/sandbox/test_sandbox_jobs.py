@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from typing import Any
 
 import httpx
 import pytest
+from sandbox_caller import Caller, Serve
 
 PATH = "/api/klines/backfill"
 DAY = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
 BODY = {"exchange": "hyperliquid", "symbol": "BTC", "period": "1h", **DAY}
 
 
-def start(caller, **changes):
+def start(caller: Caller, **changes: Any) -> httpx.Response:
     return caller.client.post(PATH, json=BODY | changes)
 
 
-def over(caller, task_id):
+def over(caller: Caller, task_id: int | str) -> Any:
     """The job when it has ended."""
     while True:
         answer = caller.get(f"{PATH}/status/{task_id}")
@@ -27,7 +29,7 @@ def over(caller, task_id):
         time.sleep(0.01)
 
 
-def test_a_job_takes_its_time(serve):
+def test_a_job_takes_its_time(serve: Serve) -> None:
     caller = serve(backfill_seconds=0.1)
     answer = start(caller)
     assert answer.status_code == 202
@@ -41,14 +43,14 @@ def test_a_job_takes_its_time(serve):
     assert caller.sandbox.stats()["backfills"] == 1
 
 
-def test_rows_written_are_the_candles_of_the_window(serve):
+def test_rows_written_are_the_candles_of_the_window(serve: Serve) -> None:
     caller = serve(backfill_seconds=0)
     window = {"start": "2026-01-01T00:07:00Z", "end": "2026-01-01T03:01:00Z"}
     candles = caller.get("/api/klines/data", symbol="ETH", interval="5m", **window).json()
     assert start(caller, symbol="ETH", period="5m", **window).json()["rows_written"] == len(candles) == 35
 
 
-def test_all_but_exchange_and_symbol_has_a_default(serve):
+def test_all_but_exchange_and_symbol_has_a_default(serve: Serve) -> None:
     caller = serve(backfill_seconds=0)
     job = caller.client.post(PATH, json={"exchange": "hyperliquid", "symbol": "BTC", "period": None}).json()
     assert (job["period"], job["rows_written"]) == ("1h", 7 * 24)
@@ -68,7 +70,7 @@ def test_all_but_exchange_and_symbol_has_a_default(serve):
         ({"symbol": "NONE"}, 404, "symbol"),
     ],
 )
-def test_a_wrong_body_starts_nothing(serve, changes, status, named):
+def test_a_wrong_body_starts_nothing(serve: Serve, changes: dict[str, Any], status: int, named: str) -> None:
     caller = serve()
     answer = start(caller, **changes)
     assert answer.status_code == status
@@ -77,7 +79,7 @@ def test_a_wrong_body_starts_nothing(serve, changes, status, named):
     assert caller.get("/api/klines/backfill-tasks").json() == []
 
 
-def test_jobs_are_listed_newest_first(serve):
+def test_jobs_are_listed_newest_first(serve: Serve) -> None:
     caller = serve(backfill_window=True)
     for symbol in ("BTC", "ETH"):
         start(caller, symbol=symbol)
@@ -88,7 +90,7 @@ def test_jobs_are_listed_newest_first(serve):
     assert caller.get("/api/klines/backfill-tasks").json() == []
 
 
-def test_a_job_may_fail_half_way(serve):
+def test_a_job_may_fail_half_way(serve: Serve) -> None:
     caller = serve(backfill_seconds=0.02, backfill_fail=True)
     start(caller)
     caller.sandbox.set_faults(backfill_fail=False)
@@ -97,7 +99,7 @@ def test_a_job_may_fail_half_way(serve):
     assert "exchange" in ended["error"]
 
 
-def test_jobs_may_vanish(serve):
+def test_jobs_may_vanish(serve: Serve) -> None:
     caller = serve()
     start(caller)
     caller.sandbox.set_faults(backfill_gone=True)
@@ -105,7 +107,7 @@ def test_jobs_may_vanish(serve):
     assert caller.get("/api/klines/backfill-tasks").json() == []
 
 
-def test_a_job_may_begin_without_a_word(serve):
+def test_a_job_may_begin_without_a_word(serve: Serve) -> None:
     caller = serve(backfill_lose_answer=True)
     with pytest.raises(httpx.RemoteProtocolError):
         start(caller)
@@ -113,7 +115,7 @@ def test_a_job_may_begin_without_a_word(serve):
     assert caller.sandbox.stats()["backfills"] == 1
 
 
-def test_jobs_of_the_older_api(serve):
+def test_jobs_of_the_older_api(serve: Serve) -> None:
     caller = serve(backfill_old=True, backfill_seconds=0, backfill_window=True)
     body = {"symbol": "BTC", "interval": "1h", "start_date": "2026-01-01", "end_date": "2026-01-02"}
     job = caller.client.post(PATH, json=body).json()
@@ -130,18 +132,18 @@ def test_jobs_of_the_older_api(serve):
     assert start(caller).status_code == 422
 
 
-def test_an_unknown_job(serve):
+def test_an_unknown_job(serve: Serve) -> None:
     answer = serve().get(f"{PATH}/status/7")
     assert (answer.status_code, answer.json()["code"]) == (404, "TASK_NOT_FOUND")
 
 
-def test_candles_that_a_job_writes_are_covered(serve):
+def test_candles_that_a_job_writes_are_covered(serve: Serve) -> None:
     rows = [
         {"trade_id": day, "account_id": 1, "symbol": "BTC", "trade_time": f"2026-01-0{day}T00:00:00Z"} for day in (2, 4)
     ]
     caller = serve(rows=rows, backfill_seconds=0)
 
-    def covered():
+    def covered() -> tuple[str, str, int]:
         found = caller.get("/api/klines/coverage").json()
         (row,) = (row for row in found if (row["symbol"], row["interval"]) == ("BTC", "1h"))
         return row["earliest"], row["latest"], row["total_candles"]
