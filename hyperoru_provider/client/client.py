@@ -343,7 +343,7 @@ class AsyncHyperoruClient(_Client):
         :raises HyperoruConfigError: there is no such channel.
         :raises HyperoruApiError: connecting again can't mend it: a refused login or session token, a wrong path.
         """
-        from hyperoru_provider.client.stream.connection import EventStream
+        from hyperoru_provider.client.stream.event_stream import EventStream
 
         return EventStream(self._settings, self._transport, self.contract, channels, give_up_after).items()
 

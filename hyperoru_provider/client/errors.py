@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 import msgspec
@@ -234,22 +233,3 @@ def certificate_message(error: Exception) -> str:
         f"The server's certificate can't be verified: {error}. Check the host, or name the authority that "
         "issued it in the environment variable SSL_CERT_FILE."
     )
-
-
-def redact(error: HyperoruApiError, secrets: Iterable[str]) -> HyperoruApiError:
-    """Blot out secrets that a server echoed in its answer; gives the same error."""
-    for secret in filter(None, secrets):
-        for name in ("message", "code", "request_id"):
-            value = getattr(error, name)
-            if value and secret in value:
-                setattr(error, name, value.replace(secret, "***"))
-    error.args = (error.message,)
-    return error
-
-
-def scrub(body: bytes, secrets: Iterable[str]) -> bytes:
-    """Blot out secrets in an answer before its text is cut or put in another form."""
-    for secret in filter(None, secrets):
-        for form in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
-            body = body.replace(form.encode(), b"***")
-    return body

@@ -12,8 +12,6 @@ from hyperoru_provider.hooks.hyperoru import HyperoruHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-_SECRET_WORDS = ("apikey", "credential", "mnemonic", "passphrase", "password", "secret", "token", "_key")
-
 
 class HyperoruListTradersOperator(BaseOperator):
     """List the traders (the API's accounts), for example to map an export over them.
@@ -43,20 +41,11 @@ class HyperoruListTradersOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the traders."""
+        from hyperoru_provider.client.redaction import mask_secret_fields
         from hyperoru_provider.params.arguments import flag
 
         include_hidden = flag("include_hidden", self.include_hidden)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             traders = client.list_traders(include_hidden)
         self.log.info("%d traders", len(traders))
-        return [_without_secrets(trader.model_dump(mode="json")) for trader in traders]
-
-
-def _without_secrets(value: Any, name: str = "") -> Any:
-    """Blot out texts under names that speak of a secret, at any depth."""
-    if isinstance(value, dict):
-        return {field: _without_secrets(inner, field) for field, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(inner, name) for inner in value]
-    secret = isinstance(value, str) and value and any(word in name.lower() for word in _SECRET_WORDS)
-    return "***" if secret else value
+        return [mask_secret_fields(trader.model_dump(mode="json")) for trader in traders]

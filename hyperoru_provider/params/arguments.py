@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -90,13 +89,12 @@ def amount(name: str, value: object) -> str:
 
     :raises HyperoruConfigError: it is none.
     """
+    from hyperoru_provider.client.amounts import parse_amount
+
     try:
-        number = Decimal("" if isinstance(value, bool) else str(value).strip())
-    except ArithmeticError:
-        number = Decimal("NaN")
-    if not number.is_finite():
-        raise _error(f"{name} is {value!r}: a number is expected.")
-    return f"{number:f}"
+        return f"{parse_amount(value.strip() if isinstance(value, str) else value):f}"
+    except ValueError as error:
+        raise _error(f"{name} is {value!r}: {error}.") from None
 
 
 def positive(name: str, value: object) -> int:

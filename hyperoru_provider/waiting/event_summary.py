@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from hyperoru_provider.client.amounts import parse_amount
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.client.times import format_time
@@ -223,12 +224,7 @@ def _named(values: Any) -> frozenset[Any] | None:
 
 
 def _amount(value: Any) -> Decimal | None:
-    if value is None:
-        return None
     try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        amount = Decimal("nan")
-    if not amount.is_finite():
-        raise HyperoruConfigError(f"min_notional {value!r} is no amount.")
-    return amount
+        return None if value is None else parse_amount(value)
+    except ValueError as error:
+        raise HyperoruConfigError(f"min_notional {value!r} is no amount: {error}.") from None

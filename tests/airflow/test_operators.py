@@ -59,16 +59,6 @@ def test_a_key_that_a_server_lists_beside_a_trader_is_blotted_out(
     assert traders[0]["account_type"] == "prompt"
 
 
-def test_keys_are_blotted_out_at_any_depth() -> None:
-    from hyperoru_provider.operators.traders import _without_secrets
-
-    trader = {"llm": {"api_key": "sk", "max_tokens": 4096}, "wallets": [{"private_key": "0x", "name": "a"}]}
-    assert _without_secrets(trader) == {
-        "llm": {"api_key": "***", "max_tokens": 4096},
-        "wallets": [{"private_key": "***", "name": "a"}],
-    }
-
-
 @pytest.mark.parametrize("value", ["yes", None, "", 2])
 def test_include_hidden_is_true_or_false(sandbox: Sandbox, value: Any) -> None:
     with pytest.raises(HyperoruConfigError, match="include_hidden"):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
+from hyperoru_provider.client.amounts import parse_amount
 from hyperoru_provider.client.times import format_time, parse_time
 
 UtcTime = Annotated[
@@ -18,7 +19,9 @@ UtcTime = Annotated[
     BeforeValidator(lambda value: value if isinstance(value, datetime) else parse_time(value)),
     PlainSerializer(format_time, when_used="json"),
 ]
-Amount = Annotated[Decimal, PlainSerializer(lambda value: format(value, "f"), when_used="json")]
+Amount = Annotated[
+    Decimal, BeforeValidator(parse_amount), PlainSerializer(lambda value: format(value, "f"), when_used="json")
+]
 Id = int | str
 
 

@@ -23,6 +23,7 @@ from hyperoru_provider.client.api.endpoints import LoginEndpoint
 from hyperoru_provider.client.decoding import parse_object, rename
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruContractError, from_status
 from hyperoru_provider.client.http.retry import parse_retry_after
+from hyperoru_provider.client.redaction import redact_body
 from hyperoru_provider.client.times import parse_time
 
 try:
@@ -281,7 +282,8 @@ class SessionAuth(httpx.Auth):
         request = {"method": "POST", "path": self._endpoint.path}
         if not response.is_success:
             pause = parse_retry_after(response.headers.get("retry-after"), now)
-            error = from_status(response.status_code, response.headers, response.content, retry_after=pause, **request)
+            body = redact_body(response.content, self.secrets)
+            error = from_status(response.status_code, response.headers, body, retry_after=pause, **request)
             if response.status_code in _REFUSALS:
                 error = error.as_type(HyperoruAuthenticationError, f"The login was refused. {error.message}")
             raise error

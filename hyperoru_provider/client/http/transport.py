@@ -23,11 +23,10 @@ from hyperoru_provider.client.errors import (
     HyperoruNetworkError,
     certificate_message,
     from_status,
-    redact,
-    scrub,
 )
 from hyperoru_provider.client.http.auth import Session, SessionAuth
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy, as_final, parse_retry_after
+from hyperoru_provider.client.redaction import redact_body, redact_error
 
 log = logging.getLogger(__name__)
 
@@ -121,11 +120,11 @@ class Settings:
             kind = type(error).__name__
             unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
             cls = HyperoruConnectError if unsent else HyperoruNetworkError
-            raise redact(cls(f"No complete answer: {kind}: {error}", **facts), self.auth.secrets) from None
+            raise redact_error(cls(f"No complete answer: {kind}: {error}", **facts), self.auth.secrets) from None
         except httpx.InvalidURL as error:
             raise HyperoruConnectError(f"The address is not valid: {error}", **facts) from None
         except HyperoruApiError as error:
-            raise redact(error.with_context(**facts), self.auth.secrets) from None
+            raise redact_error(error.with_context(**facts), self.auth.secrets) from None
 
     def check(self, request: Request, response: httpx.Response) -> Answer:
         """Give the answer, or raise what its status means."""
@@ -135,7 +134,7 @@ class Settings:
         raise from_status(
             response.status_code,
             response.headers,
-            scrub(response.content, self.auth.secrets),
+            redact_body(response.content, self.auth.secrets),
             method=request.method,
             path=request.path,
             retry_after=pause,

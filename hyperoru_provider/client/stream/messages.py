@@ -1,10 +1,9 @@
-"""Reads and writes the WebSocket's frames, and says what a refusal and a lost socket mean. Pure: no clock, no I/O."""
+"""The WebSocket's messages: requests to write, events and refusals to read. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,18 +11,23 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from hyperoru_provider.client.amounts import parse_amount
 from hyperoru_provider.client.api.contract import Contract
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.redaction import redact_text
 from hyperoru_provider.client.times import parse_time, to_utc
 
 log = logging.getLogger(__name__)
 
-_json = msgspec.json.Decoder(float_hook=Decimal)
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
-_MOST_WARNINGS = 20
-_FARTHEST_AHEAD = timedelta(seconds=60)
-_FACTS = ("account_id", "symbol", "side", "notional", "quantity", "price", "time")
-#: what tells events apart, channel by channel
+_MAX_WARNINGS = 20
+_MAX_REFUSAL_LENGTH = 300
+#: how far a server's clock may be ahead of this machine's
+_MAX_CLOCK_SKEW = timedelta(seconds=60)
+_TOKEN_CODES = ("UNAUTHORIZED", "UNAUTHENTICATED", "INVALID_TOKEN", "TOKEN_EXPIRED")
+_FIELDS = ("account_id", "symbol", "side", "notional", "quantity", "price", "time")
+#: channel -> fields that its events can be filtered by
 FILTERS: Mapping[str, tuple[str, ...]] = {
     "trades": ("account_id", "symbol", "side", "notional"),
     "positions": ("account_id", "symbol", "side", "notional"),
@@ -34,15 +38,15 @@ FILTERS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened, as a channel of the stream tells it.
+    """Something that happened, as a channel of the stream reports it.
 
     :param channel: ``trades``, ``positions``, ``model_chat`` or ``asset_curve``.
     :param data: the server's fields under the server's names; numbers have all their digits.
-    :param account_id: whose it is, if the event says so.
-    :param symbol: of what, if the event says so.
-    :param side: such as ``BUY`` or ``long``; of ``model_chat`` the operation.
-    :param notional: its amount, or quantity times price where it has none; never negative.
-    :param time: the server's time in UTC, or that of receipt where there is none, or one that lies far ahead.
+    :param account_id: the trader's id; ``None`` if the event has none.
+    :param symbol: such as ``BTC``; ``None`` if the event has none.
+    :param side: such as ``BUY`` or ``long``; for ``model_chat`` the operation; ``None`` if the event has none.
+    :param notional: its amount, or quantity times price where it has none; never negative. ``None`` if unknown.
+    :param time: the server's time in UTC; the time of receipt if there is none, or if it lies far ahead.
     """
 
     channel: str
@@ -56,11 +60,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Events may be missing.
+    """A time in which events may have been missed.
 
     :param reason: why.
-    :param since: up to here all was seen, by this machine's clock; ``None``: nothing was seen before.
-    :param until: from here on all is seen.
+    :param since: all events before this time were seen, by this machine's clock; ``None``: none was seen before.
+    :param until: all events from this time on are seen.
     """
 
     reason: str
@@ -68,8 +72,13 @@ class Gap:
     until: datetime
 
 
-class Frame(NamedTuple):
-    """One message."""
+class Message(NamedTuple):
+    """A message of the server.
+
+    :param type: a channel's name, ``error``, or the type of an answer.
+    :param request_id: id of the request that it answers; ``None`` if it answers none.
+    :param data: any JSON value.
+    """
 
     type: str
     request_id: str | None
@@ -77,56 +86,59 @@ class Frame(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """What the server said when it refused a request."""
+    """An error that the server reported.
+
+    :param code: the server's machine code; may be empty.
+    :param message: the server's explanation.
+    """
 
     code: str
     message: str
 
     @property
-    def of_token(self) -> bool:
-        """Whether it is the token that was refused."""
-        return self.code.upper() in ("UNAUTHORIZED", "UNAUTHENTICATED", "INVALID_TOKEN", "TOKEN_EXPIRED")
+    def is_about_token(self) -> bool:
+        """Whether the session token was refused."""
+        return self.code.upper() in _TOKEN_CODES
 
 
-def write_frame(kind: str, request_id: str, data: Mapping[str, Any]) -> str:
-    """Write a request."""
-    return msgspec.json.encode({"type": kind, "request_id": request_id, "data": data}).decode()
+def write_message(message_type: str, request_id: str, data: Mapping[str, Any]) -> str:
+    """Return a request as the text of a message."""
+    return msgspec.json.encode({"type": message_type, "request_id": request_id, "data": data}).decode()
 
 
-def read_frame(text: str | bytes) -> Frame:
-    """Read a message.
+def read_message(text: str | bytes) -> Message:
+    """Return the message that a text holds.
 
-    :raises HyperoruContractError: it is none; its text is not repeated.
+    :raises HyperoruContractError: it holds none; the error does not repeat the text.
     """
     try:
-        frame = _json.decode(text)
+        message = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, RecursionError) as error:
         raise HyperoruContractError(f"a message is no JSON: {type(error).__name__}") from None
-    if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise HyperoruContractError("a message is no JSON object with a type")
-    request_id = frame.get("request_id")
-    return Frame(frame["type"], None if request_id is None else str(request_id), frame.get("data"))
+    request_id = message.get("request_id")
+    return Message(message["type"], None if request_id is None else str(request_id), message.get("data"))
 
 
-def read_refusal(frame: Frame, secrets: Iterable[str] = ()) -> Refusal | None:
-    """Give what a message refuses; ``None`` if it does not.
+def read_refusal(message: Message, secrets: Iterable[str] = ()) -> Refusal | None:
+    """Return the error that a message reports, or ``None`` if it reports none.
 
-    :param frame: the message.
-    :param secrets: what it may repeat, to be blotted out before its text is cut.
+    :param secrets: texts to redact, as the server may repeat them.
     """
-    if frame.type != "error":
+    if message.type != "error":
         return None
-    data = frame.data if isinstance(frame.data, dict) else {}
-    code, message = str(data.get("code") or ""), str(data.get("message") or "no reason given")
-    for secret in filter(None, secrets):
-        code, message = code.replace(secret, "***"), message.replace(secret, "***")
-    return Refusal(code[:300], message[:300])
+    data = message.data if isinstance(message.data, dict) else {}
+    told = (str(data.get("code") or ""), str(data.get("message") or "no reason given"))
+    secrets = tuple(secrets)
+    return Refusal(*(redact_text(text, secrets)[:_MAX_REFUSAL_LENGTH] for text in told))
 
 
 def server_channels(contract: Contract, channels: Iterable[str]) -> dict[str, str]:
-    """Give the server's names of channels, with ours.
+    """Return a mapping of the server's names of channels to ours.
 
-    :raises HyperoruConfigError: there is no such channel, or the server has none.
+    :param channels: our names.
+    :raises HyperoruConfigError: there is no such channel, or the server has none, or none is named.
     """
     known = contract.stream.channels
     names = {}
@@ -143,93 +155,96 @@ def server_channels(contract: Contract, channels: Iterable[str]) -> dict[str, st
 
 
 class EventReader:
-    """Makes messages events.
+    """Reads the events out of messages, and warns once of each thing that the contract may have wrong.
 
-    :param contract: how the server names things.
-    :param channels: the server's names of the channels -> ours.
+    :param contract: the server's names of fields.
+    :param channels: the server's names of the channels -> ours; see :func:`server_channels`.
     """
 
     def __init__(self, contract: Contract, channels: Mapping[str, str]) -> None:
         self._channels = channels
-        self._names = {
-            channel: {
-                fact: endpoint.names_of(
-                    contract.trades.time if endpoint is contract.trades and fact == "time" else fact
-                )
-                for fact in _FACTS
-            }
-            for channel in channels.values()
-            for endpoint in [contract.trades if channel == "trades" else contract.stream]
-        }
+        self._names = {channel: _server_fields(contract, channel) for channel in channels.values()}
         self._warned: set[str] = set()
 
-    def read(self, frame: Frame, received_at: datetime) -> list[Event]:
-        """Give a message's events; other messages have none.
+    def read(self, message: Message, received_at: datetime) -> list[Event]:
+        """Return a message's events; an answer to a request, or a message of no channel, has none.
 
-        :raises HyperoruContractError: the message of a channel holds no objects.
+        :raises HyperoruContractError: the message belongs to a channel, but holds something else than objects.
         """
-        channel = self._channels.get(frame.type)
-        if channel is None or frame.request_id is not None:
-            if channel is None and frame.request_id is None:
-                self._warn(
-                    f"type {frame.type[:40]}",
-                    f"Messages of type {frame.type[:40]!r} belong to no channel that was subscribed to, and are passed "
-                    "over. If it is a channel's name, set it in the contract's stream.channels.",
-                )
+        if message.request_id is not None:
             return []
-        rows = frame.data if isinstance(frame.data, list) else [frame.data]
+        channel = self._channels.get(message.type)
+        if channel is None:
+            self._warn_once(
+                f"type {message.type[:40]}",
+                f"Messages of type {message.type[:40]!r} belong to no channel that was subscribed to, and are passed "
+                "over. If it is a channel's name, set it in the contract's stream.channels.",
+            )
+            return []
+        rows = message.data if isinstance(message.data, list) else [message.data]
         if not all(isinstance(row, dict) for row in rows):
             raise HyperoruContractError(f"a message of {channel} holds something that is no object")
         return [self._event(channel, row, received_at) for row in rows]
 
     def _event(self, channel: str, row: dict[str, Any], received_at: datetime) -> Event:
-        facts = {
-            fact: next((row[name] for name in names if name in row), None)
-            for fact, names in self._names[channel].items()
-        }
-        if facts["notional"] is None:
-            facts["notional"] = _product(facts["quantity"], facts["price"])
-        for fact in (*FILTERS[channel], "time"):
-            if facts[fact] is None and not any(name in row for name in self._names[channel][fact]):
-                self._warn(
-                    f"{channel} {fact}",
-                    f"An event of {channel} has no {fact}; its fields are {', '.join(row)[:300]}. "
-                    f"{'The time of receipt is taken' if fact == 'time' else 'No filter by it lets it pass'}. "
-                    f"Name the field in the contract's {'trades' if channel == 'trades' else 'stream'}.fields.",
-                )
-        time = to_utc(received_at)
-        with suppress(ValueError):
-            told = parse_time(facts["time"])
-            # one that looks up to a time in the future would take it that what comes until then was seen
-            time = told if told <= time + _FARTHEST_AHEAD else time
-        account_id, symbol, side = facts["account_id"], facts["symbol"], facts["side"]
+        names = self._names[channel]
+        values = {field: next((row[name] for name in names[field] if name in row), None) for field in _FIELDS}
+        values["notional"] = _notional(values["notional"], values["quantity"], values["price"])
+        self._warn_of_missing(channel, row, values)
+        account_id, symbol, side = values["account_id"], values["symbol"], values["side"]
         return Event(
             channel=channel,
             data=row,
             account_id=account_id if account_id is None or isinstance(account_id, int) else str(account_id),
             symbol=None if symbol is None else str(symbol),
             side=None if side is None else str(side),
-            notional=_amount(facts["notional"]),
-            time=time,
+            notional=values["notional"],
+            time=_event_time(values["time"], received_at),
         )
 
-    def _warn(self, about: str, text: str) -> None:
-        """Say it once; a server that varies what it does wrong is not repeated forever."""
-        if about not in self._warned and len(self._warned) < _MOST_WARNINGS:
-            self._warned.add(about)
+    def _warn_of_missing(self, channel: str, row: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Warn of what a filter needs and neither the row nor what was read out of it has."""
+        for field in (*FILTERS[channel], "time"):
+            if values[field] is None and not any(name in row for name in self._names[channel][field]):
+                self._warn_once(
+                    f"{channel} {field}",
+                    f"An event of {channel} has no {field}; its fields are {', '.join(row)[:300]}. "
+                    f"{'The time of receipt is taken' if field == 'time' else 'No filter by it lets it pass'}. "
+                    f"Name the field in the contract's {'trades' if channel == 'trades' else 'stream'}.fields.",
+                )
+
+    def _warn_once(self, topic: str, text: str) -> None:
+        """Log a warning, but once for each topic, and of few topics: a server may vary what it does wrong."""
+        if topic not in self._warned and len(self._warned) < _MAX_WARNINGS:
+            self._warned.add(topic)
             log.warning("%s", text)
 
 
-def _amount(value: Any) -> Decimal | None:
-    try:
-        amount = abs(Decimal(value))
-    except (ArithmeticError, TypeError, ValueError):
-        return None
-    return amount if amount.is_finite() else None
+def _server_fields(contract: Contract, channel: str) -> dict[str, tuple[str, ...]]:
+    """Return the names under which the server may send each field of a channel's events."""
+    if channel != "trades":
+        return {field: contract.stream.names_of(field) for field in _FIELDS}
+    trades = contract.trades
+    return {field: trades.names_of(trades.time if field == "time" else field) for field in _FIELDS}
 
 
-def _product(quantity: Any, price: Any) -> Decimal | None:
+def _notional(notional: Any, quantity: Any, price: Any) -> Decimal | None:
+    """Return an event's amount without its sign, or ``None`` if it has none that can be read."""
     try:
-        return Decimal(quantity) * Decimal(price)
-    except (ArithmeticError, TypeError, ValueError):
+        amount = parse_amount(quantity) * parse_amount(price) if notional is None else parse_amount(notional)
+    except ValueError:
         return None
+    return amount.copy_abs()
+
+
+def _event_time(value: Any, received_at: datetime) -> datetime:
+    """Return an event's time, or that of receipt if it has none that can be believed.
+
+    A time that lies ahead would tell those who look up to it that they have seen what is still to come.
+    """
+    received_at = to_utc(received_at)
+    try:
+        time = parse_time(value)
+    except ValueError:
+        return received_at
+    return time if time <= received_at + _MAX_CLOCK_SKEW else received_at

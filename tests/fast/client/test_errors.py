@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from hyperoru_provider.client import errors
-from hyperoru_provider.client.errors import from_status, redact
+from hyperoru_provider.client.errors import from_status
 
 
 def read(status: int, body: bytes, **headers: str) -> errors.HyperoruApiError:
@@ -82,12 +82,6 @@ def test_a_long_page_is_cut() -> None:
 def test_an_echoed_input_is_left_out() -> None:
     body = b'{"detail":[{"loc":["body","password"],"msg":"too short","type":"x","input":"hunter2"}]}'
     assert "hunter2" not in str(read(422, body))
-
-
-def test_secrets_are_blotted_out() -> None:
-    error = redact(read(400, b'{"error":"bad token tok-123","code":"tok-123"}'), ["tok-123", "", "pw"])
-    assert "tok-123" not in f"{error} {error!r} {error.args} {vars(error)}"
-    assert "***" in str(error)
 
 
 @pytest.mark.parametrize("again", [lambda e: pickle.loads(pickle.dumps(e)), copy.copy])

@@ -15,12 +15,12 @@ from hyperoru_provider.client.stream.messages import (
     FILTERS,
     Event,
     EventReader,
-    Frame,
+    Message,
     Refusal,
-    read_frame,
+    read_message,
     read_refusal,
     server_channels,
-    write_frame,
+    write_message,
 )
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -30,22 +30,22 @@ LONG = "123456789.123456789123456789"
 def read(text: str, **overrides: Any) -> list[Event]:
     contract = load_contract(overrides)
     reader = EventReader(contract, server_channels(contract, FILTERS))
-    return reader.read(read_frame(text), NOW)
+    return reader.read(read_message(text), NOW)
 
 
 @given(st.text(min_size=1), st.text(), st.dictionaries(st.text(), st.text()))
 def test_a_request_can_be_read_again(kind: str, request_id: str, data: dict[str, str]) -> None:
-    assert read_frame(write_frame(kind, request_id, data)) == Frame(kind, request_id, data)
+    assert read_message(write_message(kind, request_id, data)) == Message(kind, request_id, data)
 
 
 @given(st.one_of(st.text(), st.binary(), st.just("[" * 100_000), st.just('{"type": 1e999999999999999999999}')))
 def test_whatever_is_no_message_is_an_error_of_ours_that_does_not_repeat_it(text: str | bytes) -> None:
     try:
-        frame = read_frame(text)
+        message = read_message(text)
     except HyperoruContractError as error:
         assert len(str(error)) < 100
     else:
-        assert isinstance(frame.type, str)
+        assert isinstance(message.type, str)
 
 
 def test_numbers_keep_their_digits() -> None:
@@ -115,8 +115,8 @@ def test_what_no_filter_can_use_is_said_once(caplog: pytest.LogCaptureFixture) -
     contract = load_contract()
     reader = EventReader(contract, server_channels(contract, FILTERS))
     for _ in range(3):
-        reader.read(Frame("trades", None, {"acct": 1, "symbol": "BTC", "side": "BUY", "notional": 1}), NOW)
-        reader.read(Frame("fills", None, {}), NOW)
+        reader.read(Message("trades", None, {"acct": 1, "symbol": "BTC", "side": "BUY", "notional": 1}), NOW)
+        reader.read(Message("fills", None, {}), NOW)
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(told) == 3
     assert "has no account_id; its fields are acct, symbol, side, notional" in told[0]
@@ -124,16 +124,16 @@ def test_what_no_filter_can_use_is_said_once(caplog: pytest.LogCaptureFixture) -
     assert "has no time" in told[1]
     assert "'fills'" in told[2] and "stream.channels" in told[2]
     for number in range(100):
-        reader.read(Frame(f"type {number}", None, {}), NOW)
+        reader.read(Message(f"type {number}", None, {}), NOW)
     assert len(caplog.records) == 20
 
 
 def test_refusals() -> None:
-    assert read_refusal(read_frame('{"type": "trades", "data": {}}')) is None
-    refusal = read_refusal(read_frame('{"type": "error", "data": {"code": "UNAUTHORIZED", "message": "no"}}'))
-    assert refusal == Refusal("UNAUTHORIZED", "no") and refusal.of_token
-    refusal = read_refusal(read_frame('{"type": "error", "data": null}'))
-    assert refusal is not None and not refusal.of_token
+    assert read_refusal(read_message('{"type": "trades", "data": {}}')) is None
+    refusal = read_refusal(read_message('{"type": "error", "data": {"code": "UNAUTHORIZED", "message": "no"}}'))
+    assert refusal == Refusal("UNAUTHORIZED", "no") and refusal.is_about_token
+    refusal = read_refusal(read_message('{"type": "error", "data": null}'))
+    assert refusal is not None and not refusal.is_about_token
 
 
 def test_channels() -> None:

@@ -7,7 +7,7 @@ import logging
 import ssl
 import time
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -43,6 +43,8 @@ FAST = RetryPolicy(initial_delay=0.02, max_delay=0.1)
 class Listener:
     """A client that listens in the background; its items as they come."""
 
+    task: asyncio.Task[None]
+
     def __init__(self, client: AsyncHyperoruClient, channels: tuple[str, ...]) -> None:
         self.items: list[Event | Gap] = []
         self._client = client
@@ -68,6 +70,12 @@ class Listener:
                 self.task.result()
             assert time.monotonic() < deadline, f"not within {seconds} s; {self.items[-5:]}"
             await asyncio.sleep(0.01)
+
+    async def until_gaps(self, number: int) -> None:
+        await self.until(lambda: len(self.gaps) == number)
+
+    async def until_id(self, trade_id: int) -> None:
+        await self.until(lambda: trade_id in self.ids)
 
 
 def options_of(sandbox: Sandbox, **options: Any) -> dict[str, Any]:
@@ -99,12 +107,13 @@ async def listening(
 async def fails(sandbox: Sandbox, *channels: str, **options: Any) -> BaseException:
     async with listening(sandbox, *channels, connected=False, **options) as listener:
         await asyncio.wait([listener.task], timeout=10)
+        assert listener.task.done(), "it goes on"
         error = listener.task.exception()
         assert error is not None
         return error
 
 
-def run(test: Callable[[], Awaitable[None]]) -> None:
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
 
 
@@ -250,7 +259,7 @@ def test_a_slow_consumer_is_not_taken_for_a_dead_server_and_piles_nothing_up(san
                 await asyncio.sleep(0.05)
                 assert queued() < 500  # 16, and what one read of the socket may hold
             assert queued() > 0
-            seen = []
+            seen: list[int] = []
             while len(seen) < len(made):
                 item = await anext(events)
                 assert isinstance(item, Event)
@@ -288,12 +297,11 @@ def test_a_server_that_restarts_is_found_again() -> None:
 def test_a_revoked_token_costs_one_login_and_a_gap(sandbox: Sandbox, auth: str) -> None:
     async def test() -> None:
         async with listening(sandbox, contract={"stream": {"auth": auth}}) as listener:
-            for round_ in (2, 3):
+            for logins in (2, 3):
                 sandbox.revoke_tokens()
-                await listener.until(lambda count=round_: len(listener.gaps) == count)
-                (row,) = sandbox.trade()
-                await listener.until(lambda row=row: row["trade_id"] in listener.ids)
-                assert sandbox.stats()["logins"] == round_
+                await listener.until_gaps(logins)
+                await listener.until_id(sandbox.trade()[0]["trade_id"])
+                assert sandbox.stats()["logins"] == logins
                 await asyncio.sleep(0.3)  # else it counts as one more refusal of the same try
         assert sandbox.stats()["sockets"]["opened"] == 3
 

@@ -1,0 +1,69 @@
+"""Decides what follows when a connection to the stream fails or is lost. Pure: no clock, no sleep, no I/O."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+from hyperoru_provider.client.errors import HyperoruApiError
+from hyperoru_provider.client.http.auth import Session
+from hyperoru_provider.client.http.retry import RetryPolicy
+
+log = logging.getLogger(__name__)
+
+#: a connection that lasted for so many initial delays was a success: the next failure is the first in a row
+_STEADY_AFTER = 10
+
+
+class ConnectionAttempts:
+    """The attempts to hold a connection: which tokens were refused, how many failed in a row, since when it is lost.
+
+    Times are seconds of a monotonic clock that the caller reads.
+
+    :param policy: how long to wait between attempts.
+    :param give_up_after: seconds without a connection after which a failure is final; ``None``: never.
+    :param now: when the first attempt begins.
+    """
+
+    def __init__(self, policy: RetryPolicy, give_up_after: float | None, now: float) -> None:
+        #: the token to connect with, and those that were refused
+        self.session = Session()
+        self._policy = policy
+        self._give_up_after = math.inf if give_up_after is None else give_up_after
+        self._failures = 0
+        self._lost_at = now
+        self._opened_at: float | None = None
+
+    def opened(self, now: float) -> None:
+        """Note that the stream is subscribed to."""
+        self._opened_at = now
+
+    def failed(self, error: HyperoruApiError, *, token_refused: bool, now: float, jitter: float) -> float:
+        """Return the seconds to wait before the next attempt.
+
+        A refused token is replaced at once, unless it was new and the one before it was refused, too.
+
+        :param error: why there was no connection, or why it ended.
+        :param token_refused: whether the stream refused the token.
+        :param jitter: a number from 0 to 1, drawn by the caller.
+        :raises HyperoruApiError: the error itself, as a further attempt can't mend it, or it is time to give up.
+        """
+        self._note_end(now)
+        if token_refused and not self.session.final:
+            self.session.refused.add(self.session.token)
+            log.info("The stream's token was refused: %s", error)
+            return 0.0
+        if not error.transient or now - self._lost_at > self._give_up_after:
+            raise error
+        self._failures += 1
+        pause = self._policy.reconnect(error, attempts=self._failures, jitter=jitter)
+        log.warning("The stream is interrupted: %s. Try %d to connect follows in %.1f s.", error, self._failures, pause)
+        return pause
+
+    def _note_end(self, now: float) -> None:
+        """Note the end of a connection, if there was one."""
+        if self._opened_at is None:
+            return
+        if now - self._opened_at >= _STEADY_AFTER * self._policy.initial_delay:
+            self.session.final, self._failures = False, 0
+        self._lost_at, self._opened_at = now, None

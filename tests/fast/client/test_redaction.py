@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from urllib.parse import quote, urlencode
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruAuthenticationError, from_status
+from hyperoru_provider.client.http.auth import Credentials, SessionAuth
+from hyperoru_provider.client.redaction import mask_secret_fields, redact_body, redact_error, redact_text
+
+SECRET = 'p@ss w\u00f6rd/"\\+&'
+
+
+def written(secret: str) -> list[str]:
+    """Every form in which a server, a proxy or a library may repeat a secret."""
+    return [
+        secret,
+        json.dumps(secret),
+        json.dumps(secret, ensure_ascii=False),
+        quote(secret),
+        quote(secret, safe=""),
+        urlencode({"token": secret}).removeprefix("token="),
+    ]
+
+
+@pytest.mark.parametrize("form", written(SECRET))
+def test_a_secret_shows_in_none_of_its_forms(form: str) -> None:
+    bare = form.strip('"') if form.startswith('"') else form
+    text = f"before {bare} and {bare} after"
+    assert redact_text(text, [SECRET]) == "before *** and *** after"
+    assert redact_body(text.encode(), [SECRET]) == b"before *** and *** after"
+    error = HyperoruApiError(text, code=bare, request_id=bare, path="/x")
+    assert redact_error(error, [SECRET]) is error
+    assert bare not in f"{error} {error!r} {error.args} {vars(error)}"
+    assert str(error) == "before *** and *** after [/x, ***, request id ***]"
+
+
+@pytest.mark.parametrize("secrets", [["tok", "tok-123"], ["tok-123", "tok"]])
+def test_a_secret_that_holds_another_goes_as_a_whole(secrets: list[str]) -> None:
+    assert redact_text("a tok-123 and a tok", secrets) == "a *** and a ***"
+    assert redact_body(b"a tok-123 and a tok", secrets) == b"a *** and a ***"
+
+
+def test_what_holds_no_secret_stays() -> None:
+    assert redact_text("no secret", ["", "tok"]) == "no secret"
+    assert redact_body(b"\xff\xfe", ["", "tok"]) == b"\xff\xfe"
+    error = redact_error(HyperoruApiError("no secret", status=400), iter(["tok", ""]))
+    assert (error.message, error.code, error.request_id, error.status) == ("no secret", None, None, 400)
+
+
+@given(st.text(st.characters(exclude_characters="*"), min_size=8), st.text())
+def test_any_secret_is_redacted_from_any_text(secret: str, around: str) -> None:
+    assert secret not in redact_text(around + secret + around, [secret])
+
+
+def test_a_password_that_is_no_unicode_is_no_failure() -> None:
+    assert redact_text("a \ud800 b", ["\ud800"]) == "a *** b"
+    assert redact_body(b"a \xed\xa0\x80 b", ["\ud800"]) == b"a *** b"
+
+
+@pytest.mark.parametrize("password", ['quo"te', "back\\slash", "two  blanks", "\u00fcmlaut"])
+def test_a_password_that_a_server_repeats_is_in_no_error(password: str) -> None:
+    body = json.dumps({"message": "no", "details": {"sent": password}, "code": f"BAD {password}"}).encode()
+    error = from_status(400, {}, redact_body(body, [password]), method="POST", path="/x")
+    assert password.split()[0] not in f"{error} {error!r}"
+
+
+def test_a_secret_where_the_message_is_cut_does_not_show() -> None:
+    body = json.dumps({"error": "x" * 490 + " Bearer tok-123456789"}).encode()
+    error = from_status(400, {}, redact_body(body, ["tok-123456789"]), method="GET", path="/x")
+    assert "tok" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("password", "told"), [("two  blanks", "two  blanks"), ("hunter2hunter2", "x" * 480 + " hunter2hunter2")]
+)
+def test_a_refused_login_repeats_no_password(password: str, told: str) -> None:
+    auth = SessionAuth(Credentials("https://x.example", "me", password), load_contract().login)
+    login = auth.sync_login_flow()
+    next(login)
+    with pytest.raises(HyperoruAuthenticationError) as caught:
+        login.send(httpx.Response(401, json={"error": told}))
+    assert password[:3] not in str(caught.value)
+
+
+def test_fields_that_speak_of_a_secret_are_masked_at_any_depth() -> None:
+    trader = {
+        "llm": {"api_key": "sk", "max_tokens": 4096, "Password": "", "token": None},
+        "wallets": [{"private_key": "0x", "name": "a"}],
+        "tokens": ["a", ["b"]],
+    }
+    before = json.dumps(trader)
+    assert mask_secret_fields(trader) == {
+        "llm": {"api_key": "***", "max_tokens": 4096, "Password": "", "token": None},
+        "wallets": [{"private_key": "***", "name": "a"}],
+        "tokens": ["***", ["***"]],
+    }
+    assert json.dumps(trader) == before
