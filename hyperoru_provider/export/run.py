@@ -19,6 +19,15 @@ from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
 
+_NOT_EXPORTED = {
+    "klines": "its rows don't say of which symbol and interval they are; fetch them as market data",
+    "traders": "its rows may hold keys and passwords; list the traders",
+}
+_WHAT_TO_LOOK_AT = (
+    "Look at the account and the window, and at switches of the server whose default may hide everything, such as "
+    "trading_mode or environment."
+)
+
 #: reads the rows that are not in an earlier try's parts, in order, and counts pages
 Read: TypeAlias = Callable[[ExportState, Progress], Iterable[Rows]]
 
@@ -50,8 +59,8 @@ def export_list(
     """
     bounds = (window.start, window.end) if window else (None, None)
     reader = client.list_reader(resource, *bounds, **filters)
-    if not reader.endpoint.key:
-        raise HyperoruConfigError(f"{resource} has no key by which its rows could be told apart.")
+    if reason := _NOT_EXPORTED.get(resource) or ("" if reader.endpoint.key else "its rows have no key"):
+        raise HyperoruConfigError(f"resource {resource!r} can't be exported: {reason}.")
     spec = ExportSpec(resource, window, filters, RESOURCES[resource].model, reader.endpoint, client.user)
 
     def read(state: ExportState, progress: Progress) -> Iterable[Rows]:
@@ -102,9 +111,3 @@ def _check_empty(spec: ExportSpec, destination: Destination, on_empty: str | Non
         )
     if not earlier.of_resource:
         log.warning("%s, and no earlier rows are known there. %s", found, _WHAT_TO_LOOK_AT)
-
-
-_WHAT_TO_LOOK_AT = (
-    "Look at the account and the window, and at switches of the server whose default may hide everything, such as "
-    "trading_mode or environment."
-)

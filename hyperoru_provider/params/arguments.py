@@ -92,7 +92,7 @@ def amount(name: str, value: object) -> str:
     from hyperoru_provider.client.amounts import parse_amount
 
     try:
-        return f"{parse_amount(value.strip() if isinstance(value, str) else value):f}"
+        return f"{parse_amount(value):f}"
     except ValueError as error:
         raise _error(f"{name} is {value!r}: {error}.") from None
 
