@@ -44,7 +44,7 @@ def sums(database: Database) -> tuple[Decimal, ...]:
         return database.query("SELECT sum(commission), sum(realized_pnl) FROM trades")[0]
     with localcontext(prec=60):
         rows = database.query("SELECT commission, realized_pnl FROM trades")
-        return tuple(sum(map(Decimal, column)) for column in zip(*rows, strict=True))
+        return tuple(sum(map(Decimal, column), Decimal()) for column in zip(*rows, strict=True))
 
 
 def made_up(count: int, price: str = "") -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ def connected(connect: Callable[..., None]) -> Callable[[Sandbox], None]:
 
 
 def run(start: Any = START, end: Any = END, **arguments: Any) -> dict[str, Any]:
-    arguments = {"sql_conn_id": "sql", "table": "trades", "create_table": True} | arguments
+    arguments = {"sql_conn_id": "sql", "table": "trades", "create_table": True, **arguments}
     operator = HyperoruTradesToSqlOperator(task_id="t", start=start, end=end, **arguments)
     summary: dict[str, Any] = operator.execute(Context())
     return summary

@@ -77,7 +77,7 @@ def land(
 @BOTH
 def test_amounts_and_unknown_fields_survive(database: Database, mode: str) -> None:
     prices = ["1.00E-05", "3.28", "-0.1", "0.000000000000000001", "99999999999999999999", "12", "1E+3", "1e-30"]
-    more = {"commission": "-0.25", "tx": '"0xab\\u0000"', "crossed": "false", "depth": "0.30", "order_no": '"007"'}
+    more: dict[str, Any] = {"commission": "-0.25", "tx": '"0xab\\u0000"', "crossed": "false", "depth": "0.30", "order_no": '"007"'}
     land(database, [trade(n, price, **more, related_orders='[{"p":0.10}]') for n, price in enumerate(prices)], mode)
     found = database.query(
         "SELECT price, commission, order_no, realized_pnl, extra, related_orders, trade_time FROM trades "
@@ -195,7 +195,7 @@ def test_a_failure_leaves_the_table_as_it_was(database: Database, mode: str, fau
     database.create("trades", "PRIMARY KEY (trade_id)", "CONSTRAINT cheap CHECK (quantity <> '77')")
     land(database, [trade(n) for n in range(30)], mode)
     before = database.trades()
-    bad = {"server": {}, "database": {"quantity": "77"}, "row": {"quantity": '"x"'}}[fault]
+    bad: dict[str, Any] = {"server": {}, "database": {"quantity": "77"}, "row": {"quantity": '"x"'}}[fault]
     rows = [*(trade(n, "2") for n in range(5, 40)), trade(40, **bad), trade(41)]
     batches = failing(rows) if fault == "server" else iter([batch_of(rows)])
     text = {"server": "misbehaves", "database": "cheap", "row": "trade_id=40"}[fault]
