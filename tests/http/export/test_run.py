@@ -31,7 +31,7 @@ from hyperoru_provider.sandbox import Sandbox
 START = datetime(2026, 1, 15, tzinfo=UTC)
 DAY = Window(START, START + timedelta(days=1))
 NEXT_DAY = Window(START + timedelta(days=1), START + timedelta(days=2))
-TRADES = [
+TRADES: list[dict[str, Any]] = [
     {
         "trade_id": number,
         "account_id": 1 + number % 2,
@@ -43,7 +43,7 @@ TRADES = [
     }
     for number in range(20)
 ]
-ORDERS = [
+ORDERS: list[dict[str, Any]] = [
     {
         "id": number,
         "account_id": 1 + number % 2,
@@ -136,7 +136,7 @@ class OrdersWithoutAccounts(BaseHTTPRequestHandler):
 
 
 class TestAnAccountThatOnlyThePathNames:
-    """Rows that lack it get it in columns, as the server was asked for just these; JSON lines stay as they were sent."""
+    """Rows that lack it get it in columns, as the path asked for just these; JSON lines stay as they were sent."""
 
     @pytest.fixture
     def client(self) -> Iterator[HyperoruClient]:
