@@ -124,7 +124,8 @@ EMPTY: dict[str, Any] = {**DAY, "account_id": 5}  # who has no trades
 
 
 def test_no_rows_skip_the_task(tmp_path: Path, table: dict[str, Any]) -> None:
-    for arguments in ({"destination": str(tmp_path / "files")}, {}):
+    places: list[dict[str, Any]] = [{"destination": str(tmp_path / "files")}, {}]
+    for arguments in places:
         with pytest.raises(AirflowSkipException, match="no trades"):
             run(HyperoruExportTradesOperator, **EMPTY, **arguments, on_empty="skip")
     with pytest.raises(AirflowSkipException, match="no trades"):

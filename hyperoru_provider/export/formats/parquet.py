@@ -40,10 +40,10 @@ class ParquetEncoder:
     @contextmanager
     def open(self, file: IO[bytes]) -> Iterator[Append]:
         """Begin a file, and return what appends rows to it."""
+        arrow, known = self._arrow, self.schema.known  # before pyarrow, whose memory pool it chooses
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
-        arrow, known = self._arrow, self.schema.known
         with pq.ParquetWriter(
             file, arrow.schema, compression=self.compression, use_dictionary=self.schema.repeating
         ) as writer:

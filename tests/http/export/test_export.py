@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -301,6 +302,18 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     assert (directory / "notes.txt").read_text() == "mine"
 
 
+def test_a_reader_reads_all_exports_of_a_resource_at_once(tmp_path: Path) -> None:
+    """With the columns of one file: no part of a directory's name is taken for a column."""
+    land(tmp_path, [trade(n) for n in range(10)], "parquet", rows_per_part=4)
+    for rows in ([trade(n) for n in range(7)], []):
+        batches = iter([batch_of(rows)] if rows else [])
+        spec = spec_of(window=Window(START, START + timedelta(hours=1 + len(rows))), symbol="PURR/USDC")
+        export_rows(spec, lambda *_, batches=batches: batches, storage(tmp_path, "parquet"))
+    found = pq.read_table(tmp_path / "trades")
+    assert len(found) == 17
+    assert found.column_names == [column.name for column in schema_of().columns]
+
+
 @pytest.mark.parametrize("model", [Trade, Kline, Quote])
 def test_columns_come_from_the_model(model: type[Model]) -> None:
     columns = schema_of(model).columns
@@ -387,3 +400,8 @@ def test_what_is_not_installed_is_told(
     with pytest.raises(HyperoruConfigError, match=told):
         choose_encoder(file_format, compression, schema_of())
     choose_encoder("csv", "gzip", schema_of())
+
+
+def test_formats_are_known_without_pyarrow() -> None:
+    code = "import sys, hyperoru_provider.export.formats; print('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
