@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.operators.export import checked_on_empty, files_or_xcom, unless_skipped
+from hyperoru_provider.operators.base import checked_on_empty, files_or_xcom, unless_skipped
 from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
