@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
+from zlib import crc32
 
 from hyperoru_provider.client.errors import HyperoruServerError, HyperoruValidationError
 from hyperoru_provider.client.times import format_time, parse_time
@@ -40,6 +41,10 @@ class Server:
     :param guesses_more: it only tells whether the page has as many rows as were asked for.
     :param filters_pages: the account is looked for in a page, and not in the list.
     :param stops: a page past the end is the last one again.
+    :param drops: every so many-th row is left out of an answer, but after its rows were counted and cut; 0 for none.
+    :param error_at: the request that is answered with an error beside an empty list, in an answer of success.
+    :param error: how that is said.
+    :param null_when_empty: whether an empty list is ``null``.
     :param inclusive: whether rows of exactly the end are listed.
     :param by_day: whether whole days are compared, with the last one included.
     :param naive: whether times lack their offset.
@@ -62,6 +67,10 @@ class Server:
     guesses_more: bool = False
     filters_pages: bool = False
     stops: bool = False
+    drops: int = 0
+    error_at: int | None = None
+    error: dict[str, Any] = field(default_factory=dict)
+    null_when_empty: bool = False
     inclusive: bool = False
     by_day: bool = False
     naive: bool = False
@@ -71,9 +80,12 @@ class Server:
     removed: list[dict[str, Any]] = field(default_factory=list)
     failing: frozenset[int] = frozenset()
     asked: int = 0
+    blind: bool = False
 
     def __post_init__(self) -> None:
         self._one_at_a_time = Lock()
+        self._shown: set[str] = set()
+        self._window = timedelta()
 
     def answer(self, query: dict[str, str]) -> bytes:
         with self._one_at_a_time:
@@ -83,14 +95,18 @@ class Server:
                 raise HyperoruServerError("The server failed")
             if self.asked > 1 and self.arrivals:
                 self.rows.append(self.arrivals.pop())
-            return json.dumps(self._page({name: query[name] for name in query if name not in self.ignored})).encode()
+            self._window = parse_time(query["end"]) - parse_time(query["start"])
+            body = self._page({name: query[name] for name in query if name not in self.ignored})
+            if self.asked == self.error_at:
+                body |= {"items": [], **self.error}
+            return json.dumps(body).encode()
 
     def _page(self, query: dict[str, str]) -> dict[str, Any]:
         account_id = query.pop("account_id", None) if self.filters_pages else None
         listed = [row for row in self.rows if self._matches(row, query)]
         listed.sort(key=lambda row: (row["trade_time"], str(row["trade_id"])), reverse=self.order == "newest")
         if self.order == "any":
-            listed.sort(key=lambda row: hash(str(row["trade_id"])) % 97)
+            listed.sort(key=lambda row: crc32(str(row["trade_id"]).encode()) % 97)
         if self.flips_at and self.asked >= self.flips_at:
             listed.reverse()
         if self.removed_at == self.asked and listed:
@@ -115,10 +131,15 @@ class Server:
         if account_id is not None:
             page = [row for row in page if str(row["account_id"]) == account_id]
             count = sum(str(row["account_id"]) == account_id for row in listed)
+        if self.drops:
+            cut = first + size < len(listed)
+            page = [row for row in page if not self.hides(row)]
+            self.blind |= cut and self._hides_that_it_is_cut(page)
+            self._shown |= {str(row) for row in page}
         if self.naive:
             page = [{**row, "trade_time": row["trade_time"].removesuffix("Z")} for row in page]
         more = first + (size if self.paging == "cursor" else meant) < len(listed)
-        body: dict[str, Any] = {"items": page}
+        body: dict[str, Any] = {"items": page or (None if self.null_when_empty else [])}
         if self.total != "none":
             counts = {"right": count, "before_filter": len(self.rows) + 3, "page": len(page), "limited": min(count, 10)}
             body["total"] = counts.get(self.total, count + (first > 0))
@@ -138,6 +159,15 @@ class Server:
             if not (moment < end or (self.inclusive and moment == end)):
                 return False
         return query.get("account_id", str(row["account_id"])) == str(row["account_id"])
+
+    def _hides_that_it_is_cut(self, page: list[dict[str, Any]]) -> bool:
+        """Tell whether nobody can tell: nothing new is shown, or what was asked for can't be asked more closely."""
+        grain = timedelta(days=1) if self.by_day else timedelta(seconds=1)
+        return {str(row) for row in page} <= self._shown or self._window <= grain
+
+    def hides(self, row: dict[str, Any]) -> bool:
+        """Tell whether a row is never shown."""
+        return bool(self.drops) and crc32(str(row["trade_id"]).encode()) % self.drops == 0
 
     def _bound(self, text: str) -> datetime:
         moment = parse_time(text)

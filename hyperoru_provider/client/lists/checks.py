@@ -17,6 +17,8 @@ from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
 from hyperoru_provider.client.times import format_time, parse_time, parse_times
 
+_ROWS_IN_ORDER = 10
+
 
 class Fields(NamedTuple):
     """What is looked at of a page's rows, column by column; ``UNSET`` where a row has no such field.
@@ -86,13 +88,20 @@ class ListedTimes:
     """
 
     def __init__(self) -> None:
+        self.rows = 0
         self.newest_first = self.oldest_first = True
         self.earliest: datetime | None = None
         self.latest: datetime | None = None
         self._last: datetime | None = None
 
+    @property
+    def shows_an_order(self) -> bool:
+        """Whether there are enough rows of different times to be in order not just by chance."""
+        return self.rows >= _ROWS_IN_ORDER and self.newest_first != self.oldest_first
+
     def add(self, times: Sequence[datetime]) -> None:
         """Take the times of further rows, in the order of the list."""
+        self.rows += len(times)
         joined = times if self._last is None else [self._last, *times]
         self.newest_first = self.newest_first and all(map(ge, joined, islice(joined, 1, None)))
         self.oldest_first = self.oldest_first and all(map(le, joined, islice(joined, 1, None)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import NamedTuple
+
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.checks import ListedTimes
@@ -49,8 +52,11 @@ class ListEvidence:
 
     @property
     def counted(self) -> bool:
-        """Whether just as many rows were listed as the server counted throughout."""
-        return self.total == self.seen == self._first_total
+        """Whether just as many rows were listed as the server counted throughout.
+
+        A round number proves nothing, as it may be where the server stops to count, and to list.
+        """
+        return self.total == self.seen == self._first_total and (self.total % 10 != 0 or self.total == 0)
 
     @property
     def steady(self) -> bool:
@@ -100,32 +106,48 @@ class ListEvidence:
         self._pages.add(fingerprint)
 
 
-def doubtful_parts(time_slice: TimeSlice, listed: ListedTimes, *, beyond: bool = False) -> list[TimeSlice]:
-    """Return the parts of a slice that must list no further row if the slice was listed whole.
+class Doubt(NamedTuple):
+    """What is to be asked for before a slice is believed.
+
+    :param parts: the parts that must list no further row.
+    :param open_second: whether the second of the last row is not among them, as it is all that there is to ask for.
+    """
+
+    parts: list[TimeSlice]
+    open_second: bool = False
+
+
+def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
+    """Return which parts of a slice must list no further row if the slice was listed whole.
 
     A server may take so many rows first, and drop or merge some of them afterwards: then neither a short list nor an
     empty page is the end. What it has not shown lies beyond the last row of its order: before the oldest one in a
-    list that is newest first.
+    list that is newest first. The second of that row is asked for again, with the rows that it has. Where too few
+    rows were listed to show an order, both halves are asked for.
 
     :param time_slice: what was read.
     :param listed: the times of its rows, as they were listed.
-    :param beyond: leave out the second of the last row, which is else asked for again with the rows that it has.
-    :return: as few parts as will do; the slice itself where it can't be asked for more closely.
     """
     if time_slice.start is None or listed.earliest is None or listed.latest is None:
-        return []
+        return Doubt([])
     start, end = time_slice.bounds
-    earliest, latest, second = time_slice.floor(listed.earliest), time_slice.floor(listed.latest), time_slice.grain
-    older = (start, earliest if beyond else min(end, earliest + second))
-    newer = (latest + second if beyond else max(start, latest), end)
-    match listed.newest_first, listed.oldest_first:
-        case True, False:
-            bounds = [older] if listed.earliest >= start else []  # else the list went back to before the slice
-        case False, True:
-            bounds = [newer] if listed.latest < end else []
-        case True, True:
-            bounds = [older, newer]
-        case _:
-            middle = time_slice.floor(earliest + (latest - earliest) / 2) + second
-            bounds = [(start, middle), (middle, end)] if start < middle < end else [(start, end)]
-    return [time_slice.part(first, last) for first, last in bounds if first < last]
+    second = time_slice.grain
+    earliest, latest = (
+        time_slice.floor(min(max(moment, start), end - timedelta.resolution))
+        for moment in (listed.earliest, listed.latest)
+    )
+    middle = time_slice.floor(earliest + (latest - earliest) / 2) + second
+    # each side as close as can be asked for: with the second of the last row, or without it
+    older = [(start, min(end, earliest + second)), (start, earliest)]
+    newer = [(max(start, latest), end), (latest + second, end)]
+    if listed.newest_first and listed.shows_an_order:
+        sides = [older] if listed.earliest >= start else []  # else the list went back to before the slice
+    elif listed.oldest_first and listed.shows_an_order:
+        sides = [newer] if listed.latest < end else []
+    elif earliest == latest:
+        sides = [older, newer]
+    else:
+        sides = [[(start, middle)], [(middle, end)]]
+    open_second = any(side[0] == (start, end) for side in sides)  # asking for the same again proves nothing
+    chosen = [side[1] if side[0] == (start, end) else side[0] for side in sides]
+    return Doubt([time_slice.part(first, last) for first, last in chosen if first < last], open_second)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
-from hyperoru_provider.client.lists.evidence import ListEvidence, doubtful_parts
+from hyperoru_provider.client.lists.evidence import ListEvidence, doubt
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.paginator import Paginator, paginator_for
 from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
@@ -138,19 +138,17 @@ class PassReader:
     def _conclude(self, last: Page) -> PassResult:
         """Weigh what the pages prove, once there are no more."""
         if self._endpoint.paging == "none" and not self._is_full:
-            cap = self._endpoint.cap
-            if last.more or (cap is not None and len(last.texts) >= cap):
+            limits = [limit for limit in (self._endpoint.cap, self._knowledge.page_size) if limit is not None]
+            if last.more or any(len(last.texts) >= limit for limit in limits):
                 return self._cut()
         if reason := self._evidence.missing:
             return Reread(reason)
         if self._is_proved:
             return self._complete()
-        parts = doubtful_parts(self.time_slice, self._collector.listed)
-        if self.time_slice in parts:  # asking for the same again proves nothing
-            if self._evidence.longest >= self._longest_believed:
-                return self._undecided()
-            parts = doubtful_parts(self.time_slice, self._collector.listed, beyond=True)
-        self._doubtful = [part for part in parts if part != self.time_slice]
+        self._doubtful, open_second = doubt(self.time_slice, self._collector.listed)
+        if open_second and self._evidence.longest >= self._longest_believed:
+            self._doubtful = []
+            return self._undecided()
         return Incomplete() if self._doubtful else self._complete()
 
     def _accept_doubtful(self, page: Page) -> PassResult:
@@ -210,7 +208,8 @@ class PassReader:
     @property
     def _longest_believed(self) -> int:
         """An answer of so many rows or more may have been cut: one that is shorter than another was not."""
-        return max(self._knowledge.longest, self._endpoint.cap or _SMALLEST_CAP)
+        rows = max(self._knowledge.longest, self._endpoint.cap or _SMALLEST_CAP)
+        return min(rows, self._knowledge.page_size or rows)
 
     @property
     def _is_too_large(self) -> bool:

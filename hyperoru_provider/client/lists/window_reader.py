@@ -10,7 +10,7 @@ from typing import Any
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.lists.checks import FieldExtractor
+from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
 from hyperoru_provider.client.lists.first_page import FirstPageProbe
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.pass_reader import (
@@ -126,6 +126,9 @@ class WindowReader:
 
     def _accept_probe(self, probe: FirstPageProbe, page: Page) -> Rows:
         """Take an answer of the probe; once it is known, its first page is the first of the pass."""
+        collector = RowCollector(self._slices[-1], self._extractor)
+        collector.add(page)
+        self._shown.update(zip(collector.rows.keys, collector.rows.times, strict=True))
         if not probe.accept(page) or probe.first is None:
             return NO_ROWS
         self._probe = None

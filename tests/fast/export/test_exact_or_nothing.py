@@ -23,6 +23,16 @@ from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.params.window import Window
 
 PAGINGS = ["page", "offset", "cursor", "none"]
+ERRORS: list[dict[str, Any]] = [
+    {"error": {"code": "X", "message": "down"}},
+    {"error": "down"},
+    {"errors": ["down"]},
+    {"ok": False},
+    {"status": "error"},
+    {"success": "false"},
+    {"success": 0},
+    {"code": "UPSTREAM_DOWN", "message": "down"},
+]
 NONE: st.SearchStrategy[frozenset[Any]] = st.just(frozenset())
 
 
@@ -77,7 +87,7 @@ servers = st.builds(
     page_size=st.sampled_from([12, 500]),
     cap=st.sampled_from([None, None, 3, 10, 10, 13]),
     cap_skips=st.booleans(),
-    first_page=st.sampled_from([1, 1, 0]),
+    first_page=st.sampled_from([1, 0]),
     ignored=NONE
     | NONE
     | st.frozensets(
@@ -88,6 +98,10 @@ servers = st.builds(
     guesses_more=st.sampled_from([False, False, True]),
     filters_pages=st.sampled_from([False] * 4 + [True]),
     stops=st.sampled_from([False] * 4 + [True]),
+    drops=st.sampled_from([0, 0, 0, 2, 3, 5]),
+    error_at=st.none(),
+    error=st.sampled_from(ERRORS),
+    null_when_empty=st.booleans(),
     inclusive=st.booleans(),
     by_day=st.sampled_from([False, False, False, True]),
     naive=st.booleans(),
@@ -113,7 +127,7 @@ def contracts(draw: st.DrawFn, server: Server) -> WindowedEndpoint:
                 "key": ["table", "trade_id"] if draw(st.booleans()) else ["trade_id"],
                 "time_filter": "day" if server.by_day and draw(st.sampled_from([True, True, False])) else "instant",
                 "total": draw(st.just([]))
-                if server.total in ("before_filter", "changing", "limited") and draw(st.booleans())
+                if (server.total in ("before_filter", "changing", "limited") or server.drops) and draw(st.booleans())
                 else ["total"],
             }
         }
@@ -127,11 +141,9 @@ def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
     told = server.paging == "cursor" or (server.paging != "none" and server.has_more and not server.guesses_more)
     guess = server.has_more and server.guesses_more and server.cap is not None
     skips = server.cap_skips and server.paging in ("page", "offset") and server.cap is not None
-    from_zero = server.first_page == 0 and server.paging == "page"
     return not (
-        (believed and (skips or from_zero or guess))
+        (believed and (skips or guess))
         or (guess and server.cap == 3)
-        or (server.flips_at is not None and from_zero)
         or (skips and server.ignored & {"per_page", "limit"})
         or (server.filters_pages and not counted and (skips or not told))
         or (server.removed_at and (not counted or server.arrivals))
@@ -161,13 +173,18 @@ def test_the_exact_rows_or_nothing(
         shutil.copytree(earlier, where)
     before = exports.committed(where)
     late = {row["trade_id"] for row in server.arrivals}
-    wanted = [row for row in inside(server.rows, start, end) if account_id in (None, row["account_id"])]
+    wanted = [
+        row
+        for row in inside(server.rows, start, end)
+        if account_id in (None, row["account_id"]) and not server.hides(row)
+    ]
     try:
         exports.commit(Client(server), endpoint, Window(at(start), at(end)), where, {"account_id": account_id}, **how)
     except HyperoruError as error:
         event(f"error: {type(error).__name__}")
         assert exports.committed(where) == before
         return
+    assume(not server.blind)
     event("rows" if wanted else "nothing")
     files = exports.committed(where)
     assert {path.name for path in where.iterdir()} == set(files)
