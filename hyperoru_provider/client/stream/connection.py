@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from hyperoru_provider.client.api.contract import StreamEndpoint
+from hyperoru_provider.client.api.endpoints import StreamEndpoint
 from hyperoru_provider.client.errors import (
     HyperoruApiError,
     HyperoruAuthenticationError,

@@ -77,8 +77,15 @@ def land(
 @BOTH
 def test_amounts_and_unknown_fields_survive(database: Database, mode: str) -> None:
     prices = ["1.00E-05", "3.28", "-0.1", "0.000000000000000001", "99999999999999999999", "12", "1E+3", "1e-30"]
-    more: dict[str, Any] = {"commission": "-0.25", "tx": '"0xab\\u0000"', "crossed": "false", "depth": "0.30", "order_no": '"007"'}
-    land(database, [trade(n, price, **more, related_orders='[{"p":0.10}]') for n, price in enumerate(prices)], mode)
+    more: dict[str, Any] = {
+        "commission": "-0.25",
+        "tx": '"0xab\\u0000"',
+        "crossed": "false",
+        "depth": "0.30",
+        "order_no": '"007"',
+    }
+    more["related_orders"] = '[{"p":0.10}]'
+    land(database, [trade(n, price, **more) for n, price in enumerate(prices)], mode)
     found = database.query(
         "SELECT price, commission, order_no, realized_pnl, extra, related_orders, trade_time FROM trades "
         "ORDER BY trade_time"
