@@ -56,12 +56,12 @@ class _SpecOfOnePlace(ExportSpec):
 
 
 def batch_of(rows: Sequence[Row]) -> Rows:
-    """Rows as a reader gives them."""
+    """Return rows as a reader does."""
     return Rows([row.time for row in rows], [row.key for row in rows], [row.raw for row in rows])
 
 
 def committed(where: Path) -> dict[str, bytes]:
-    """What a reader finds who follows the manifest, and checks it."""
+    """Return what a reader finds who follows the manifest, and checks it."""
     if not (where / _MANIFEST).exists():
         return {}
     text = (where / _MANIFEST).read_bytes()
@@ -73,14 +73,14 @@ def committed(where: Path) -> dict[str, bytes]:
 
 
 def rows(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """The rows of an export."""
+    """Return the rows of an export."""
     found = [json.loads(line) for name, text in files.items() if name != _MANIFEST for line in text.splitlines()]
     assert len(found) == json.loads(files[_MANIFEST])["rows"]
     return found
 
 
 def files_of(where: Path) -> dict[str, bytes]:
-    """All files below a directory, and their contents."""
+    """Return all files below a directory, and their contents."""
     return {str(path.relative_to(where)): path.read_bytes() for path in sorted(where.rglob("*")) if path.is_file()}
 
 

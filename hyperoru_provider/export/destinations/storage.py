@@ -109,7 +109,7 @@ class StorageDestination:
             exports: list[Any] = sorted(
                 (self._root / self._spec.resource).iterdir(), key=lambda path: path.name, reverse=True
             )
-        except FileNotFoundError:  # object storage has no empty directories
+        except (FileNotFoundError, NotADirectoryError):  # object storage has no empty directories
             return False
         return any(
             path.name.startswith("part-")

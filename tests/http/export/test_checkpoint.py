@@ -18,7 +18,6 @@ from exports import WRITES, Killed, assert_readable, files_of
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
-from hyperoru_provider.client.http.auth import MemoryTokenStore
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 
@@ -240,7 +239,6 @@ def test_a_key_that_comes_again_after_the_closed_parts_is_an_error(
     with Sandbox(rows=ROWS) as before:
         connect(before, token_cache="memory")
         stopped(tmp_path, context)
-    MemoryTokenStore._tokens.clear()
     rows = [*ROWS, {**ROWS[2], "trade_time": "2026-01-15T12:00:00Z"}]
     with (
         Sandbox(rows=rows, port=int(before.url.rpartition(":")[2])),

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import Context, ObjectStoragePath
 from moto.server import ThreadedMotoServer
 
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruServerError
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError, HyperoruServerError
 from hyperoru_provider.export.directory import ExportDirectory
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
@@ -135,6 +135,20 @@ def test_a_failed_run_leaves_the_earlier_export_and_is_resumed(
     assert "Resuming after 2026-01-15T00:07:00Z: 30 rows in 2 parts are there" in caplog.text
     assert prices(bucket) == {2.5}
     assert contents(bucket).keys() == before.keys()
+
+
+def test_no_rows_replace_none(bucket: Any, export: Export, caplog: pytest.LogCaptureFixture) -> None:
+    with Sandbox(rows=[]) as empty:
+        assert export(empty)["rows"] == 0
+        assert "no earlier rows are known" in caplog.text
+        with Sandbox(rows=rows(1.5)) as sandbox:
+            export(sandbox)
+        caplog.clear()
+        with pytest.raises(HyperoruContractError, match="earlier export has 40"):
+            export(empty)
+        assert prices(bucket) == {1.5}
+        assert export(empty, on_empty="succeed")["files"] == []
+    assert "no earlier rows are known" not in caplog.text
 
 
 def test_what_others_wrote_meanwhile_is_seen(bucket: Any, export: Export) -> None:
