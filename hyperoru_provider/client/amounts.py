@@ -18,7 +18,7 @@ def parse_amount(value: object) -> Decimal:
         decimal point.
     """
     try:
-        amount = Decimal("" if isinstance(value, bool) else str(value))
+        amount = Decimal(str(value))
     except (ArithmeticError, ValueError):  # the latter comes from an int of thousands of digits
         raise ValueError("a number is expected") from None
     if not amount.is_finite():

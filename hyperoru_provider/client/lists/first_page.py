@@ -14,13 +14,13 @@ class FirstPageProbe:
     """Compares the list without a page number, which is its first page, with its page 1, in turns.
 
     Rows may arrive in between, and a row may be listed twice. So page 1 is the first page if it has the rows of an
-    answer next to it, and the second one if it has mostly others than two answers around it that are alike.
+    answer next to it, or most of those of both, and the second one if it has mostly others.
 
     :param page_size: rows to ask for at once.
 
     :ivar first_page: the number, once it is known.
     :ivar first: the answer that is the first page.
-    :ivar certain: whether the number holds for the whole list; a page of one row may be one that is listed twice.
+    :ivar certain: whether the number holds beyond what was compared: a page of one row may be one that is listed twice.
     """
 
     def __init__(self, page_size: int | None) -> None:
@@ -45,8 +45,9 @@ class FirstPageProbe:
         self.first_page = self._known()
         if self.first_page is None and len(self._answers) >= _MOST_ANSWERS:
             raise HyperoruContractError(
-                "Without a page number the list begins now with the rows of page 1, now with others, so it can't be "
-                "told whether the server counts its pages from 0 or from 1. Set the contract's first_page."
+                "Asked in turns without a page number and for page 1, the server shows other rows each time, so it "
+                "can't be told whether it counts its pages from 0 or from 1. If its list keeps still, set the "
+                "contract's first_page."
             )
         return self.first_page is not None
 
@@ -64,12 +65,15 @@ class FirstPageProbe:
         if len(self._answers) % 2 == 0:
             return None
         before, page_one, after = self._answers[-3:]
-        if _alike(before, after) and not _alike(page_one, before) and not _alike(page_one, after):
+        likeness = min(_likeness(page_one, before), _likeness(page_one, after))
+        if likeness > 0.5:
+            return 1
+        if _likeness(before, after) >= 0.5 and likeness < 0.5:
             self.certain = True
             return 0
         return None
 
 
-def _alike(one: frozenset[bytes], other: frozenset[bytes]) -> bool:
-    """Return whether at least half of the rows are the same."""
-    return 2 * len(one & other) >= max(len(one), len(other))
+def _likeness(one: frozenset[bytes], other: frozenset[bytes]) -> float:
+    """Return which share of the rows are the same."""
+    return len(one & other) / max(len(one), len(other))

@@ -107,7 +107,7 @@ class EventStream:
     async def _subscribe(self, connection: Connection, token: str) -> deque[Event]:
         """Subscribe to all channels, after a login by message where the contract says so.
 
-        Returns the newest events that came meanwhile; the gap that is told before them covers the rest.
+        :return: the newest events that came meanwhile; the gap that is told before them covers the rest.
         """
         early: deque[Event] = deque(maxlen=_MAX_EARLY_EVENTS)
         if self._contract.stream.auth == "message":

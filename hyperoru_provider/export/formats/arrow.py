@@ -55,23 +55,28 @@ class ArrowEncoder:
         :raises HyperoruContractError: see :meth:`table_of`.
         """
         try:
-            return _ColumnReader(self._table, self.schema, rows.texts).read()
-        except _ODD:
-            return self._by_row(rows)
-
-    def _by_row(self, rows: Rows) -> pa.Table:
-        values = list(zip(*self._table.values(rows), strict=True))
-        arrays = [_array(column, field, rows) for column, field in zip(values, self.schema, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=self.schema)
+            return ColumnReader(self._table, self.schema, rows.texts).read()
+        except ODD:
+            return read_one_by_one(self._table, self.schema, rows)
 
 
-class _ColumnReader:
+def read_one_by_one(table: ColumnSchema, schema: pa.Schema, rows: Rows) -> pa.Table:
+    """Return rows as a table by way of a model of each: slower, and right for any row.
+
+    :raises HyperoruContractError: a row is not as the model says, or an amount does not fit; the text names it.
+    """
+    values = list(zip(*table.values(rows), strict=True))
+    arrays = [_array(column, field, rows) for column, field in zip(values, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+class ColumnReader:
     """Decodes all rows at once, with no Python object for each value.
 
     :param table: the rows' columns.
     :param schema: what they are in Arrow.
     :param texts: the rows' JSON texts.
-    :raises _OddError: this is not sure to give what a model of each row gives.
+    :raises OddRowsError: this is not sure to give what a model of each row gives.
     """
 
     def __init__(self, table: ColumnSchema, schema: pa.Schema, texts: Sequence[bytes | msgspec.Raw]) -> None:
@@ -80,11 +85,11 @@ class _ColumnReader:
         self._texts = texts
         self._sent = msgspec.json.decode(texts[0])
         if not isinstance(self._sent, dict):
-            raise _OddError
+            raise OddRowsError
         fields = table.model.model_fields
         self._names = {field: _name(table.endpoint.names_of(field), self._sent) for field in fields}
         if any(self._names.get(name, name) != name for name in self._sent):  # one of our names, for something else
-            raise _OddError
+            raise OddRowsError
 
     def read(self) -> pa.Table:
         """Return the rows as a table of the schema."""
@@ -115,7 +120,7 @@ class _ColumnReader:
         read = pa.json.read_json(lines, pa.json.ReadOptions(use_threads=False, block_size=1 << 26), options)
         read.validate(full=True)  # the reader lets amounts pass that have too many digits
         if read.num_rows != len(self._texts):
-            raise _OddError
+            raise OddRowsError
         return read
 
     def _array(
@@ -133,7 +138,7 @@ class _ColumnReader:
             array = read[name].cast(kind)
         field = self._table.model.model_fields.get(column.name)
         if field is not None and field.is_required() and array.null_count:
-            raise _OddError
+            raise OddRowsError
         return array
 
     def _raw_columns(self, raw_names: list[str]) -> dict[str, list[str | None]]:
@@ -157,7 +162,7 @@ class _ColumnReader:
             known[name]: [raw_text(value) for value in values.pop(name)] for name in raw_names if name in known
         }
         if any(text is not None and text[0] != "[" for texts in columns.values() for text in texts):
-            raise _OddError
+            raise OddRowsError
         columns["extra"] = [
             extra_text({name: value for name, value in zip(values, row, strict=True) if value is not _ABSENT})
             for row in zip(*values.values(), strict=True)
@@ -165,18 +170,18 @@ class _ColumnReader:
         return columns
 
 
-class _OddError(Exception):
+class OddRowsError(Exception):
     """The rows are not of the plain kind that can be read by column."""
 
 
-_ODD = (_OddError, pa.ArrowException, msgspec.DecodeError, UnicodeDecodeError)
+ODD = (OddRowsError, pa.ArrowException, msgspec.DecodeError, UnicodeDecodeError)
 
 
 def _name(names: tuple[str, ...], sent: Any) -> str:
     """Tell which of a field's names the server uses."""
     found = [name for name in names if name in sent]
     if len(found) > 1:  # another row may have only the second
-        raise _OddError
+        raise OddRowsError
     return found[0] if found else names[0]
 
 
@@ -191,7 +196,7 @@ def _as_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Read times as :func:`~hyperoru_provider.client.times.parse_time` does, or not at all."""
     shortest = pc.min(pc.binary_length(texts)).as_py()
     if shortest is not None and shortest < _SHORTEST_TIME:  # a date has no known time of day
-        raise _OddError
+        raise OddRowsError
     try:
         return texts.cast(_TYPES["timestamp"])
     except pa.ArrowInvalid:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 import pytest
+import time_machine
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosedError
 
@@ -59,11 +60,14 @@ class Socket:
     def pong(self) -> None:
         self._pongs.pop().set_result(0.0)
 
-    def close(self) -> None:
-        self._closed = True
-        self._changed.set()
+    def fail_pings(self) -> None:
         while self._pongs:
             self._pongs.pop().set_exception(ConnectionClosedError(None, None))
+
+    def close(self) -> None:
+        self.fail_pings()
+        self._closed = True
+        self._changed.set()
 
     async def recv(self) -> str:
         while not self._messages:
@@ -181,6 +185,33 @@ def test_a_socket_that_closes_during_a_ping_gives_what_it_still_holds_first(clos
         return received
 
     assert run(test) == (["one", "two"], 25)
+
+
+def test_a_ping_that_fails_is_no_sign_of_life() -> None:
+    async def test() -> str | bytes | Pong:
+        socket = Socket(answers_pings=False)
+        connection = connect(socket)
+        later(25.0, socket.fail_pings)
+        later(26.0, socket.tell, "last")
+        return await connection.receive_or_ping()
+
+    assert run(test) == ("last", 26)
+
+
+def test_a_pong_proves_what_came_before_the_ping() -> None:
+    async def test() -> str | bytes | Pong:
+        socket = Socket(answers_pings=False)
+        connection = connect(socket)
+
+        def answer() -> None:
+            clock.shift(5)
+            socket.pong()
+
+        later(25.0, answer)
+        return await connection.receive_or_ping()
+
+    with time_machine.travel(datetime(2026, 1, 15, tzinfo=UTC), tick=False) as clock:
+        assert run(test)[0] == Pong(datetime(2026, 1, 15, tzinfo=UTC))
 
 
 def test_a_consumer_that_takes_its_time_is_not_taken_for_a_dead_server() -> None:

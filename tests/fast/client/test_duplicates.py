@@ -11,21 +11,25 @@ import pytest
 from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Rows
 
 NOW = datetime(2026, 1, 15, tzinfo=UTC)
 PARTS = [[(1, "a"), (2, "b"), ("3", "ü")], [(-1, 7), (-3, 8)], [("only",)], [(2**70,)]]
 
 
-def keys_of(*spans: list[tuple[Any, ...]]) -> DuplicateDetector:
-    keys = DuplicateDetector()
-    for span in spans:
-        keys.add([Row(NOW, key, b"") for key in span])
-    return keys
+def rows_of(keys: list[tuple[Any, ...]]) -> Rows:
+    return Rows([NOW] * len(keys), keys, [b""] * len(keys))
 
 
-def check(keys: DuplicateDetector) -> None:
-    keys.check(DEFAULT_CONTRACT.trades)
+def keys_of(*batches: list[tuple[Any, ...]]) -> DuplicateDetector:
+    detector = DuplicateDetector()
+    for keys in batches:
+        detector.add(rows_of(keys))
+    return detector
+
+
+def check(detector: DuplicateDetector) -> None:
+    detector.check(DEFAULT_CONTRACT.trades)
 
 
 def test_a_repeat_is_found() -> None:
@@ -43,15 +47,15 @@ def test_a_repeat_is_found_among_many() -> None:
         check(keys_of(many, [(17,)]))
 
 
-def test_what_was_noted_is_loaded() -> None:
+def test_what_was_recorded_is_loaded() -> None:
     keys = keys_of(*PARTS)
-    noted = keys.dump(0, 7)
-    assert len(noted) == 7 * 8
-    assert keys.dump(3, 2) == noted[24:40]
+    recorded = keys.dump(0, 7)
+    assert len(recorded) == 7 * 8
+    assert keys.dump(3, 2) == recorded[24:40]
     later = DuplicateDetector()
-    later.load(noted)
+    later.load(recorded)
     check(later)
-    later.add([Row(NOW, ("only",), b"")])
+    later.add(rows_of([("only",)]))
     with pytest.raises(HyperoruContractError):
         check(later)
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,6 +133,8 @@ def test_refusals() -> None:
     assert read_refusal(read_message('{"type": "trades", "data": {}}')) is None
     refusal = read_refusal(read_message('{"type": "error", "data": {"code": "UNAUTHORIZED", "message": "no"}}'))
     assert refusal == Refusal("UNAUTHORIZED", "no") and refusal.is_about_token
+    long = msgspec.json.encode({"type": "error", "data": {"code": "x" * 295 + "a-token", "message": "y" * 5000}})
+    assert read_refusal(read_message(long), ["a-token"]) == Refusal("x" * 295 + "***", "y" * 300)
     refusal = read_refusal(read_message('{"type": "error", "data": null}'))
     assert refusal is not None and not refusal.is_about_token
 

@@ -13,11 +13,12 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.export.columns import ColumnSchema
-from hyperoru_provider.export.formats.arrow import ArrowEncoder, _OddError
+from hyperoru_provider.export.formats.arrow import ODD, ArrowEncoder, ColumnReader, read_one_by_one
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 ENDPOINT = load_contract().trades
@@ -31,16 +32,25 @@ def row(number: int, **fields: str) -> Row:
     return Row(START + timedelta(seconds=number), (number,), raw.encode())
 
 
-def by_column(rows: list[Row]) -> pa.ColumnSchema | None:
+def rows_of(rows: list[Row]) -> Rows:
+    return Rows([row.time for row in rows], [row.key for row in rows], [row.raw for row in rows])
+
+
+def by_column(rows: list[Row], endpoint: ListEndpoint = ENDPOINT) -> pa.Table | None:
+    table = ColumnSchema(Trade, endpoint)
     try:
-        return ArrowEncoder(ColumnSchema(Trade, ENDPOINT))._by_column([row.raw for row in rows])[1]
-    except Exception as error:
-        assert isinstance(error, (_OddError, pa.ArrowException)) or "msgspec" in type(error).__module__
+        return ColumnReader(table, ArrowEncoder(table).schema, [row.raw for row in rows]).read()
+    except ODD:
         return None
 
 
-def by_row(rows: list[Row]) -> pa.ColumnSchema:
-    return ArrowEncoder(ColumnSchema(Trade, ENDPOINT))._by_row(rows)
+def by_row(rows: list[Row]) -> pa.Table:
+    table = ColumnSchema(Trade, ENDPOINT)
+    return read_one_by_one(table, ArrowEncoder(table).schema, rows_of(rows))
+
+
+def encoded(rows: list[Row]) -> pa.Table:
+    return ArrowEncoder(ColumnSchema(Trade, ENDPOINT)).table_of([rows_of(rows)])
 
 
 PLAIN: list[dict[str, Any]] = [
@@ -89,11 +99,11 @@ def test_odd_rows_are_not(second: dict[str, str]) -> None:
 
 def test_odd_rows_are_read_one_by_one() -> None:
     rows = [row(1), row(2, new="1", trade_id='"x"')]
-    table = ArrowEncoder(ColumnSchema(Trade, ENDPOINT)).of([rows])
+    table = encoded(rows)
     assert table["trade_id"].to_pylist() == ["1", "x"]
     assert table["extra"].to_pylist() == [None, '{"new":1}']
     with pytest.raises(HyperoruContractError, match="trade_id=2"):
-        ArrowEncoder(ColumnSchema(Trade, ENDPOINT)).of([[row(1), row(2, price="null")]])
+        encoded([row(1), row(2, price="null")])
 
 
 texts = st.text(max_size=4).map(json.dumps)
@@ -147,9 +157,7 @@ def test_both_ways_agree(drawn: list[dict[str, str]], alike: bool) -> None:
     ],
 )
 def test_a_name_of_ours_that_stands_for_something_else_is_odd(names: dict[str, str], sent: dict[str, str]) -> None:
-    table = ArrowEncoder(ColumnSchema(Trade, load_contract({"trades": {"fields": names}}).trades))
-    with pytest.raises(_OddError):
-        table._by_column([row(1, **sent).raw])
+    assert by_column([row(1, **sent)], load_contract({"trades": {"fields": names}}).trades) is None
 
 
 def test_a_second_name_of_a_field_is_odd() -> None:

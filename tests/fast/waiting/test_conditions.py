@@ -22,7 +22,7 @@ from hyperoru_provider.client.errors import (
     HyperoruRateLimitError,
     HyperoruServerError,
 )
-from hyperoru_provider.client.lists.paginator import UnsteadyError
+from hyperoru_provider.client.lists.window_reader import UnsteadyError
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.waiting import payloads
 from hyperoru_provider.waiting.conditions import (

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,8 @@ import pytest
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
-from hyperoru_provider.client.lists.window_reader import Plan
+from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.fetch import fetch
 from hyperoru_provider.export.progress import Progress
 from hyperoru_provider.sandbox import Sandbox
@@ -39,30 +40,30 @@ def sandbox() -> Any:
         yield running
 
 
-def plan(span_rows: int = 200, **trades: Any) -> Plan:
+def reader(slice_rows: int = 200, **trades: Any) -> WindowReader:
     endpoint = load_contract({"trades": {"page_size": 50, **trades}}).trades
-    return Plan(endpoint, START, END, {}, span_rows)
+    return WindowReader(endpoint, START, END, {}, slice_rows)
 
 
-def ids(spans: Any) -> list[int]:
-    return [row.key[0] for span in spans for row in span]
+def ids(batches: Iterable[Rows]) -> list[int | str]:
+    return [key[0] for rows in batches for key in rows.keys]
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
 @pytest.mark.parametrize("total", ["right", "none"])
-@pytest.mark.parametrize("span_rows", [200, 100_000])
+@pytest.mark.parametrize("slice_rows", [200, 100_000])
 def test_the_rows_are_those_of_one_reader(
-    client_of: Make, sandbox: Sandbox, concurrency: int, total: str, span_rows: int
+    client_of: Make, sandbox: Sandbox, concurrency: int, total: str, slice_rows: int
 ) -> None:
     sandbox.set_faults(total=total, latency=0.005)
-    assert ids(fetch(client_of(sandbox), plan(span_rows), concurrency)) == list(range(3000))
+    assert ids(fetch(client_of(sandbox), reader(slice_rows), concurrency)) == list(range(3000))
     assert sandbox.stats()["max_in_flight"] <= concurrency
 
 
 @pytest.mark.parametrize("paging", ["offset", "cursor", "none"])
 def test_any_paging_is_read_at_once(client_of: Make, sandbox: Sandbox, paging: str) -> None:
     sandbox.set_faults(paging=paging, latency=0.01, **({"cap": 100, "total": "none"} if paging == "none" else {}))
-    spans = fetch(client_of(sandbox), plan(paging=paging, page_size=None if paging == "none" else 50), 4)
+    spans = fetch(client_of(sandbox), reader(paging=paging, page_size=None if paging == "none" else 50), 4)
     assert ids(spans) == list(range(3000))
     assert sandbox.stats()["max_in_flight"] > 1
 
@@ -70,16 +71,16 @@ def test_any_paging_is_read_at_once(client_of: Make, sandbox: Sandbox, paging: s
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_every_page_is_counted(client_of: Make, sandbox: Sandbox, concurrency: int) -> None:
     progress = Progress()
-    assert len(ids(fetch(client_of(sandbox), plan(), concurrency, progress))) == 3000
+    assert len(ids(fetch(client_of(sandbox), reader(), concurrency, progress))) == 3000
     assert progress.pages == sandbox.stats()["requests"] - 1  # the login
 
 
-@pytest.mark.parametrize("span_rows", [200, 100_000])
-def test_the_rest_of_a_window_is_what_comes_after_a_row(client_of: Make, sandbox: Sandbox, span_rows: int) -> None:
+@pytest.mark.parametrize("slice_rows", [200, 100_000])
+def test_the_rest_of_a_window_is_what_comes_after_a_row(client_of: Make, sandbox: Sandbox, slice_rows: int) -> None:
     client = client_of(sandbox)
-    rows = [row for span in fetch(client, plan(span_rows), 4) for row in span]
+    rows = [row for span in fetch(client, reader(slice_rows), 4) for row in span]
     for number in (0, 1, 4, 1234, 2998, 2999):
-        rest = fetch(client, plan(span_rows).after(rows[number]), 4)
+        rest = fetch(client, reader(slice_rows).after(rows[number]), 4)
         assert ids(rest) == list(range(number + 1, 3000))
 
 
@@ -88,7 +89,7 @@ def test_latency_is_shared(client_of: Make, sandbox: Sandbox) -> None:
     took = {}
     for concurrency in (1, 8):
         begun = time.monotonic()
-        assert len(ids(fetch(client_of(sandbox), plan(), concurrency))) == 3000
+        assert len(ids(fetch(client_of(sandbox), reader(), concurrency))) == 3000
         took[concurrency] = time.monotonic() - begun
     assert took[8] < took[1] / 1.5
     assert sandbox.stats()["max_in_flight"] >= 4
@@ -96,12 +97,12 @@ def test_latency_is_shared(client_of: Make, sandbox: Sandbox) -> None:
 
 def test_nothing_is_an_answer(client_of: Make) -> None:
     with Sandbox(rows=[]) as empty:
-        assert ids(fetch(client_of(empty), plan(), 4)) == []
+        assert ids(fetch(client_of(empty), reader(), 4)) == []
 
 
 def test_a_failure_ends_it_all(client_of: Make, sandbox: Sandbox) -> None:
     client = client_of(sandbox)
-    spans = fetch(client, plan(), 4)
+    spans = fetch(client, reader(), 4)
     next(spans)
     sandbox.set_faults(error_rate=1.0)
     with pytest.raises(HyperoruServerError):
@@ -110,7 +111,7 @@ def test_a_failure_ends_it_all(client_of: Make, sandbox: Sandbox) -> None:
 
 def test_a_reader_that_stops_stops_the_requests(client_of: Make, sandbox: Sandbox) -> None:
     sandbox.set_faults(latency=0.02)
-    spans = fetch(client_of(sandbox), plan(), 4)
+    spans = fetch(client_of(sandbox), reader(), 4)
     next(spans)
     spans.close()
     asked = sandbox.stats()["requests"]
@@ -121,14 +122,14 @@ def test_a_reader_that_stops_stops_the_requests(client_of: Make, sandbox: Sandbo
 def test_faults_are_mended_and_a_429_slows_everyone(client_of: Make, sandbox: Sandbox) -> None:
     sandbox.set_faults(error_rate=0.2, rate_limit_rate=0.1, drop_rate=0.05)
     client = client_of(sandbox)
-    assert ids(fetch(client, plan(), 8)) == list(range(3000))
+    assert ids(fetch(client, reader(), 8)) == list(range(3000))
     assert sandbox.stats()["repeated_refusals"] == 0
 
 
 def test_a_key_that_comes_at_two_times_is_an_error(client_of: Make) -> None:
     rows = [*ROWS, {**ROWS[0], "trade_time": ROWS[-1]["trade_time"]}]
     with Sandbox(rows=rows) as twice, pytest.raises(HyperoruContractError, match="different times"):
-        list(fetch(client_of(twice), plan(), 4))
+        list(fetch(client_of(twice), reader(), 4))
 
 
 def test_one_busy_minute_of_a_long_window_is_read_span_by_span(client_of: Make) -> None:
@@ -137,6 +138,6 @@ def test_one_busy_minute_of_a_long_window_is_read_span_by_span(client_of: Make) 
         for number in range(3000)
     ]
     with Sandbox(rows=rows) as busy:
-        spans = list(fetch(client_of(busy), plan(200), 4))
+        spans = list(fetch(client_of(busy), reader(200), 4))
     assert ids(spans) == list(range(3000))
     assert max(map(len, spans)) <= 200

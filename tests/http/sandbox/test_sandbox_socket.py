@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import socket
@@ -197,7 +198,7 @@ def test_subscriptions_add_up(quiet: Caller, listen: Listen) -> None:
     quiet.sandbox.trade()
     assert [frame["type"] for frame in listener.frames(2)] == ["trades", "positions"]
     assert listener.ask("subscribe", channel="gossip")["data"]["code"] == "UNKNOWN_CHANNEL"
-    assert counts(quiet)["events"] == {"trades": 2, "positions": 1}
+    until(lambda: counts(quiet)["events"] == {"trades": 2, "positions": 1})
 
 
 def test_bootstrap(quiet: Caller, listen: Listen) -> None:
@@ -263,6 +264,39 @@ def test_bad_messages_leave_the_socket_open(quiet: Caller, listen: Listen, sent:
     code = "UNKNOWN_MESSAGE" if sent == "{}" else "INVALID_MESSAGE"
     assert listener.next()["data"]["code"] == code
     listener.subscribe("trades")
+
+
+def test_messages_in_fragments(quiet: Caller, listen: Listen) -> None:
+    listener = listen(quiet)
+    listener.socket.send(iter(['{"type":"subscribe",', '"data":{"channel":', '"trades"}}']))
+    assert listener.next() == {"type": "subscribed", "data": {"channel": "trades"}}
+
+
+def test_text_that_is_none_closes_the_socket(quiet: Caller, listen: Listen) -> None:
+    listener = listen(quiet)
+    listener.socket.send(b"\xff", text=True)
+    assert listener.close_code() == 1007
+
+
+def test_a_message_that_is_too_long_closes_the_socket(quiet: Caller, listen: Listen) -> None:
+    listener = listen(quiet)
+    listener.socket.send("x" * (2**20 + 1))
+    assert listener.close_code() == 1009
+
+
+@pytest.mark.parametrize("token", ["", "nonsense"])
+def test_a_client_that_leaves_during_its_handshake(
+    quiet: Caller, listen: Listen, caplog: pytest.LogCaptureFixture, token: str
+) -> None:
+    quiet.sandbox.set_faults(socket_latency=1)
+    with pytest.raises(TimeoutError):
+        listen(quiet, token, open_timeout=0.1)
+    until(lambda: counts(quiet)["tokens_in_url"] == 1)
+    quiet.sandbox.set_faults(socket_latency=0)
+    listen(quiet).subscribe("trades")
+    gc.collect()  # a task that failed is told of when it is gone
+    assert counts(quiet)["opened"] == 1
+    assert not caplog.records
 
 
 def test_pings_are_answered(quiet: Caller, listen: Listen) -> None:
@@ -523,6 +557,7 @@ def test_silent_sockets(quiet: Caller, listen: Listen) -> None:
     before = time.monotonic()
     second.socket.close()
     assert time.monotonic() - before >= 0.2  # the close frame is not answered either
+    until(lambda: counts(quiet)["open"] == 1)
     quiet.sandbox.set_faults(socket_silent=False)
     third = listen(quiet).subscribe("trades")
     made = quiet.sandbox.trade()
@@ -554,7 +589,7 @@ def test_malformed_frames(quiet: Caller, listen: Listen) -> None:
         with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
             json.loads(frame)
     assert {type(frame) for frame in malformed} == {str, bytes}
-    assert counts(quiet)["events"] == {"trades": 21}  # with the one that ends the test
+    until(lambda: counts(quiet)["events"] == {"trades": 21})  # with the one that ends the test
 
 
 def test_duplicate_events(quiet: Caller, listen: Listen) -> None:
@@ -612,7 +647,7 @@ def test_several_trades_in_one_message(quiet: Caller, listen: Listen) -> None:
     assert max(len(batch) for batch in batches) == 8 or len(batches) > 3  # more than one tick may have passed
     assert [row["trade_id"] for batch in batches for row in batch] == made
     assert all(isinstance(frame["data"], dict) for frame in frames if frame["type"] == "positions")
-    assert counts(quiet)["events"] == {"trades": 20, "positions": 20}
+    until(lambda: counts(quiet)["events"] == {"trades": 20, "positions": 20})
 
 
 def test_faults_are_drawn_from_the_seed(serve: Serve, listen: Listen, rows: Rows) -> None:
@@ -636,7 +671,7 @@ def test_a_slow_reader_is_closed(
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     raw.connect(("127.0.0.1", int(quiet.sandbox.url.rsplit(":", 1)[1])))
     slow = listen(quiet, sock=raw, max_queue=1).subscribe("trades")
-    fast = listen(quiet).subscribe("trades")
+    fast = listen(quiet, max_queue=None).subscribe("trades")
     made = [row["trade_id"] for _ in range(10) for row in quiet.sandbox.trade(100)]
     assert fast.ids(1_000) == made
     until(lambda: counts(quiet)["open"] == 1)
@@ -646,7 +681,7 @@ def test_a_slow_reader_is_closed(
 
 def test_a_fast_reader_gets_a_burst(quiet: Caller, listen: Listen) -> None:
     quiet.sandbox.set_faults(socket_queue=500)
-    listener = listen(quiet).subscribe("trades")
+    listener = listen(quiet, max_queue=None).subscribe("trades")
     made = [row["trade_id"] for row in quiet.sandbox.trade(3_000)]
     assert listener.ids(3_000) == made
 
