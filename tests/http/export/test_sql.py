@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 import threading
 from collections.abc import Iterable, Iterator
@@ -166,6 +167,7 @@ def test_no_rows_skipped(database: Database, mode: str) -> None:
 
 @BOTH
 def test_a_table_without_any_row_is_warned_of(database: Database, mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
     land(database, [], mode)
     assert "trading_mode" in caplog.text
     land(database, [trade(1)], mode)
