@@ -11,8 +11,8 @@ from databases import Database, in_file, in_schema
 from hypothesis import HealthCheck, settings
 
 from hyperoru_provider.client import HyperoruClient
-from hyperoru_provider.client.http.auth import MemoryTokenStore
 from hyperoru_provider.client.http.retry import RetryPolicy
+from hyperoru_provider.client.http.tokens import MemoryTokenStore
 from hyperoru_provider.sandbox import Sandbox
 
 # a machine under load is slow now and then, which says nothing about the code
@@ -33,9 +33,9 @@ def own_temp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def fresh_memory() -> Iterator[None]:
     """Each test begins as a new process does: without tokens."""
-    MemoryTokenStore._tokens.clear()
+    MemoryTokenStore().clear()
     yield
-    MemoryTokenStore._tokens.clear()
+    MemoryTokenStore().clear()
 
 
 @pytest.fixture

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from hyperoru_provider.client.api.contract import Contract
-from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
-from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Kline, Model, Price, Profile, Trader
+from hyperoru_provider.client.api.models import BackfillJob, Health, Kline, Model, Price, Profile
+from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.backfills import Backfill
-from hyperoru_provider.client.decoding import canonical, parse_object, rename
+from hyperoru_provider.client.decoding import canonical, parse_object
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.http.transport import Request
 from hyperoru_provider.client.lists.page import parse_page
@@ -36,51 +36,25 @@ class Call(Generic[T]):
 def health(contract: Contract) -> Call[Health]:
     """Ask for the state of the service, without a session."""
     request = Request("GET", contract.health.path, auth=False, retries=False)
-    return Call(request, lambda body: validated(Health, parse_object(body), contract.health))
+    return Call(request, lambda body: validated(Health, parse_object(body, contract.health, has_status=True)))
 
 
 def login(contract: Contract) -> Request:
-    """Say what a login is: sent twice, it only gives two tokens."""
+    """Return what a login is in errors; sent twice, it only gives two tokens."""
     return Request("POST", contract.login.path, auth=False)
 
 
 def profile(contract: Contract) -> Call[Profile]:
     """Ask for the user behind the session."""
-    return Call(
-        Request("GET", contract.profile.path), lambda body: validated(Profile, parse_object(body), contract.profile)
-    )
-
-
-def list_traders(contract: Contract, include_hidden: bool) -> Call[list[Trader]]:
-    """Ask for the user's traders."""
-    endpoint = contract.traders
-    request = Request("GET", *endpoint.target({"include_hidden": include_hidden}))
-
-    def read(body: bytes) -> list[Trader]:
-        traders = _whole_list(Trader, body, endpoint, "traders")
-        if len({trader.id for trader in traders}) < len(traders):
-            raise HyperoruContractError(
-                f"One of the {len(traders)} traders is listed twice. Correct the contract's traders."
-            )
-        return traders
-
-    return Call(request, read)
-
-
-def kline_coverage(contract: Contract) -> Call[list[Coverage]]:
-    """Ask which candles there are."""
-    endpoint = contract.coverage
-    return Call(
-        Request("GET", endpoint.path, endpoint.query({})),
-        lambda body: _whole_list(Coverage, body, endpoint, "coverage"),
-    )
+    endpoint = contract.profile
+    return Call(Request("GET", *endpoint.target({})), lambda body: validated(Profile, parse_object(body, endpoint)))
 
 
 def price(contract: Contract, symbol: str) -> Call[Price]:
     """Ask for a symbol's price."""
 
     def read(body: bytes) -> Price:
-        data = rename(parse_object(body), contract.price)
+        data = parse_object(body, contract.price)
         sent = data.setdefault("symbol", symbol)
         if str(sent).casefold() != symbol.casefold():
             raise HyperoruContractError(
@@ -114,7 +88,7 @@ def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
     utc_window(wanted.start, wanted.end)
     endpoint = contract.backfill
     request = Request("POST", endpoint.path, body=endpoint.query(wanted.as_dict()), idempotent=False)
-    return Call(request, lambda body: validated(BackfillJob, parse_object(body), endpoint))
+    return Call(request, lambda body: validated(BackfillJob, parse_object(body, endpoint, has_status=True)))
 
 
 def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
@@ -123,44 +97,36 @@ def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
     path, query = endpoint.target({"task_id": task_id})
 
     def read(body: bytes) -> BackfillJob:
-        data = rename(parse_object(body), endpoint)
+        data = parse_object(body, endpoint, has_status=True)
         if str(data.setdefault("id", task_id)) != str(task_id):
             raise HyperoruContractError(
                 f"The answer is about job {data['id']}, but {task_id} was asked for: the server seems to ignore the "
                 "id. Correct the contract's backfill_status: its path, or its params task_id."
             )
-        task = validated(BackfillJob, data)
-        return task.model_copy(update={"meaning": endpoint.meaning(task.status)})
+        job = validated(BackfillJob, data)
+        return job.model_copy(update={"meaning": endpoint.meaning(job.status)})
 
     return Call(Request("GET", path, query), read)
 
 
-def backfill_jobs(contract: Contract) -> Call[list[BackfillJob]]:
-    """Ask for all jobs that the server knows."""
-    endpoint = contract.backfill_jobs
-    request = Request("GET", endpoint.path)
-    return Call(request, lambda body: _whole_list(BackfillJob, body, endpoint, "backfill_jobs"))
+def models(contract: Contract, resource: str, rows: Iterable[Row], filters: Mapping[str, Any]) -> list[Model]:
+    """Return the rows of a list as models; what they don't say of themselves is what was asked for.
+
+    :raises HyperoruContractError: one is not as the model says.
+    """
+    model, endpoint = RESOURCES[resource].model, contract.lists[resource]
+    known = {name: value for name, value in filters.items() if value is not None and name in model.model_fields}
+    return [validated(model, {**known, **canonical(row.raw, endpoint)}) for row in rows]
 
 
-def _whole_list(cls: type[R], body: bytes, endpoint: ListEndpoint, resource: str) -> list[R]:
-    """Read a list that comes in one answer."""
-    page = parse_page(body, endpoint)
-    if page.more or (page.total or 0) > len(page.rows):
-        raise HyperoruContractError(
-            f"The list has {len(page.rows)} {resource}, but the server says that there are more. "
-            f"Correct the contract's {resource}."
-        )
-    return [validated(cls, canonical(raw, endpoint)) for raw in page.rows]
+def validated(cls: type[R], data: dict[str, Any]) -> R:
+    """Return decoded JSON as a model.
 
-
-def validated(cls: type[R], data: dict[str, Any], endpoint: Endpoint | None = None) -> R:
-    """Make decoded JSON a model.
-
-    :param endpoint: whose names its fields have; ``None`` if they have ours.
+    :param data: by our names of its fields.
     :raises HyperoruContractError: it is not as the model says; the text names the item and its fields.
     """
     try:
-        return cls.model_validate(rename(data, endpoint) if endpoint else data)
+        return cls.model_validate(data)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"

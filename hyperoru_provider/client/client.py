@@ -2,110 +2,56 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from itertools import chain
+from typing import Any, Self, TypeVar, cast
 
 import httpx
 
 from hyperoru_provider.client import calls
-from hyperoru_provider.client.api.contract import Contract, load_contract
-from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Kline, Price, Profile, Trade, Trader
+from hyperoru_provider.client.api.models import (
+    BackfillJob,
+    Coverage,
+    Health,
+    Kline,
+    Model,
+    Order,
+    Price,
+    Profile,
+    Trade,
+    Trader,
+)
 from hyperoru_provider.client.backfills import Backfill
+from hyperoru_provider.client.base import BaseClient
 from hyperoru_provider.client.decoding import canonical
-from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.http.auth import Credentials, MemoryTokenStore, SessionAuth, TokenStore
-from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
-from hyperoru_provider.client.http.transport import AsyncTransport, Settings, Transport
+from hyperoru_provider.client.http.transport import AsyncTransport, Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
-from hyperoru_provider.client.lists.readers import kline_readers, list_reader, trade_counter
+from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
-from hyperoru_provider.version import __version__
-
-DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
 
 T = TypeVar("T")
 
 
-class _Client:
-    def __init__(
-        self,
-        base_url: str = DEFAULT_BASE_URL,
-        email: str | None = None,
-        password: str | None = None,
-        session_token: str | None = None,
-        *,
-        contract: Contract | Mapping[str, Any] | None = None,
-        timeout: float = 30.0,
-        retry_policy: RetryPolicy | None = None,
-        requests_per_second: float | None = None,
-        token_stores: Sequence[TokenStore] | None = None,
-        on_token: Callable[[str], None] | None = None,
-    ) -> None:
-        self.base_url = _checked_url(base_url)
-        self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
-        stores = (MemoryTokenStore(),) if token_stores is None else token_stores
-        if session_token is not None and not (session_token.isascii() and session_token.isprintable()):
-            raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
-        credentials = Credentials(self.base_url, email, password, session_token)
-        self._user = session_token or email
-        self._first_pages: dict[str, int] = {}
-        self._settings = Settings(
-            base_url=self.base_url,
-            auth=SessionAuth(credentials, self.contract.login, stores, on_token),
-            timeout=timeout,
-            policy=retry_policy or RetryPolicy(),
-            rate_limiter=RateLimiter(requests_per_second),
-            user_agent=f"airflow-provider-hyperoru/{__version__}",
-        )
-        self._open()
-
-    def _open(self) -> None:
-        raise NotImplementedError
-
-    def list_reader(
-        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
-    ) -> WindowReader:
-        """Return a reader of a list; see :func:`hyperoru_provider.client.lists.readers.list_reader`."""
-        return list_reader(self.contract, resource, start, end, filters, first_pages=self._first_pages)
-
-    @property
-    def user(self) -> str:
-        """Tells a user of a service from another, without naming either."""
-        return hashlib.sha256(f"{self.base_url}\n{self._user}".encode()).hexdigest()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r})"
-
-
-class HyperoruClient(_Client):
+class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
     """The Hyperoru API, for threads. Use it as a context manager, or call :meth:`close`.
 
     Nothing is asked before the first call. Every call may raise a
     :class:`~hyperoru_provider.client.errors.HyperoruApiError`, after the retries that its kind deserves.
 
-    :param base_url: scheme, host, and where needed port and path prefix.
-    :param email: email or user name to log in with.
-    :param password: its password.
-    :param session_token: a token issued elsewhere; with it there is no login at all.
-    :param contract: overrides of the API's contract, per resource, or a whole contract.
-    :param timeout: seconds to wait for each part of an answer.
-    :param retry_policy: when and how often a failed request is repeated.
-    :param requests_per_second: upper bound for this client; ``None`` for none.
-    :param token_stores: where to look for a session token before logging in, and to keep it; by default this
-        process's memory.
-    :param on_token: told each token before its first use, to mask it in logs.
-    :raises HyperoruConfigError: the URL or the contract is wrong.
+    The options are those of :class:`~hyperoru_provider.client.base.BaseClient`.
     """
 
-    def _open(self) -> None:
-        self._transport = Transport(self._settings)
+    def _create_http(self, **options: Any) -> httpx.Client:
+        return httpx.Client(**options)
+
+    def _open(self, http: httpx.Client, *, owned: bool) -> None:
+        self._transport = Transport(self._settings, http, owned=owned)
 
     def health(self) -> Health:
-        """Ask for the state of the service; never repeated, needs no session."""
+        """Return the state of the service; never repeated, needs no session."""
         return self._run(calls.health(self.contract))
 
     def login(self) -> None:
@@ -113,31 +59,54 @@ class HyperoruClient(_Client):
         self._transport.login(calls.login(self.contract))
 
     def profile(self) -> Profile:
-        """Ask for the user behind the session."""
+        """Return the user behind the session."""
         return self._run(calls.profile(self.contract))
 
+    def list_rows(
+        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+    ) -> list[Model]:
+        """Return all rows of any list, in order, each once and none missing.
+
+        :param resource: its name, such as ``orders`` or ``trades``.
+        :param start: start of the window, inclusive; a naive time is UTC. Only of a list that is read by time.
+        :param end: end of the window, exclusive; likewise.
+        :param filters: what limits the rows, such as ``account_id``; what is ``None`` does not.
+        :raises HyperoruConfigError: there is no such list or filter, a filter that is needed is missing, or the window
+            is empty, missing, or given for a list that has none.
+        :raises HyperoruContractError: the server's answers don't prove to be right and complete.
+        """
+        batches = self.iter_batches(self.list_reader(resource, start, end, **filters))
+        return calls.models(self.contract, resource, chain.from_iterable(batches), filters)
+
+    def orders(self, account_id: int | str) -> list[Order]:
+        """Return the orders of a trader.
+
+        :param account_id: the trader's id.
+        """
+        return cast("list[Order]", self.list_rows("orders", account_id=account_id))
+
     def list_traders(self, include_hidden: bool = False) -> list[Trader]:
-        """Ask for the user's traders.
+        """Return the user's traders.
 
         :param include_hidden: whether to list those that the dashboard hides, too.
         """
-        return self._run(calls.list_traders(self.contract, include_hidden))
+        return cast("list[Trader]", self.list_rows("traders", include_hidden=include_hidden))
 
     def price(self, symbol: str) -> Price:
-        """Ask for a symbol's price.
+        """Return a symbol's price.
 
         :param symbol: for example ``BTC``.
         """
         return self._run(calls.price(self.contract, symbol))
 
     def klines(self, symbol: str, interval: str, start: datetime, end: datetime) -> list[Kline]:
-        """Ask for the candles that begin in ``start <= timestamp < end``, oldest first.
+        """Return the candles that begin in ``start <= timestamp < end``, oldest first.
 
         :param symbol: for example ``BTC``.
         :param interval: for example ``1m``, ``1h`` or ``1d``.
         :param start: begin of the window; a naive time is UTC.
         :param end: end of the window, exclusive; a naive time is UTC.
-        :raises HyperoruConfigError: the window is empty, or the interval none.
+        :raises HyperoruConfigError: the window is empty, or the interval is not one.
         """
         readers = kline_readers(self.contract, symbol, interval, start, end)
         rows = [row for reader in readers for batch in self.iter_batches(reader) for row in batch]
@@ -150,24 +119,24 @@ class HyperoruClient(_Client):
         :class:`~hyperoru_provider.client.errors.HyperoruAmbiguousWriteError`: then look at :meth:`backfill_jobs`.
 
         :param wanted: which candles.
-        :raises HyperoruConfigError: its window is empty, or its interval none.
+        :raises HyperoruConfigError: its window is empty, or its interval is not one.
         """
         return self._run(calls.backfill_klines(self.contract, wanted))
 
     def backfill_job(self, task_id: int | str) -> BackfillJob:
-        """Ask how a job is.
+        """Return how a job is.
 
         :param task_id: its id.
         """
         return self._run(calls.backfill_job(self.contract, task_id))
 
     def backfill_jobs(self) -> list[BackfillJob]:
-        """Ask for all jobs that the server knows."""
-        return self._run(calls.backfill_jobs(self.contract))
+        """Return all jobs that the server knows."""
+        return cast("list[BackfillJob]", self.list_rows("backfill_jobs"))
 
     def kline_coverage(self) -> list[Coverage]:
-        """Ask which candles there are, of each symbol and interval."""
-        return self._run(calls.kline_coverage(self.contract))
+        """Return which candles there are, of each symbol and interval."""
+        return cast("list[Coverage]", self.list_rows("coverage"))
 
     def count_trades(
         self,
@@ -196,7 +165,7 @@ class HyperoruClient(_Client):
     def iter_trades(
         self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
     ) -> Iterator[Trade]:
-        """Give the trades of ``start <= trade_time < end``, by time and then key, each once and none missing.
+        """Yield the trades of ``start <= trade_time < end``, by time and then key, each once and none missing.
 
         :param start: begin of the window; a naive time is UTC.
         :param end: end of the window, exclusive; a naive time is UTC.
@@ -227,7 +196,7 @@ class HyperoruClient(_Client):
         return self._transport.closed
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, but for those of an injected HTTP client."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -242,14 +211,17 @@ class HyperoruClient(_Client):
             return call.read(answer.body)
 
 
-class AsyncHyperoruClient(_Client):
+class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
     """The Hyperoru API, for asyncio: the same methods and arguments as :class:`HyperoruClient`, to be awaited.
 
     Use it as an async context manager, or call :meth:`aclose`.
     """
 
-    def _open(self) -> None:
-        self._transport = AsyncTransport(self._settings)
+    def _create_http(self, **options: Any) -> httpx.AsyncClient:
+        return httpx.AsyncClient(**options)
+
+    def _open(self, http: httpx.AsyncClient, *, owned: bool) -> None:
+        self._transport = AsyncTransport(self._settings, http, owned=owned)
 
     async def health(self) -> Health:
         """See :meth:`HyperoruClient.health`."""
@@ -263,9 +235,20 @@ class AsyncHyperoruClient(_Client):
         """See :meth:`HyperoruClient.profile`."""
         return await self._run(calls.profile(self.contract))
 
+    async def list_rows(
+        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+    ) -> list[Model]:
+        """See :meth:`HyperoruClient.list_rows`."""
+        batches = self.iter_batches(self.list_reader(resource, start, end, **filters))
+        return calls.models(self.contract, resource, [row async for batch in batches for row in batch], filters)
+
+    async def orders(self, account_id: int | str) -> list[Order]:
+        """See :meth:`HyperoruClient.orders`."""
+        return cast("list[Order]", await self.list_rows("orders", account_id=account_id))
+
     async def list_traders(self, include_hidden: bool = False) -> list[Trader]:
         """See :meth:`HyperoruClient.list_traders`."""
-        return await self._run(calls.list_traders(self.contract, include_hidden))
+        return cast("list[Trader]", await self.list_rows("traders", include_hidden=include_hidden))
 
     async def price(self, symbol: str) -> Price:
         """See :meth:`HyperoruClient.price`."""
@@ -287,11 +270,11 @@ class AsyncHyperoruClient(_Client):
 
     async def backfill_jobs(self) -> list[BackfillJob]:
         """See :meth:`HyperoruClient.backfill_jobs`."""
-        return await self._run(calls.backfill_jobs(self.contract))
+        return cast("list[BackfillJob]", await self.list_rows("backfill_jobs"))
 
     async def kline_coverage(self) -> list[Coverage]:
         """See :meth:`HyperoruClient.kline_coverage`."""
-        return await self._run(calls.kline_coverage(self.contract))
+        return cast("list[Coverage]", await self.list_rows("coverage"))
 
     async def count_trades(
         self,
@@ -348,7 +331,7 @@ class AsyncHyperoruClient(_Client):
         return EventStream(self._settings, self._transport, self.contract, channels, give_up_after).items()
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections, but for those of an injected HTTP client."""
         await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
@@ -361,15 +344,3 @@ class AsyncHyperoruClient(_Client):
         answer = await self._transport.send(call.request)
         with self._settings.map_errors(call.request, answer):
             return call.read(answer.body)
-
-
-def _checked_url(base_url: str) -> str:
-    try:
-        url = httpx.URL(base_url)
-    except httpx.InvalidURL as error:
-        raise HyperoruConfigError(f"The base URL is not valid: {error}") from None
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
-        raise HyperoruConfigError(
-            "The base URL must be like https://host[:port][/prefix], with login and password in fields of their own."
-        )
-    return str(url).rstrip("/")

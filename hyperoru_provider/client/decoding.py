@@ -1,7 +1,11 @@
-"""JSON to objects, with every digit of every number. Pure: no I/O."""
+"""JSON to objects, with every digit of every number, and whether an answer is the success it claims to be.
+
+Pure: no I/O.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -9,27 +13,41 @@ from typing import Any
 import msgspec
 
 from hyperoru_provider.client.api.endpoints import Endpoint
-from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruContractError, read_failure
 
-_object = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+#: fields in which an answer says what went wrong; they are empty in a success
+ERROR_FIELDS = ("error", "errors", "error_message")
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """Read an answer that is one JSON object; amounts keep their digits.
+_object = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
-    :raises HyperoruContractError: it is none, or says that the request failed.
+_YES = ("true", "yes", "1")
+_NO = ("false", "no", "0")
+_EMPTY = ("", "none", "null", *_NO)
+_FAILURES = ("error", "failed", "failure", "fail", "exception", "false", "no")
+_SAYS_FAILED = "says that the request failed"
+_HTTP_SUCCESS, _HTTP_ERROR = re.compile("2[0-9]{2}"), re.compile("[45][0-9]{2}")
+
+
+def parse_object(body: bytes, endpoint: Endpoint, *, has_status: bool = False) -> dict[str, Any]:
+    """Return an answer that is one JSON object, by our names of its fields; amounts keep their digits.
+
+    :param endpoint: what was asked.
+    :param has_status: whether the object has a status of its own, as a job has, which then is none of the call.
+    :raises HyperoruContractError: it is something else, or says that the request failed.
     """
     try:
         data = _object.decode(body)
     except NOT_JSON as error:
         raise HyperoruContractError(f"A JSON object was expected, but {describe_body(body)}: {error}") from None
-    check_success(data)
-    return data
+    own_status = has_status and any(data.get(name) is not None for name in endpoint.names_of("status"))
+    check_success(data, endpoint, own_status=own_status)
+    return rename(data, endpoint)
 
 
 def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
-    """Decode a row and give its fields our names; unknown ones keep theirs.
+    """Return a row as an object, by our names of its fields; unknown ones keep theirs.
 
     :raises HyperoruContractError: it is no JSON object.
     """
@@ -41,7 +59,7 @@ def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def rename(data: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
-    """Give an object's fields our names, in place; unknown ones keep theirs."""
+    """Rename an object's fields to our names, in place, and return it; unknown ones keep theirs."""
     for field, names in endpoint.fields.items():
         for name in names:
             if name in data:
@@ -51,7 +69,7 @@ def rename(data: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
 
 
 def describe_body(body: bytes) -> str:
-    """Describe an answer that is not what was expected."""
+    """Return what can be said of an answer that is not what was expected."""
     start = body[:200].lstrip()
     return (
         "the body is empty"
@@ -62,11 +80,82 @@ def describe_body(body: bytes) -> str:
     )
 
 
-def check_success(data: Mapping[str, Any]) -> None:
-    """Raise what an answer of success says went wrong.
+def check_success(
+    fields: Mapping[str, Any], endpoint: Endpoint, *, own_status: bool = False, beside_list: bool = False
+) -> None:
+    """Raise an error if an answer that came as a success says that it is not one, wherever and however it says so.
 
-    :raises HyperoruContractError: it says so.
+    :param fields: the answer's fields; of a list, those beside it.
+    :param endpoint: what was asked; its ``success_words`` are believed.
+    :param own_status: whether ``status``, and the error that explains it, are of the object and not of the call.
+    :param beside_list: whether they stand beside a list, which proves nothing for itself if it is empty: then a
+        ``status`` must be known to be a success. An object's may be anything but a failure.
+    :raises HyperoruContractError: it says so. The text repeats what the server says, at full length.
     """
-    if data.get("success") is False:
-        told = data.get("message") or data.get("error") or "no reason given"
-        raise HyperoruContractError(f"The server answered 200 but says that the request failed: {str(told)[:300]}")
+    words = tuple(map(str.casefold, endpoint.success_words))
+    problem = _problem_of_flag(fields, words)
+    if not own_status:
+        problem = (
+            problem
+            or _problem_of_error(fields)
+            or _problem_of_status(fields, words, beside_list)
+            or _problem_of_code(fields, words)
+        )
+    if problem:
+        failure = read_failure(fields)
+        raise HyperoruContractError(
+            f"The server answered with success, but {problem}: {failure.message or 'no reason given'}",
+            code=failure.code,
+            request_id=failure.request_id,
+        )
+
+
+def _problem_of_error(fields: Mapping[str, Any]) -> str | None:
+    return None if all(_is_empty(fields.get(name)) for name in ERROR_FIELDS) else _SAYS_FAILED
+
+
+def _problem_of_flag(fields: Mapping[str, Any], words: tuple[str, ...]) -> str | None:
+    for name in ("success", "ok"):
+        value = fields.get(name)
+        word = _word(value != 0 if isinstance(value, (int, float, Decimal)) else value)
+        if word in _NO or word in _FAILURES:
+            return _SAYS_FAILED
+        if word and word not in (*_YES, *words):
+            return _not_known(name, value)
+    return None
+
+
+def _problem_of_status(fields: Mapping[str, Any], words: tuple[str, ...], beside_list: bool) -> str | None:
+    value = fields.get("status")
+    word = _word(value)
+    if word in (*_YES, *words) or _HTTP_SUCCESS.fullmatch(word):
+        return None
+    if word in _FAILURES or _HTTP_ERROR.fullmatch(word):
+        return _SAYS_FAILED
+    return _not_known("status", value) if word and beside_list else None
+
+
+def _problem_of_code(fields: Mapping[str, Any], words: tuple[str, ...]) -> str | None:
+    value = fields.get("code")
+    word = _word(value)
+    if all(_is_empty(fields.get(name)) for name in ("message", "msg", "detail")):
+        return None
+    return None if word in ("", "0", *words) or _HTTP_SUCCESS.fullmatch(word) else _not_known("code", value)
+
+
+def _not_known(name: str, value: object) -> str:
+    return (
+        f"its {name} is {str(value)!r}, which is not known to be one; if it is, add it to the contract's "
+        "success_words. The server says"
+    )
+
+
+def _word(value: Any) -> str:
+    """Return a value as a word to compare; empty for one that says nothing."""
+    return "" if value is None or isinstance(value, (dict, list)) else str(value).strip().casefold()
+
+
+def _is_empty(value: Any) -> bool:
+    """Return whether a value says that there is no error."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return all(not item or (not isinstance(item, (dict, list)) and _word(item) in _EMPTY) for item in items)

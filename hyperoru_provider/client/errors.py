@@ -1,9 +1,27 @@
-"""One exception class for each decision that a caller can take, and how an answer becomes one."""
+"""One exception class for each decision that a caller can take, and how an answer becomes one.
+
+* HyperoruError
+    - HyperoruConfigError (also a ValueError)
+    - HyperoruJobFailedError
+    - HyperoruApiError
+        + HyperoruBadRequestError
+        + HyperoruAuthenticationError
+        + HyperoruPermissionError
+        + HyperoruNotFoundError
+        + HyperoruConflictError
+        + HyperoruValidationError
+        + HyperoruRateLimitError
+        + HyperoruServerError
+        + HyperoruNetworkError
+            * HyperoruConnectError
+        + HyperoruAmbiguousWriteError
+        + HyperoruContractError
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -15,7 +33,7 @@ class HyperoruError(Exception):
 
 
 class HyperoruConfigError(HyperoruError, ValueError):
-    """The connection, the contract or an argument is wrong: correct it, nothing was asked."""
+    """An argument, a setting or the contract is wrong: correct it, nothing was asked."""
 
 
 class HyperoruApiError(HyperoruError):
@@ -64,14 +82,22 @@ class HyperoruApiError(HyperoruError):
         return f"{self.message} [{where}]" if where else self.message
 
     def with_context(self, **facts: Any) -> Self:
-        """Fill in facts of the request that are not known yet; gives the same error."""
+        """Fill in facts of the request that are not known yet, and return this error."""
         for name, value in facts.items():
             setattr(self, name, getattr(self, name) or value)
         return self
 
     def as_type(self, cls: type[HyperoruApiError], message: str) -> HyperoruApiError:
-        """Give an error of another class and text with the same facts."""
+        """Return an error of another class and text with the same facts."""
         return cls(message, **{name: value for name, value in vars(self).items() if name != "message"})
+
+    def shortened(self) -> Self:
+        """Cut what is repeated of an answer to a length that can be read, and return this error."""
+        self.message = shorten(self.message, 2 * _MESSAGE_LIMIT)
+        self.code = self.code and shorten(self.code)
+        self.request_id = self.request_id and shorten(self.request_id)
+        self.args = (self.message,)
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), dict(vars(self))))
@@ -149,10 +175,9 @@ _BY_STATUS: Mapping[int, type[HyperoruApiError]] = {
 }
 
 _ADVICE: Mapping[type[HyperoruApiError], str] = {
-    HyperoruAuthenticationError: "Check the connection's login and password, or its session_token.",
+    HyperoruAuthenticationError: "Check the login and the password, or the session_token.",
     HyperoruPermissionError: "The session is valid but does not own this resource: check the id.",
-    HyperoruNotFoundError: "Check the id or symbol; if the server has another path, set it in the "
-    "connection's contract.",
+    HyperoruNotFoundError: "Check the id or symbol; if the server has another path, set it in the contract.",
 }
 
 
@@ -165,70 +190,97 @@ def from_status(
     path: str,
     retry_after: float | None = None,
 ) -> HyperoruApiError:
-    """Turn an answer that is no success into its exception.
+    """Return the error that an answer without success means.
 
     Understands ``{"error", "code", "request_id"}``, ``{"code", "details", "message"}``, ``{"detail": text}``,
     ``{"detail": [{"loc", "msg", "type"}]}``, a proxy's HTML page, and an empty body.
     """
     facts = dict[str, Any](method=method, path=path, status=status, retry_after=retry_after)
-    told, code, request_id = _read_body(body)
-    facts.update(code=code, request_id=request_id or headers.get("x-request-id"))
+    failure = _read_body(body).shortened()
+    facts.update(code=failure.code, request_id=failure.request_id or headers.get("x-request-id"))
     if status < 400:
         where = headers.get("location", "").split("?")[0]
         target = f" (to {where})" if where else ""
         return HyperoruContractError(
-            f"The server redirects{target} instead of answering; set the connection's host to the final address.",
+            f"The server redirects{target} instead of answering; set the base URL to the final address.",
             **facts,
         )
     cls = _BY_STATUS.get(status, HyperoruServerError if status >= 500 else HyperoruBadRequestError)
-    message = f"The server answered {status}" + (f": {told}" if told else " without saying why")
+    message = f"The server answered {status}" + (f": {failure.message}" if failure.message else " without saying why")
     advice = _ADVICE.get(cls)
     return cls(f"{message}. {advice}" if advice else message, **facts)
 
 
-def _read_body(body: bytes) -> tuple[str, str | None, str | None]:
-    """Give the message, machine code and request id that an error's body holds."""
+class Failure(NamedTuple):
+    """What an answer says of its failure, at full length: redact it before it is shortened.
+
+    :param message: why it failed; empty if the answer does not say.
+    :param code: the server's machine code.
+    :param request_id: the server's id of the request.
+    """
+
+    message: str
+    code: str | None = None
+    request_id: str | None = None
+
+    def shortened(self) -> Failure:
+        """Return the same in a length that fits in a message."""
+        return Failure(
+            shorten(self.message), self.code and shorten(self.code), self.request_id and shorten(self.request_id)
+        )
+
+
+def read_failure(fields: Mapping[str, Any]) -> Failure:
+    """Return what the fields of an answer say of its failure."""
+    inner: dict[str, Any] = next(
+        (fields[name] for name in ("error", "errors") if isinstance(fields.get(name), dict)), {}
+    )
+    fields = {**fields, **inner}  # {"error": {"message", "code"}}
+    try:
+        return Failure(_failure_message(fields, inner), _text(fields.get("code")), _text(fields.get("request_id")))
+    except RecursionError:
+        return Failure("something that is nested too deeply to be repeated")
+
+
+def _failure_message(fields: Mapping[str, Any], inner: dict[str, Any]) -> str:
+    found = (fields.get(name) for name in ("error", "errors", "error_message", "message", "detail", "msg"))
+    reason = next((value for value in found if value and isinstance(value, (str, list))), "")
+    message = "; ".join(map(_describe_problem, reason)) if isinstance(reason, list) else reason
+    details = fields.get("details") or (None if message else inner or fields.get("error"))
+    return f"{message} {msgspec.json.encode(details).decode()}".strip() if details else message
+
+
+def _read_body(body: bytes) -> Failure:
+    """Return what the body of an answer without success says of its failure."""
     try:
         data = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body[:2000].decode("utf-8", "replace").strip()
-        return (
-            ("a page that is not JSON (from a proxy?)" if text.startswith("<") else _shorten(text)),
-            None,
-            None,
-        )
-    if not isinstance(data, dict):
-        return _shorten(str(data)), None, None
-    told = next((data[name] for name in ("error", "message", "detail", "msg") if data.get(name)), "")
-    if isinstance(told, dict):  # {"error": {"message", "code"}}
-        data = {**data, **told}
-        told = told.get("message") or told.get("error") or ""
-    if isinstance(told, list):
-        told = "; ".join(_problem(item) for item in told)
-    details = data.get("details")
-    if details:
-        told = f"{told} {msgspec.json.encode(details).decode()}"
-    return _shorten(str(told)), _text(data.get("code")), _text(data.get("request_id"))
+        return Failure("a page that is not JSON (from a proxy?)" if text.startswith("<") else text)
+    return read_failure(data) if isinstance(data, dict) else Failure(str(data))
 
 
-def _problem(item: Any) -> str:
-    """Render one entry of ``{"detail": [...]}``; its echoed input is left out, it may be a password."""
+def _describe_problem(item: Any) -> str:
+    """Return an entry of a list of errors as text; its echoed input is left out, as it may be a password."""
     if not isinstance(item, dict):
         return str(item)
-    return f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg', '')}"
+    place = ".".join(map(str, item.get("loc") or ()))
+    reason = next((str(item[name]) for name in ("msg", "message", "error", "code") if item.get(name)), "")
+    return f"{place}: {reason}" if place else reason
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else _shorten(str(value))
+    return None if value is None else str(value)
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str, limit: int = _MESSAGE_LIMIT) -> str:
+    """Return a text in one line, cut to a number of characters."""
     text = " ".join(text.split())
-    return text if len(text) <= _MESSAGE_LIMIT else text[:_MESSAGE_LIMIT] + "..."
+    return text if len(text) <= limit else text[:limit] + "..."
 
 
 def certificate_message(error: Exception) -> str:
-    """Say that the server's certificate can't be verified, and what to do."""
+    """Return a text which says that the server's certificate can't be verified, and what to do."""
     return (
         f"The server's certificate can't be verified: {error}. Check the host, or name the authority that "
         "issued it in the environment variable SSL_CERT_FILE."

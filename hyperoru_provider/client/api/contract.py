@@ -1,7 +1,7 @@
 """The contract: all that the client asks, as data that can be overridden.
 
-Nobody could check these defaults against the live service, so each can be overridden from the connection's
-``contract`` extra, a JSON object of resources, for example::
+Nobody could check these defaults against the live service, so each can be overridden by a JSON object of resources,
+for example::
 
     {"trades": {"path": "/api/trades", "paging": "offset", "params": {"start": "from"}, "key": ["table", "trade_id"]}}
 
@@ -103,8 +103,8 @@ _NAMES: dict[str, tuple[Iterable[str], Iterable[str]]] = {
 def load_contract(overrides: Mapping[str, Any] | None = None) -> Contract:
     """Return the default profile with overrides merged over it.
 
-    :param overrides: resource -> what differs there, as in the connection's ``contract`` extra.
-    :raises HyperoruConfigError: an override that names nothing or has the wrong type; the text gives the key.
+    :param overrides: resource -> what differs there.
+    :raises HyperoruConfigError: an override names nothing or has the wrong type; the text names its key.
     """
     if not overrides:
         return DEFAULT_CONTRACT
@@ -142,7 +142,7 @@ def _overridden(where: str, default: Endpoint, given: Mapping[str, Any]) -> Endp
 
 
 def _check_names(resource: str, endpoint: Endpoint) -> None:
-    """Raise if a name is used that nothing here knows: misspelt, it would change nothing.
+    """Raise an error if a name is used that nothing here knows: misspelt, it would change nothing.
 
     :raises HyperoruConfigError: there is one.
     """

@@ -23,6 +23,12 @@ Names = Annotated[
 Path = Annotated[str, Field(pattern=r"^/([^?#\s{}]|\{[a-z_]+\})*$")]
 
 
+#: keys of a list that say nothing of what is in it
+GENERAL_ROWS = ("items", "data", "results")
+#: keys under which a server may send any list
+ROWS = (*GENERAL_ROWS, "trades", "orders", "positions", "accounts")
+
+
 class Target(NamedTuple):
     """Where a request goes: a path, and query parameters as the server names them."""
 
@@ -36,6 +42,8 @@ class Endpoint(BaseModel):
     :param path: from the host on; ``{name}`` stands for a value of the request, by our name of the parameter.
     :param params: our name of a parameter -> the server's; ``null`` if the server has none, then it is not sent.
     :param fields: our name of a field -> the name or names under which a server may send it.
+    :param success_words: what may stand under ``status``, ``success``, ``ok`` or ``code`` in an answer that is a
+        success, compared without regard to case; true, and the numbers 200 to 299, are always understood.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +51,7 @@ class Endpoint(BaseModel):
     path: Path
     params: dict[str, str | None] = {}
     fields: dict[str, Names] = {}
+    success_words: Names = ("ok", "success", "successful", "succeeded", "complete", "completed", "done")
 
     @property
     def path_names(self) -> list[str]:
@@ -124,7 +133,8 @@ class JobEndpoint(Endpoint):
 class ListEndpoint(Endpoint):
     """A list of rows.
 
-    :param rows: keys under which the list may stand in an object; a bare array is always understood.
+    :param rows: keys under which the list may stand in an object, its own name first, which tells it from lists of
+        something else beside it; a bare array is always understood.
     :param paging: ``page`` (numbered), ``offset``, ``cursor``, or ``none``: one answer, perhaps capped.
     :param first_page: number of the first page (``page``); ``null``: 0 or 1, which is found out before reading.
     :param page_size: rows to ask for at once; ``null`` to leave it to the server.
@@ -139,7 +149,7 @@ class ListEndpoint(Endpoint):
     :param next_cursor: keys of the cursor of the next page, ``null`` on the last.
     """
 
-    rows: Names = ("items", "trades", "data", "results", "orders", "positions", "accounts")
+    rows: Annotated[Names, Field(min_length=1)] = ROWS
     paging: Literal["page", "offset", "cursor", "none"] = "none"
     first_page: int | None = None
     page_size: int | None = Field(default=None, ge=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hyperoru_provider.client.api.endpoints import ListEndpoint, WindowedEndpoint
+from hyperoru_provider.client.api.endpoints import GENERAL_ROWS, ROWS, ListEndpoint, WindowedEndpoint
 from hyperoru_provider.client.api.models import BackfillJob, Coverage, Kline, Model, Order, Trade, Trader
 
 
@@ -30,6 +30,11 @@ class Resource:
         return isinstance(self.endpoint, WindowedEndpoint)
 
 
+def _rows(name: str) -> tuple[str, ...]:
+    """Return the keys under which a list may stand that has a name of its own."""
+    return (name, *(key for key in ROWS if key != name))
+
+
 BACKFILL_PARAMS = ("symbol", "interval", "start", "end", "exchange", "environment")
 BACKFILL_FIELDS: dict[str, Any] = {
     "id": ("id", "task_id"),
@@ -50,6 +55,7 @@ TRADES = Resource(
             "commission": ("commission", "fee"),
             "trade_time": ("trade_time", "executed_at", "timestamp", "created_at"),
         },
+        rows=_rows("trades"),
         paging="page",
         page_size=500,
         key=("trade_id",),
@@ -61,23 +67,38 @@ ORDERS = Resource(
     name="orders",
     model=Order,
     filters=("account_id",),
-    endpoint=ListEndpoint(path="/api/orders/account/{account_id}", key=("id",), verified_fields=("account_id",)),
+    endpoint=ListEndpoint(
+        path="/api/orders/account/{account_id}",
+        rows=_rows("orders"),
+        key=("id",),
+        verified_fields=("account_id",),
+    ),
 )
 KLINES = Resource(
     name="klines",
     model=Kline,
     filters=("symbol", "interval"),
     endpoint=WindowedEndpoint(
-        path="/api/klines/data", key=("timestamp",), time="timestamp", verified_fields=("symbol", "interval")
+        path="/api/klines/data",
+        rows=_rows("klines"),
+        key=("timestamp",),
+        time="timestamp",
+        verified_fields=("symbol", "interval"),
     ),
 )
 TRADERS = Resource(
     name="traders",
     model=Trader,
     filters=("include_hidden",),
-    endpoint=ListEndpoint(path="/api/account/list", fields={"id": ("id", "account_id")}, key=("id",)),
+    endpoint=ListEndpoint(
+        path="/api/account/list", rows=_rows("accounts"), fields={"id": ("id", "account_id")}, key=("id",)
+    ),
 )
-COVERAGE = Resource(name="coverage", model=Coverage, endpoint=ListEndpoint(path="/api/klines/coverage"))
+COVERAGE = Resource(
+    name="coverage",
+    model=Coverage,
+    endpoint=ListEndpoint(path="/api/klines/coverage", rows=_rows("coverage")),
+)
 BACKFILL_JOBS = Resource(
     name="backfill_jobs",
     model=BackfillJob,
@@ -85,7 +106,7 @@ BACKFILL_JOBS = Resource(
     endpoint=ListEndpoint(
         path="/api/klines/backfill-tasks",
         fields=BACKFILL_FIELDS,
-        rows=("items", "tasks", "data", "results"),
+        rows=("tasks", *GENERAL_ROWS),
         verified_fields=BACKFILL_PARAMS,
     ),
 )

@@ -1,40 +1,37 @@
-"""Login and token reuse: one login serves a process, and with a shared store a fleet."""
+"""The session of a client: find a token, log in only if there is none, and replace a token that is refused.
+
+This is apart from the transport because its rules are the same for threads, for asyncio and for the event stream:
+they are generators that say what is to be done, and two drivers do it. One login serves a process, and with a
+shared store a fleet, so every token goes through here. It must import neither a transport nor Airflow: the
+transports import it, and the hook only gives it a store.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import logging
-import os
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
-from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeGuard, TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 import httpx
 import msgspec
 
 from hyperoru_provider.client.api.endpoints import LoginEndpoint
-from hyperoru_provider.client.decoding import parse_object, rename
+from hyperoru_provider.client.decoding import parse_object
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruContractError, from_status
+from hyperoru_provider.client.http.login_lock import LoginLock
 from hyperoru_provider.client.http.retry import parse_retry_after
+from hyperoru_provider.client.http.tokens import Credentials, Token, TokenStore
 from hyperoru_provider.client.redaction import redact_body
 from hyperoru_provider.client.times import parse_time
 
-try:
-    import fcntl
-except ImportError:  # not a POSIX system
-    fcntl = None  # type: ignore[assignment]
-
-log = logging.getLogger(__name__)
-
-_LIFETIME = timedelta(days=180)
-_LONGEST_LOGIN = 60.0
+_TOKEN_LIFETIME = timedelta(days=180)
+_MAX_LOGIN_WAIT = 60.0
+_LOCK_POLL = 0.05
 _REFUSALS = (400, 401, 403, 422)
 
 _T = TypeVar("_T")
@@ -42,55 +39,11 @@ _T = TypeVar("_T")
 _Steps: TypeAlias = Generator[httpx.Request | float | Callable[[], Any], Any, _T]
 
 
-@dataclass(frozen=True)
-class Token:
-    """A session token.
-
-    :param value: the token itself; in no ``repr``.
-    :param expires_at: when it ends, in UTC.
-    :param binding: digest of what it was issued for; see :attr:`Credentials.binding`.
-    """
-
-    value: str = field(repr=False)
-    expires_at: datetime
-    binding: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """Who logs in where.
-
-    :param base_url: the server.
-    :param login: email or user name.
-    :param password: in no ``repr``.
-    :param session_token: a token that was issued elsewhere; with it there is no login at all.
-    """
-
-    base_url: str
-    login: str | None = None
-    password: str | None = field(default=None, repr=False)
-    session_token: str | None = field(default=None, repr=False)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be seen in a message."""
-        return tuple(filter(None, (self.password, self.session_token)))
-
-    @cached_property
-    def binding(self) -> str:
-        """Digest that ties a stored token to URL, login and password: change one, and a new login follows.
-
-        It is slow on purpose, as it is stored beside the token.
-        """
-        salt = f"{self.base_url}\n{self.login}".encode()
-        return hashlib.pbkdf2_hmac("sha256", (self.password or "").encode(), salt, 60_000).hex()
-
-
 @dataclass
 class Session:
-    """A token in use, and the way to it.
+    """A token in use, and the tokens that were tried before it.
 
-    :param refused: the tokens that the server refused on that way.
+    :param refused: the tokens that the server refused.
     :param token: the present one.
     :param final: whether a refusal of this one is an error.
     """
@@ -99,74 +52,17 @@ class Session:
     token: str = field(default="", repr=False)
     final: bool = False
 
-
-class TokenStore(Protocol):
-    """Where tokens are kept between clients. A failure inside is a warning and no token, never an exception."""
-
-    def read(self, binding: str) -> Token | None:
-        """Give the token that was stored for this binding."""
-
-    def write(self, token: Token) -> None:
-        """Keep a token."""
-
-
-class MemoryTokenStore:
-    """Tokens of this process, shared by all its clients."""
-
-    _tokens: ClassVar[dict[str, Token]] = {}
-
-    def read(self, binding: str) -> Token | None:
-        """Give the token that was stored for this binding."""
-        return self._tokens.get(binding)
-
-    def write(self, token: Token) -> None:
-        """Keep a token until the process ends."""
-        self._tokens[token.binding] = token
-
-
-class LoginLock:
-    """Lets one at a time log in, among all threads and processes of this user on this host.
-
-    Best effort: where no lock can be had, two may log in, which the service allows.
-
-    :param credentials: whose login; the password has no part in the file's name.
-    """
-
-    def __init__(self, credentials: Credentials) -> None:
-        user = os.getuid() if hasattr(os, "getuid") else 0
-        name = hashlib.sha256(f"{credentials.base_url}\n{credentials.login}".encode()).hexdigest()[:16]
-        self._path = Path(tempfile.gettempdir()) / f"hyperoru-login-{user}-{name}.lock"
-        self._file: int | None = None
-
-    def acquire(self) -> bool:
-        """Try once, without waiting; gives whether to go on."""
-        if fcntl is None:
-            return True
-        try:
-            self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.release()
-            return False
-        except OSError as error:
-            log.debug("No lock for the login: %s", error)
-        return True
-
-    def release(self) -> None:
-        """Let the next one log in."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+    def build_auth_headers(self) -> dict[str, str]:
+        """Return the headers that show the session to the server."""
+        return {"Authorization": f"Bearer {self.token}"}
 
 
 class SessionAuth(httpx.Auth):
     """Sends the bearer token, logs in if there is none, and once more if the token is refused.
 
-    Its rules are one generator, which yields the requests to send and the blocking store calls to make; httpx
-    drives it with a sync or an async client.
-
     :param credentials: who logs in where.
     :param endpoint: the contract's login.
+    :param build_request: makes a request as the HTTP client does, with its own headers.
     :param stores: where to look for a token before a login, in this order; a new one is written to all.
     :param on_token: told each token before its first use, to mask it in logs.
     """
@@ -175,11 +71,13 @@ class SessionAuth(httpx.Auth):
         self,
         credentials: Credentials,
         endpoint: LoginEndpoint,
+        build_request: Callable[..., httpx.Request],
         stores: Sequence[TokenStore] = (),
         on_token: Callable[[str], None] | None = None,
     ) -> None:
         self._credentials = credentials
         self._endpoint = endpoint
+        self._build_request = build_request
         self._stores = stores
         self._on_token = on_token
         self._token: Token | None = None
@@ -190,94 +88,99 @@ class SessionAuth(httpx.Auth):
         return (*self._credentials.secrets, *((self._token.value,) if self._token else ()))
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Drive the rules for a request of a sync client."""
-        return _drive(self._flow(request))
+        """Send a request of a sync client within a session."""
+        return _drive(self._send_with_token(request))
 
     def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Drive the rules for a request of an async client; store calls run in a thread."""
-        return _adrive(self._flow(request))
+        """Send a request of an async client within a session; store calls run in a thread."""
+        return _drive_async(self._send_with_token(request))
 
     def sync_login_flow(self) -> Generator[httpx.Request, httpx.Response, None]:
-        """Drive the rules up to where there is a session; yields a login request if one is needed."""
-        return _drive(self._find(Session()))
+        """Make sure that there is a token; yields a login request if one is needed."""
+        return _drive(self._get_token(Session()))
 
     def async_login_flow(self, session: Session) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Drive the rules up to where the session has a token; yields a login request if one is needed."""
-        return _adrive(self._find(session))
+        """Put the next token into a session; yields a login request if one is needed."""
+        return _drive_async(self._get_token(session))
 
-    def _find(self, session: Session) -> _Steps[None]:
-        """Give a session its next token."""
-        if self._credentials.session_token:
-            session.token, session.final = self._credentials.session_token, True
-            return
-        token, fresh = yield from self._obtain(session.refused)
-        session.token, session.final = token.value, fresh and bool(session.refused)
-
-    def _flow(self, request: httpx.Request) -> _Steps[None]:
+    def _send_with_token(self, request: httpx.Request) -> _Steps[None]:
         session = Session()
         while True:
-            yield from self._find(session)
-            request.headers["Authorization"] = f"Bearer {session.token}"
+            yield from self._get_token(session)
+            request.headers.update(session.build_auth_headers())
             response = yield request
             if response.status_code != 401 or session.final:
                 return
             session.refused.add(session.token)
 
-    def _obtain(self, refused: set[str]) -> _Steps[tuple[Token, bool]]:
-        """Find a token that was not refused, and log in only if there is none; gives whether it is a new one."""
-        if _usable(self._token, refused):
-            return self._token, False
+    def _get_token(self, session: Session) -> _Steps[None]:
+        """Put the next token into a session."""
+        if self._credentials.session_token:
+            session.token, session.final = self._credentials.session_token, True
+            return
+        is_new = False
+        if self._token is None or not self._token.is_usable(session.refused):
+            self._token, is_new = yield from self._find_or_log_in(session.refused)
+        session.token, session.final = self._token.value, is_new and bool(session.refused)
+
+    def _find_or_log_in(self, refused: set[str]) -> _Steps[tuple[Token, bool]]:
+        """Return a token that was not refused, and whether it comes from a login, which is the last resort."""
         if not (self._credentials.login and self._credentials.password):
             raise HyperoruAuthenticationError(
-                "There is nothing to log in with. Give the connection a login and a password, or a session_token."
+                "There is nothing to log in with. Give a login and a password, or a session_token."
             )
         binding = yield lambda: self._credentials.binding
-        token, fresh = (yield from self._search(binding, refused)), False
-        if token is None:
-            lock = LoginLock(self._credentials)
-            until = time.monotonic() + _LONGEST_LOGIN
-            try:
-                while self._stores and not lock.acquire() and time.monotonic() < until:
-                    yield 0.05
-                # Somebody else may have logged in meanwhile.
-                token = yield from self._search(binding, refused)
-                if token is None:
-                    token, fresh = self._read_login((yield self._login_request()), binding), True
-                    yield from self._tell(token)
-                    for store in self._stores:
-                        yield partial(store.write, token)
-            finally:
-                lock.release()
-        self._token = token
-        return token, fresh
+        token = yield from self._read_stores(binding, refused)
+        if token is not None:
+            return token, False
+        lock = LoginLock(self._credentials)
+        until = time.monotonic() + _MAX_LOGIN_WAIT
+        try:
+            while self._stores and not lock.acquire() and time.monotonic() < until:
+                yield _LOCK_POLL
+            token = yield from self._read_stores(binding, refused)  # somebody else may have logged in meanwhile
+            if token is not None:
+                return token, False
+            return (yield from self._log_in(binding)), True
+        finally:
+            lock.release()
 
-    def _search(self, binding: str, refused: set[str]) -> _Steps[Token | None]:
+    def _read_stores(self, binding: str, refused: set[str]) -> _Steps[Token | None]:
+        """Return the first usable token of the stores, or ``None``; it is written to the stores before its own."""
         for position, store in enumerate(self._stores):
-            token = yield partial(store.read, binding)
-            if _usable(token, refused):
-                yield from self._tell(token)
+            token: Token | None = yield partial(store.read, binding)
+            if token is not None and token.is_usable(refused):
+                yield from self._announce(token)
                 for nearer in self._stores[:position]:
                     yield partial(nearer.write, token)
                 return token
         return None
 
-    def _tell(self, token: Token) -> _Steps[None]:
+    def _log_in(self, binding: str) -> _Steps[Token]:
+        """Return the token of a new login, written to all stores."""
+        token = self._parse_login((yield self._build_login()), binding)
+        yield from self._announce(token)
+        for store in self._stores:
+            yield partial(store.write, token)
+        return token
+
+    def _announce(self, token: Token) -> _Steps[None]:
         if self._on_token:
             yield partial(self._on_token, token.value)
 
-    def _login_request(self) -> httpx.Request:
+    def _build_login(self) -> httpx.Request:
         identity = self._endpoint.identity
         if identity == "auto":
             identity = "email" if "@" in (self._credentials.login or "") else "username"
         body = self._endpoint.query({identity: self._credentials.login, "password": self._credentials.password})
-        return httpx.Request(
+        return self._build_request(
             "POST",
             self._credentials.base_url + self._endpoint.path,
             content=msgspec.json.encode(body),
-            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            headers={"Content-Type": "application/json"},
         )
 
-    def _read_login(self, response: httpx.Response, binding: str) -> Token:
+    def _parse_login(self, response: httpx.Response, binding: str) -> Token:
         now = datetime.now(UTC)
         request = {"method": "POST", "path": self._endpoint.path}
         if not response.is_success:
@@ -288,7 +191,7 @@ class SessionAuth(httpx.Auth):
                 error = error.as_type(HyperoruAuthenticationError, f"The login was refused. {error.message}")
             raise error
         try:
-            answer = rename(parse_object(response.content), self._endpoint)
+            answer = parse_object(response.content, self._endpoint)
             value = answer.get("session_token")
             if not isinstance(value, str) or not value:
                 raise HyperoruContractError(
@@ -301,12 +204,8 @@ class SessionAuth(httpx.Auth):
         except ValueError:
             expires_at = now
         if expires_at <= now:  # none given, or one that can't be: the server will tell
-            expires_at = now + _LIFETIME
+            expires_at = now + _TOKEN_LIFETIME
         return Token(value, expires_at, binding)
-
-
-def _usable(token: Token | None, refused: set[str]) -> TypeGuard[Token]:
-    return token is not None and token.value not in refused and token.expires_at > datetime.now(UTC)
 
 
 def _drive(steps: _Steps[None]) -> Generator[httpx.Request, httpx.Response, None]:
@@ -327,7 +226,7 @@ def _drive(steps: _Steps[None]) -> Generator[httpx.Request, httpx.Response, None
                     answer = step()
 
 
-async def _adrive(steps: _Steps[None]) -> AsyncGenerator[httpx.Request, httpx.Response]:
+async def _drive_async(steps: _Steps[None]) -> AsyncGenerator[httpx.Request, httpx.Response]:
     with closing(steps):
         answer: Any = None
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,14 +33,13 @@ class RetryPolicy:
     def wait(
         self, error: HyperoruApiError, *, attempts: int, elapsed: float, idempotent: bool, jitter: float
     ) -> float | None:
-        """Decide what follows a failure.
+        """Return the seconds to wait before the next try, or ``None`` to give up.
 
         :param error: the failure.
         :param attempts: how often the request was sent so far, at least 1.
         :param elapsed: seconds since the first try began.
         :param idempotent: whether the request may be sent twice.
         :param jitter: a number from 0 to 1, drawn by the caller.
-        :return: seconds to wait before the next try, or ``None`` to give up.
         """
         if not error.transient or not (idempotent or refused_unread(error)) or attempts > self.max_retries:
             return None
@@ -48,24 +48,25 @@ class RetryPolicy:
         return pause if elapsed + pause <= self.deadline else None
 
     def reconnect(self, error: HyperoruApiError, *, attempts: int, jitter: float) -> float:
-        """Decide how long to wait before a lost stream is connected again; it never gives up.
+        """Return the seconds to wait before a lost stream is connected again, however often that failed.
+
+        They are spread widely, as a server's restart cuts all off at once.
 
         :param error: how the last try failed, or the stream was lost.
         :param attempts: failures in a row, at least 1.
         :param jitter: a number from 0 to 1, drawn by the caller.
-        :return: seconds; they are spread widely, as a server's restart cuts all off at once.
         """
         backoff = min(self.initial_delay * 2.0 ** min(attempts - 1, 60), self.max_delay) * (0.5 + jitter / 2)
         return max(backoff, min(error.retry_after or 0.0, self.max_delay))
 
 
 def refused_unread(error: HyperoruApiError) -> bool:
-    """Tell whether nothing can have acted on the request, so that even a write can be repeated."""
+    """Return whether nothing can have acted on the request, so that even a write can be repeated."""
     return error.status == 429 or isinstance(error, HyperoruConnectError)
 
 
 def as_final(error: HyperoruApiError, *, idempotent: bool) -> HyperoruApiError:
-    """Name what is left when a write fails in a way that says nothing about its fate."""
+    """Return the error that is left when no further try follows; that of a write may leave open what became of it."""
     if idempotent or not error.transient or refused_unread(error):
         return error
     return error.as_type(
@@ -76,7 +77,7 @@ def as_final(error: HyperoruApiError, *, idempotent: bool) -> HyperoruApiError:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Read a ``Retry-After`` header: seconds or an HTTP date. What can't be read is no demand."""
+    """Return the seconds that a ``Retry-After`` header asks for, or ``None`` if it can't be read."""
     if not value:
         return None
     try:
@@ -87,7 +88,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         except ValueError:
             return None
         seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
-    return max(seconds, 0.0) if seconds == seconds else None  # noqa: PLR0124 - not a number is no demand
+    return None if math.isnan(seconds) else max(seconds, 0.0)
 
 
 class RateLimiter:
@@ -104,13 +105,13 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def reserve(self, now: float) -> float:
-        """Take the next free moment for a request; gives the seconds until then."""
+        """Take the next free moment for a request, and return the seconds until then."""
         with self._lock:
             moment = max(now, self._next)
             self._next = moment + self._gap
             return moment - now
 
     def hold(self, until: float) -> None:
-        """Let no request begin before this moment."""
+        """Let no request begin before a moment."""
         with self._lock:
             self._next = max(self._next, until)

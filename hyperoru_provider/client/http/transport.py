@@ -71,7 +71,7 @@ class Settings:
 
     :param base_url: scheme, host, port and perhaps a path, without a slash at its end.
     :param auth: the session.
-    :param timeout: seconds for each wait for the server within a request; a connection gets 5 at most.
+    :param timeout: seconds for each wait for the server within a request.
     :param policy: when to repeat.
     :param rate_limiter: when to begin; shared by all requests of a client.
     :param user_agent: the ``User-Agent`` header.
@@ -84,16 +84,11 @@ class Settings:
     rate_limiter: RateLimiter
     user_agent: str
 
-    def client_options(self) -> dict[str, Any]:
-        """Give the arguments of either httpx client."""
-        return {
-            "timeout": httpx.Timeout(self.timeout, connect=min(5.0, self.timeout)),
-            "headers": {"User-Agent": self.user_agent, "Accept": "application/json"},
-            "follow_redirects": False,
-        }
-
     def arguments(self, request: Request) -> dict[str, Any]:
-        """Give the arguments of either httpx client's ``request``."""
+        """Return the arguments of either httpx client's ``request``.
+
+        No redirect is followed, whatever the client does elsewhere: it may lead a token to another host.
+        """
         body = None if request.body is None else msgspec.json.encode(request.body)
         return {
             "method": request.method,
@@ -101,6 +96,7 @@ class Settings:
             "content": body,
             "headers": {} if body is None else {"Content-Type": "application/json"},
             "auth": self.auth if request.auth else None,
+            "follow_redirects": False,
         }
 
     @contextmanager
@@ -113,7 +109,9 @@ class Settings:
             yield
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
             # its text may hold the header that is not allowed
-            raise HyperoruBadRequestError("The request can't be put in HTTP: check the connection.", **facts) from None
+            raise HyperoruBadRequestError(
+                "The request can't be put in HTTP: check the base URL and the headers.", **facts
+            ) from None
         except httpx.RequestError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise HyperoruBadRequestError(certificate_message(error), **facts) from None
@@ -124,10 +122,10 @@ class Settings:
         except httpx.InvalidURL as error:
             raise HyperoruConnectError(f"The address is not valid: {error}", **facts) from None
         except HyperoruApiError as error:
-            raise redact_error(error.with_context(**facts), self.auth.secrets) from None
+            raise redact_error(error.with_context(**facts), self.auth.secrets).shortened() from None
 
     def check(self, request: Request, response: httpx.Response) -> Answer:
-        """Give the answer, or raise what its status means."""
+        """Return the answer, or raise what its status means."""
         if response.is_success:
             return Answer(response.content, response.status_code, response.headers.get("x-request-id"))
         pause = parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
@@ -151,12 +149,12 @@ class Attempts:
         self._begun = time.monotonic()
 
     def start(self) -> float:
-        """Begin a try; gives the seconds to wait before it is sent."""
+        """Begin a try, and return the seconds to wait before it is sent."""
         self._attempts += 1
         return self._settings.rate_limiter.reserve(time.monotonic())
 
     def failed(self, error: HyperoruApiError) -> float:
-        """Give the seconds to wait before the next try, or raise the error as final."""
+        """Return the seconds to wait before the next try, or raise the error as final."""
         now = time.monotonic()
         idempotent = self._request.idempotent
         pause = self._settings.policy.wait(
@@ -174,14 +172,22 @@ class Attempts:
 
 
 class Transport:
-    """The sync driver."""
+    """The sync driver.
 
-    def __init__(self, settings: Settings) -> None:
+    :param settings: how to ask.
+    :param http: what sends the requests.
+    :param owned: whether it is closed with this transport.
+    """
+
+    def __init__(self, settings: Settings, http: httpx.Client, *, owned: bool) -> None:
         self._settings = settings
-        self._client = httpx.Client(**settings.client_options())
+        self._http = http
+        self._owned = owned
+        #: whether :meth:`close` was called
+        self.closed = False
 
     def send(self, request: Request) -> Answer:
-        """Send a request, repeatedly if need be, and give its answer.
+        """Send a request, repeatedly if need be, and return its answer.
 
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
@@ -194,14 +200,11 @@ class Transport:
         """
         return self._retried(request, self._login)
 
-    @property
-    def closed(self) -> bool:
-        """Whether all connections are closed for good."""
-        return self._client.is_closed
-
     def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
+        """Close all connections, but for those of an HTTP client that belongs to somebody else."""
+        self.closed = True
+        if self._owned:
+            self._http.close()
 
     def _retried(self, request: Request, once: Callable[[], T]) -> T:
         attempts = Attempts(self._settings, request)
@@ -215,7 +218,7 @@ class Transport:
                 time.sleep(attempts.failed(error))
 
     def _send(self, request: Request) -> Answer:
-        response = self._client.request(**self._settings.arguments(request))
+        response = self._http.request(**self._settings.arguments(request))
         return self._settings.check(request, response)
 
     def _login(self) -> None:
@@ -223,20 +226,26 @@ class Transport:
         with suppress(StopIteration), closing(flow):
             step = next(flow)
             while True:
-                step = flow.send(self._client.send(step, auth=None))
+                step = flow.send(self._http.send(step, auth=None, follow_redirects=False))
 
 
 class AsyncTransport:
-    """The async driver."""
+    """The async driver.
 
-    def __init__(self, settings: Settings) -> None:
+    :param settings: how to ask.
+    :param http: what sends the requests.
+    :param owned: whether it is closed with this transport.
+    """
+
+    def __init__(self, settings: Settings, http: httpx.AsyncClient, *, owned: bool) -> None:
         self._settings = settings
         # httpx looks through all requests that wait for a connection whenever one ends
         self._slots = asyncio.Semaphore(_SLOTS)
-        self._client = httpx.AsyncClient(**settings.client_options())
+        self._http = http
+        self._owned = owned
 
     async def send(self, request: Request) -> Answer:
-        """Send a request, repeatedly if need be, and give its answer.
+        """Send a request, repeatedly if need be, and return its answer.
 
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
@@ -251,8 +260,9 @@ class AsyncTransport:
         return await self._retried(request, lambda: self._login(session or Session()))
 
     async def aclose(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+        """Close all connections, but for those of an HTTP client that belongs to somebody else."""
+        if self._owned:
+            await self._http.aclose()
 
     async def _retried(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
         attempts = Attempts(self._settings, request)
@@ -267,7 +277,7 @@ class AsyncTransport:
 
     async def _send(self, request: Request) -> Answer:
         async with self._slots:
-            response = await self._client.request(**self._settings.arguments(request))
+            response = await self._http.request(**self._settings.arguments(request))
         return self._settings.check(request, response)
 
     async def _login(self, session: Session) -> None:
@@ -275,4 +285,4 @@ class AsyncTransport:
             with suppress(StopAsyncIteration):
                 step = await anext(flow)
                 while True:
-                    step = await flow.asend(await self._client.send(step, auth=None))
+                    step = await flow.asend(await self._http.send(step, auth=None, follow_redirects=False))

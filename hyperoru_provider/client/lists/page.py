@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import NoneType
 from typing import Any, TypeAlias
 
 import msgspec
 
-from hyperoru_provider.client.api.endpoints import ListEndpoint
-from hyperoru_provider.client.decoding import NOT_JSON, check_success, describe_body
+from hyperoru_provider.client.api.endpoints import GENERAL_ROWS, ListEndpoint
+from hyperoru_provider.client.decoding import ERROR_FIELDS, NOT_JSON, check_success, describe_body
 from hyperoru_provider.client.errors import HyperoruContractError
 
 _Rows: TypeAlias = list[msgspec.Raw]
@@ -61,6 +62,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     try:
         body.decode()  # what the rows hold is not looked at below, and would get into files as it is
         data = _envelope.decode(body)
+        errors = _decode_errors(data)
     except NOT_JSON as error:
         raise HyperoruContractError(f"A JSON list was expected, but {describe_body(body)}: {error}") from None
     if isinstance(data, list):
@@ -68,21 +70,38 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
             raise HyperoruContractError("A bare list has no cursor for its next page. Correct the contract's paging.")
         return Page(data)
     beside = {name: value for name, value in data.items() if not isinstance(value, (list, dict))}
-    check_success(beside)
-    if beside.get("error"):
-        raise HyperoruContractError(f"The server answered 200, and beside the list an error: {beside['error']!s:.300}")
-    lists = {name: value for name in endpoint.rows if isinstance(value := data.get(name), list)}
-    if len(lists) != 1:
-        found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
-        raise HyperoruContractError(
-            f"The answer's list of rows can't be told: it has {found}. Name its key in the contract's rows."
-        )
-    [texts] = lists.values()
+    check_success({**beside, **errors}, endpoint, beside_list=True)
     return Page(
-        texts=texts,
+        texts=_find_rows(data, endpoint),
         total=_total(beside, endpoint),
         more=_more(beside, endpoint),
         cursor=_cursor(beside, endpoint),
+    )
+
+
+def _decode_errors(data: Mapping[str, Any] | _Rows) -> dict[str, Any]:
+    """Return what stands beside a list as its error."""
+    if isinstance(data, list):
+        return {}
+    return {name: msgspec.json.decode(msgspec.json.encode(data[name])) for name in ERROR_FIELDS if name in data}
+
+
+def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
+    """Return the list of rows in an object; ``null`` is an empty one.
+
+    :raises HyperoruContractError: there is none, or it can't be told which.
+    """
+    lists = {name: data[name] for name in endpoint.rows if name in data and isinstance(data[name], (list, NoneType))}
+    names = list(lists)
+    if len(names) > 1:  # beside a list under its own name or a general one, the others are of something else
+        names = [name for name in names if name in (endpoint.rows[0], *GENERAL_ROWS)]
+    if len(names) > 1:
+        names = [name for name in names if lists[name] is not None]
+    if len(names) == 1:
+        return lists[names[0]] or []
+    found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
+    raise HyperoruContractError(
+        f"The answer's list of rows can't be told: it has {found}. Name its key in the contract's rows."
     )
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +39,17 @@ def test_the_login_s_names() -> None:
     assert load_contract({"login": {"params": {"email": "mail"}}}).login.query({"email": "a@b"}) == {"mail": "a@b"}
 
 
+@pytest.mark.parametrize(
+    ("symbol", "path"),
+    [("BTC", "/api/price/BTC"), ("PURR/USDC", "/api/price/PURR%2FUSDC"), ("../x?a=1", "/api/price/..%2Fx%3Fa%3D1")],
+)
+def test_a_path_takes_its_values_quoted(symbol: str, path: str) -> None:
+    price = load_contract({"price": {"path": "/api/price/{symbol}"}}).price
+    assert price.target({"symbol": symbol, "x": 1}) == (path, {"x": "1"})
+    with pytest.raises(HyperoruConfigError, match="symbol is needed"):
+        price.target({"symbol": ""})
+
+
 def test_one_name_need_not_be_a_list() -> None:
     assert load_contract({"trades": {"total": "count", "fields": {"trade_time": "at"}}}).trades.total == ("count",)
 
@@ -62,13 +75,18 @@ def test_one_name_need_not_be_a_list() -> None:
         ({"login": {"fields": {"token": "t"}}}, "contract.login.fields.token"),
         ({"trades": {"verified_fields": ["acount_id"]}}, "contract.trades.verified_fields.acount_id"),
         ({"trades": {"key": []}}, "contract.trades.key"),
+        ({"trades": {"rows": []}}, "contract.trades.rows"),
+        ({"price": {"success_words": [1]}}, "contract.price.success_words"),
+        ({"price": {"path": "/api/price/{coin}"}}, "contract.price.path.coin: no such name; there are symbol"),
+        ({"price": {"path": "/api/price/{Symbol}"}}, "contract.price.path"),
+        ({"price": {"path": "/api/price/{symbol"}}, "contract.price.path"),
         ({"trades": {"time": None}}, "contract.trades.time"),
         ({"login": {"identity": "phone"}}, "contract.login.identity"),
         ({"health": {"rows": ["x"]}}, "contract.health.rows:"),
         (["x"], "contract:"),
     ],
 )
-def test_a_wrong_key_is_named(overrides, named: str) -> None:
+def test_a_wrong_key_is_named(overrides: Any, named: str) -> None:
     with pytest.raises(HyperoruConfigError) as caught:
         load_contract(overrides)
     assert named in str(caught.value)
@@ -85,7 +103,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["trades", "login", "x"]), json_values, max_size=2))
-def test_no_override_does_more_than_fail_by_name(overrides) -> None:
+def test_no_override_does_more_than_fail_by_name(overrides: dict[str, Any]) -> None:
     try:
         load_contract(overrides)
     except HyperoruConfigError as error:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT, load_contract
+from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.decoding import canonical, parse_object
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import parse_page
@@ -16,7 +18,7 @@ from hyperoru_provider.client.lists.page import parse_page
 TRADES = DEFAULT_CONTRACT.trades
 
 
-def contract(**trades):
+def contract(**trades: Any) -> WindowedEndpoint:
     return load_contract({"trades": trades}).trades
 
 
@@ -46,6 +48,46 @@ def test_a_bare_list_is_understood() -> None:
 
 def test_a_pretty_row_becomes_one_line() -> None:
     assert parse_page(b'[{\n  "a": 1.00E-05,\r\n "b": "x y"}]', TRADES).rows == [b'{"a":1.00E-05,"b":"x y"}']
+
+
+@pytest.mark.parametrize(
+    ("resource", "body"),
+    [
+        ("trades", '"generated_at":"x","accounts":[{"b":2}],"trades":[{"a":1}]'),
+        ("trades", '"trades":[{"a":1}],"orders":[{"b":2}],"positions":[]'),
+        ("trades", '"accounts":[{"b":2}],"items":[{"a":1}]'),
+        ("trades", '"data":null,"trades":[{"a":1}]'),
+        ("trades", '"trades":[{"a":1}],"tags":["x"],"meta":{"trades":[]}'),
+        ("orders", '"trades":[{"b":2}],"orders":[{"a":1}]'),
+        ("traders", '"trades":[{"b":2}],"accounts":[{"a":1}]'),
+        ("backfill_jobs", '"accounts":[{"b":2}],"tasks":[{"a":1}]'),
+    ],
+)
+def test_beside_others_a_list_is_known_by_its_own_name(resource: str, body: str) -> None:
+    assert parse_page(f"{{{body}}}".encode(), DEFAULT_CONTRACT.lists[resource]).rows == [b'{"a":1}']
+
+
+def test_an_own_list_without_rows_is_not_taken_for_another() -> None:
+    for own in ("[]", "null"):
+        assert parse_page(b'{"trades":%s,"accounts":[{"b":2}]}' % own.encode(), TRADES).rows == []
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ('"trades":[],"items":[{"a":1}]', "trades"),
+        ('"items":[{"a":1}],"data":[{"b":2}]', "items, data"),
+        ('"orders":[{"a":1}],"accounts":[{"b":2}]', "orders, accounts"),
+    ],
+)
+def test_which_of_two_lists_it_is_may_be_unclear(body: str, named: str) -> None:
+    with pytest.raises(HyperoruContractError, match=f"lists under .*{named}.*contract's rows"):
+        parse_page(f"{{{body}}}".encode(), TRADES)
+
+
+def test_the_contract_s_first_name_tells_the_list() -> None:
+    body = b'{"fills":[{"a":1}],"orders":[{"b":2}],"old_fills":[{"c":3}]}'
+    assert parse_page(body, contract(rows=["fills", "old_fills"])).rows == [b'{"a":1}']
 
 
 @pytest.mark.parametrize(
@@ -113,7 +155,7 @@ def test_a_cursor_must_be_there() -> None:
 @pytest.mark.parametrize("body", [b"[]", b"", b"null", b"<html>", b'{"success":false}', b"{", b'{"a":NaN}'])
 def test_what_can_t_be_an_object_is_an_error(body: bytes) -> None:
     with pytest.raises(HyperoruContractError):
-        parse_object(body)
+        parse_object(body, DEFAULT_CONTRACT.price)
 
 
 def test_fields_get_our_names() -> None:
@@ -135,6 +177,6 @@ def test_no_body_does_more_than_fail_by_class(body: bytes) -> None:
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3), max_size=3), max_size=4))
-def test_any_json_rows_come_through(rows) -> None:
+def test_any_json_rows_come_through(rows: list[dict[str, int | str]]) -> None:
     page = parse_page(json.dumps({"items": rows}).encode(), TRADES)
     assert [json.loads(row) for row in page.rows] == rows

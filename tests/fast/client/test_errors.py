@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import pytest
 
@@ -54,6 +55,9 @@ def test_a_status_has_its_class(status: int, cls: type[errors.HyperoruApiError])
             None,
         ),
         (b'{"error":{"message":"inner","code":"INNER"}}', "inner", "INNER", None),
+        (b'{"errors":[{"msg":"one","code":"A"},{"code":"B"}]}', "one; B", None, None),
+        (b'{"errors":{"page":["too high"]}}', '{"page":["too high"]}', None, None),
+        (b'{"error":true,"message":"why"}', "why", None, None),
         (b"<html><body>Bad gateway</body></html>", "not JSON (from a proxy?)", None, None),
         (b"plain text", "plain text", None, None),
         (b"", "without saying why", None, None),
@@ -85,7 +89,7 @@ def test_an_echoed_input_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("again", [lambda e: pickle.loads(pickle.dumps(e)), copy.copy])
-def test_errors_survive_a_pickle(again) -> None:
+def test_errors_survive_a_pickle(again: Callable[[Exception], errors.HyperoruApiError]) -> None:
     error = from_status(429, {}, b'{"error":"slow down","code":"LIMIT"}', method="GET", path="/api/x", retry_after=3.0)
     twin = again(error)
     assert type(twin) is type(error)

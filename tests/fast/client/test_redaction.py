@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruAuthenticationError, from_status
-from hyperoru_provider.client.http.auth import Credentials, SessionAuth
+from hyperoru_provider.client.http.auth import SessionAuth
+from hyperoru_provider.client.http.tokens import Credentials
 from hyperoru_provider.client.redaction import mask_secret_fields, redact_body, redact_error, redact_text
 
 SECRET = 'p@ss w\u00f6rd/"\\+&'
@@ -80,7 +81,7 @@ def test_a_secret_where_the_message_is_cut_does_not_show() -> None:
     ("password", "told"), [("two  blanks", "two  blanks"), ("hunter2hunter2", "x" * 480 + " hunter2hunter2")]
 )
 def test_a_refused_login_repeats_no_password(password: str, told: str) -> None:
-    auth = SessionAuth(Credentials("https://x.example", "me", password), load_contract().login)
+    auth = SessionAuth(Credentials("https://x.example", "me", password), load_contract().login, httpx.Request)
     login = auth.sync_login_flow()
     next(login)
     with pytest.raises(HyperoruAuthenticationError) as caught:

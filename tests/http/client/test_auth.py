@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import time_machine
 
-from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, errors
-from hyperoru_provider.client.http.auth import Credentials, LoginLock, MemoryTokenStore, Token
+from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, MemoryTokenStore, Token, errors
+from hyperoru_provider.client.http.login_lock import LoginLock
+from hyperoru_provider.client.http.tokens import Credentials
 from hyperoru_provider.sandbox import Sandbox
 from tests.conftest import FAST
 
@@ -38,7 +39,7 @@ class Shelf:
 
 def forget() -> None:
     """What the end of a process does."""
-    MemoryTokenStore._tokens.clear()
+    MemoryTokenStore().clear()
 
 
 def test_one_login_serves_many_clients(client_of: Make, sandbox: Sandbox) -> None:
@@ -192,9 +193,9 @@ def _hold(temp: str, ready: Any) -> None:
 
 
 def test_the_password_has_no_part_in_the_lock() -> None:
-    paths = {LoginLock(Credentials("https://x", "someone", password))._path for password in ("one", "two")}
+    paths = {LoginLock(Credentials("https://x", "someone", password)).path for password in ("one", "two")}
     assert len(paths) == 1
-    assert LoginLock(Credentials("https://y", "someone"))._path not in paths
+    assert LoginLock(Credentials("https://y", "someone")).path not in paths
 
 
 def test_processes_exclude_each_other() -> None:
@@ -221,20 +222,28 @@ def told(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[..., str]]:
     caplog.set_level(logging.DEBUG)
 
     def tell(*things: object) -> str:
-        shown = [f"{thing!r} {thing} {pickle.dumps(thing) if isinstance(thing, Exception) else ''}" for thing in things]
-        errors_shown = ["".join(traceback.format_exception(thing)) for thing in things if isinstance(thing, Exception)]
-        return "\n".join([caplog.text, *shown, *errors_shown])
+        shown = [f"{thing!r} {thing}" for thing in things]
+        raised = [thing for thing in things if isinstance(thing, Exception)]
+        pickled = [repr(pickle.dumps(error)) for error in raised]
+        traced = ["".join(traceback.format_exception(error)) for error in raised]
+        return "\n".join([caplog.text, *shown, *pickled, *traced])
 
     yield tell
 
 
 def test_no_secret_shows(client_of: Make, sandbox: Sandbox, told: Callable[..., str]) -> None:
-    shelf, seen = Shelf(), []
+    shelf = Shelf()
+    seen: list[str] = []
     client = client_of(sandbox, token_stores=(shelf,), on_token=seen.append)
     client.profile()
     (token,) = shelf.tokens.values()
     assert seen == [token.value]
-    things: list[object] = [client, client._settings, token, client._settings.auth._credentials]
+    things: list[object] = [
+        client,
+        *vars(client).values(),
+        token,
+        Credentials(sandbox.url, sandbox.email, sandbox.password),
+    ]
     sandbox.set_faults(error_rate=1.0)
     wrong = sandbox.password[::-1]
     for attempt in (client.health, client_of(sandbox, password=wrong).profile):
@@ -273,7 +282,7 @@ def test_an_end_that_has_passed_is_not_believed(client_of: Make, sandbox: Sandbo
 def test_dead_tokens_in_every_store_cost_one_login(client_of: Make, sandbox: Sandbox) -> None:
     near, far = Shelf(), Shelf()
     client = client_of(sandbox, token_stores=(near, far))
-    binding = client._settings.auth._credentials.binding
+    binding = Credentials(sandbox.url, sandbox.email, sandbox.password).binding
     for name, shelf in (("dead-1", near), ("dead-2", far)):
         shelf.write(Token(name, datetime.now(UTC) + timedelta(days=1), binding))
     client.profile()

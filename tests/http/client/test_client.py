@@ -11,15 +11,18 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 
-from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, errors
-from hyperoru_provider.client.http.retry import RetryPolicy
+from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, RetryPolicy, errors
 from hyperoru_provider.sandbox import Sandbox
 from tests.conftest import FAST
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 END = START + timedelta(hours=6)
+
+#: options of a client that need not find out how pages are counted
+KNOWN_FIRST_PAGE = {"contract": {"trades": {"first_page": 1}}}
 
 Call = Callable[..., Any]
 
@@ -101,7 +104,7 @@ def test_coverage(call: Call) -> None:
 
 def test_coverage_that_goes_on_is_an_error(call: Call, sandbox: Sandbox) -> None:
     contract = {"coverage": {"path": "/api/arena/trades"}}  # a list of which this is the first page
-    with pytest.raises(errors.HyperoruContractError, match="more"):
+    with pytest.raises(errors.HyperoruContractError, match=r"counts .* rows|may have been cut"):
         call("kline_coverage", client={"contract": contract})
 
 
@@ -112,16 +115,16 @@ def test_the_count_is_that_of_the_trades(call: Call, sandbox: Sandbox, cap: int 
     trades = call("iter_trades", **window)
     assert len(trades) > 1_000
     assert call("count_trades", **window) == len(trades)
-    assert call("count_trades", **window, enough=len(trades)) == len(trades)
-    assert call("count_trades", **window, enough=len(trades) + 1) == len(trades)
+    assert call("count_trades", **window, limit=len(trades)) == len(trades)
+    assert call("count_trades", **window, limit=len(trades) + 1) == len(trades)
 
 
 def test_the_count_stops_where_there_are_enough(call: Call, sandbox: Sandbox) -> None:
     window = {"start": datetime(2025, 1, 15), "end": datetime(2026, 1, 15)}
-    assert call("count_trades", **window, enough=1) >= 1
+    assert call("count_trades", **window, limit=1, client=KNOWN_FIRST_PAGE) >= 1
     assert sandbox.stats()["by_path"]["/api/arena/trades"] == 1
     sandbox.reset()
-    assert 1_200 <= call("count_trades", **window, enough=1_200) <= 1_500
+    assert 1_200 <= call("count_trades", **window, limit=1_200, client=KNOWN_FIRST_PAGE) <= 1_500
     assert sandbox.stats()["by_path"]["/api/arena/trades"] == 3
 
 
@@ -129,7 +132,7 @@ def test_the_count_takes_no_row_twice(call: Call, sandbox: Sandbox) -> None:
     """Although there are enough before the end."""
     sandbox.set_faults(recurring_ids=5)
     with pytest.raises(errors.HyperoruContractError, match="twice"):
-        call("count_trades", START, END, enough=6)
+        call("count_trades", START, END, limit=6)
 
 
 def test_an_async_client_has_no_more_requests_under_way_than_connections(sandbox: Sandbox) -> None:
@@ -179,7 +182,7 @@ def test_an_interval_that_is_none(call: Call, interval: str) -> None:
 
 
 def test_trades_are_those_of_the_window(call: Call, sandbox: Sandbox) -> None:
-    trades = call("iter_trades", START, END)
+    trades = call("iter_trades", START, END, client=KNOWN_FIRST_PAGE)
     assert trades
     assert all(START <= trade.trade_time < END for trade in trades)
     assert len({trade.trade_id for trade in trades}) == len(trades) == sandbox.stats()["rows_served"]
@@ -319,3 +322,82 @@ def test_two_threads_share_a_client(client_of: Callable[..., HyperoruClient], sa
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(client.price, ["BTC"] * 16))) >= 1
     assert sandbox.stats()["logins"] == 1
+
+
+ORDER = {"id": 1, "account_id": 2, "symbol": "BTC", "side": "buy", "price": 1.00, "status": "filled"}
+
+
+def orders(*rows: Any, **beside: Any) -> httpx.MockTransport:
+    """A server with these orders."""
+    return httpx.MockTransport(lambda request: httpx.Response(200, json={"orders": rows, **beside}))
+
+
+def test_a_list_is_a_row(call: Call) -> None:
+    asked: list[httpx.URL] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        return httpx.Response(200, json={"accounts": [{"id": 2}], "orders": [ORDER, {**ORDER, "id": 2}]})
+
+    options = {"session_token": "tok-1", "transport": httpx.MockTransport(answer)}
+    found = call("orders", 2, client=options)
+    assert [(order.id, order.symbol, order.status) for order in found] == [(1, "BTC", "filled"), (2, "BTC", "filled")]
+    assert found == call("list_rows", "orders", account_id="2", client=options)
+    assert {url.raw_path for url in asked} == {b"/api/orders/account/2"}
+
+
+def test_a_row_that_does_not_say_whose_it_is_is_of_what_was_asked_for(call: Call) -> None:
+    row = {name: value for name, value in ORDER.items() if name != "account_id"}
+    (order,) = call("orders", 2, client={"session_token": "tok-1", "transport": orders(row)})
+    assert order.account_id == 2
+
+
+def test_the_id_in_a_path_is_quoted(call: Call) -> None:
+    asked: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path)
+        return httpx.Response(200, json=[])
+
+    assert call("orders", "../2?x=1", client={"session_token": "t", "transport": httpx.MockTransport(answer)}) == []
+    assert asked == [b"/api/orders/account/..%2F2%3Fx%3D1"]
+
+
+@pytest.mark.parametrize(
+    ("transport", "told"),
+    [
+        (orders(ORDER, {**ORDER, "price": 2}), "id=1 came twice, with other content"),
+        (orders({**ORDER, "account_id": 3}), "account_id 3, but 2 was asked for"),
+        (orders(ORDER, has_more=True), "may have been cut"),
+        (orders(ORDER, total=2), "counts 2 rows and listed 1"),
+        (orders({"id": 1}), "symbol: Field required"),
+    ],
+)
+def test_a_list_that_is_not_whole_or_not_what_was_asked_for(
+    call: Call, transport: httpx.MockTransport, told: str
+) -> None:
+    with pytest.raises(errors.HyperoruContractError, match=told):
+        call("orders", 2, client={"session_token": "tok-1", "transport": transport})
+
+
+@pytest.mark.parametrize(
+    ("resource", "filters", "told"),
+    [
+        ("order", {}, "resource 'order': there are trades, orders"),
+        ("trades", {"account_id": 1}, "trades is read by time: give start and end"),
+        ("orders", {"account_id": 1, "start": START, "end": END}, "orders is not read by time"),
+        ("orders", {"acount_id": 1}, "can't be filtered by acount_id; its filters are account_id"),
+        ("orders", {}, "account_id is needed for /api/orders/account/{account_id}"),
+        ("coverage", {"symbol": "BTC"}, "can't be filtered by symbol; its filters are none"),
+    ],
+)
+def test_a_wrong_list_or_filter_is_named(call: Call, resource: str, filters: dict[str, Any], told: str) -> None:
+    with pytest.raises(errors.HyperoruConfigError) as caught:
+        call("list_rows", resource, **filters)
+    assert told in str(caught.value)
+
+
+def test_any_list_can_be_read_by_its_name(call: Call) -> None:
+    window = {"start": START, "end": END}
+    assert call("list_rows", "trades", **window, account_id=2) == call("iter_trades", **window, account_id=2)
+    assert call("list_rows", "klines", **window, symbol="BTC", interval="1h") == call("klines", "BTC", "1h", **window)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hyperoru_provider.client.errors import (
     HyperoruAmbiguousWriteError,
+    HyperoruApiError,
     HyperoruBadRequestError,
     HyperoruConnectError,
     HyperoruContractError,
@@ -23,8 +24,10 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = RetryPolicy(max_retries=8, initial_delay=1.0, max_delay=60.0, deadline=600.0)
 
 
-def wait(error, *, attempts=1, elapsed=0.0, idempotent=True, jitter=0.0, policy=POLICY):
-    return policy.wait(error, attempts=attempts, elapsed=elapsed, idempotent=idempotent, jitter=jitter)
+def wait(
+    error: HyperoruApiError, *, attempts: int = 1, elapsed: float = 0.0, idempotent: bool = True, jitter: float = 0.0
+) -> float | None:
+    return POLICY.wait(error, attempts=attempts, elapsed=elapsed, idempotent=idempotent, jitter=jitter)
 
 
 def test_waits_double_up_to_the_longest() -> None:
@@ -34,11 +37,12 @@ def test_waits_double_up_to_the_longest() -> None:
 @given(st.floats(0, 1), st.integers(1, 8))
 def test_jitter_adds_a_quarter_at_most(jitter: float, attempts: int) -> None:
     plain = wait(HyperoruServerError(""), attempts=attempts)
-    assert plain <= wait(HyperoruServerError(""), attempts=attempts, jitter=jitter) <= plain * 1.25
+    jittered = wait(HyperoruServerError(""), attempts=attempts, jitter=jitter)
+    assert plain and jittered and plain <= jittered <= plain * 1.25
 
 
 @pytest.mark.parametrize("cls", [HyperoruBadRequestError, HyperoruContractError])
-def test_what_is_not_transient_is_final(cls) -> None:
+def test_what_is_not_transient_is_final(cls: type[HyperoruApiError]) -> None:
     assert wait(cls("")) is None
 
 
@@ -99,7 +103,7 @@ def test_no_header_breaks_the_parser(value: str) -> None:
 
 
 @given(st.floats(0.1, 100), st.lists(st.floats(0, 5), max_size=50))
-def test_the_pacer_keeps_its_distance(rate: float, pauses: list[float]) -> None:
+def test_the_rate_limiter_keeps_its_distance(rate: float, pauses: list[float]) -> None:
     rate_limiter = RateLimiter(rate)
     now, begins = 100.0, []
     for pause in pauses:

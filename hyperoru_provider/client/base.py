@@ -1,0 +1,124 @@
+"""What both clients share: their options, and what is made of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import httpx
+
+from hyperoru_provider.client.api.contract import Contract, load_contract
+from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.http.auth import SessionAuth
+from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
+from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore
+from hyperoru_provider.client.http.transport import Settings
+from hyperoru_provider.client.lists.readers import list_reader
+from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.version import __version__
+
+DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
+
+_MAX_CONNECT_SECONDS = 5.0
+
+HttpT = TypeVar("HttpT", httpx.Client, httpx.AsyncClient)
+TransportT = TypeVar("TransportT")
+
+
+class BaseClient(Generic[HttpT, TransportT]):
+    """The options of both clients.
+
+    :param base_url: scheme, host, and where needed port and path prefix.
+    :param email: email or user name to log in with.
+    :param password: its password.
+    :param session_token: a token issued elsewhere; with it there is no login at all.
+    :param contract: overrides of the API's contract, per resource, or a whole contract.
+    :param timeout: seconds to wait for each part of an answer.
+    :param retry_policy: when and how often a failed request is repeated.
+    :param requests_per_second: upper bound for this client; ``None`` for none.
+    :param token_stores: where to look for a session token before logging in, and to keep it; by default this
+        process's memory.
+    :param on_token: told each token before its first use, to mask it in logs.
+    :param http_client: an httpx client of one's own, whose timeouts, headers, proxies and certificates hold in place
+        of ours, and which stays open when this client is closed.
+    :param transport: an httpx transport of one's own for our HTTP client, closed with it.
+    :raises HyperoruConfigError: the URL or the contract is wrong.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_BASE_URL,
+        email: str | None = None,
+        password: str | None = None,
+        session_token: str | None = None,
+        *,
+        contract: Contract | Mapping[str, Any] | None = None,
+        timeout: float = 30.0,
+        retry_policy: RetryPolicy | None = None,
+        requests_per_second: float | None = None,
+        token_stores: Sequence[TokenStore] | None = None,
+        on_token: Callable[[str], None] | None = None,
+        http_client: HttpT | None = None,
+        transport: TransportT | None = None,
+    ) -> None:
+        self.base_url = _checked_url(base_url)
+        self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
+        if session_token is not None and not (session_token.isascii() and session_token.isprintable()):
+            raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
+        if http_client is not None and transport is not None:
+            raise HyperoruConfigError("Give either an http_client, which has its own transport, or a transport.")
+        user_agent = f"airflow-provider-hyperoru/{__version__}"
+        http = http_client or self._create_http(
+            transport=transport,
+            timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
+            headers={"User-Agent": user_agent, "Accept": "application/json"},
+        )
+        credentials = Credentials(self.base_url, email, password, session_token)
+        stores = (MemoryTokenStore(),) if token_stores is None else token_stores
+        self._user = session_token or email
+        self._first_pages: dict[str, int] = {}
+        self._settings = Settings(
+            base_url=self.base_url,
+            auth=SessionAuth(credentials, self.contract.login, http.build_request, stores, on_token),
+            timeout=timeout,
+            policy=retry_policy or RetryPolicy(),
+            rate_limiter=RateLimiter(requests_per_second),
+            user_agent=user_agent,
+        )
+        self._open(http, owned=http_client is None)
+
+    def _create_http(self, **options: Any) -> HttpT:
+        """Return a new HTTP client."""
+        raise NotImplementedError
+
+    def _open(self, http: HttpT, *, owned: bool) -> None:
+        """Make the transport around an HTTP client."""
+        raise NotImplementedError
+
+    def list_reader(
+        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+    ) -> WindowReader:
+        """Return a reader of a list; see :func:`hyperoru_provider.client.lists.readers.list_reader`."""
+        return list_reader(self.contract, resource, start, end, filters, first_pages=self._first_pages)
+
+    @property
+    def user(self) -> str:
+        """A digest that tells a user of a service from another, without naming either."""
+        return hashlib.sha256(f"{self.base_url}\n{self._user}".encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+
+def _checked_url(base_url: str) -> str:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise HyperoruConfigError(f"The base URL is not valid: {error}") from None
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        raise HyperoruConfigError(
+            "The base URL must be like https://host[:port][/prefix], with login and password in fields of their own."
+        )
+    return str(url).rstrip("/")

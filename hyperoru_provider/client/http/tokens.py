@@ -1,0 +1,89 @@
+"""Who logs in, the session tokens that this gives, and where they are kept between clients.
+
+Stores are written against this module by users and by the hook, so it imports neither httpx nor Airflow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import ClassVar, Protocol
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Who logs in where.
+
+    :param base_url: the server.
+    :param login: email or user name.
+    :param password: in no ``repr``.
+    :param session_token: a token that was issued elsewhere; with it there is no login at all.
+    """
+
+    base_url: str
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen in a message."""
+        return tuple(filter(None, (self.password, self.session_token)))
+
+    @cached_property
+    def binding(self) -> str:
+        """Digest that ties a stored token to URL, login and password: change one, and a new login follows.
+
+        It is slow on purpose, as it is stored beside the token.
+        """
+        salt = f"{self.base_url}\n{self.login}".encode()
+        return hashlib.pbkdf2_hmac("sha256", (self.password or "").encode(), salt, 60_000).hex()
+
+
+@dataclass(frozen=True)
+class Token:
+    """A session token.
+
+    :param value: the token itself; in no ``repr``.
+    :param expires_at: when it ends, in UTC.
+    :param binding: digest of what it was issued for; see :attr:`Credentials.binding`.
+    """
+
+    value: str = field(repr=False)
+    expires_at: datetime
+    binding: str = field(repr=False)
+
+    def is_usable(self, refused: Collection[str]) -> bool:
+        """Return whether the token has not expired and is not one of those that the server refused."""
+        return self.value not in refused and self.expires_at > datetime.now(UTC)
+
+
+class TokenStore(Protocol):
+    """Where tokens are kept between clients. A failure inside is a warning and no token, never an exception."""
+
+    def read(self, binding: str) -> Token | None:
+        """Return the token that was stored for this binding, or ``None``."""
+
+    def write(self, token: Token) -> None:
+        """Keep a token."""
+
+
+class MemoryTokenStore:
+    """Tokens of this process, shared by all its clients."""
+
+    _tokens: ClassVar[dict[str, Token]] = {}
+
+    def read(self, binding: str) -> Token | None:
+        """Return the token that was stored for this binding, or ``None``."""
+        return self._tokens.get(binding)
+
+    def write(self, token: Token) -> None:
+        """Keep a token until the process ends."""
+        self._tokens[token.binding] = token
+
+    def clear(self) -> None:
+        """Forget all tokens, for all clients of this process."""
+        self._tokens.clear()
