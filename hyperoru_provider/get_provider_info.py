@@ -21,6 +21,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hyperoru_provider.hooks.hyperoru")],
         "operators": [
             _modules(
+                "hyperoru_provider.operators.export",
                 "hyperoru_provider.operators.klines",
                 "hyperoru_provider.operators.market",
                 "hyperoru_provider.operators.sql",

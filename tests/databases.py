@@ -33,7 +33,7 @@ class Database:
     """A database of one test.
 
     :param kind: ``postgres`` or ``sqlite``.
-    :param connect: gives a new connection.
+    :param connect: returns a new connection.
     :param connection: what Airflow calls a connection.
     """
 
@@ -58,19 +58,19 @@ class Database:
         self.query(f"CREATE TABLE {name} ({', '.join([*parts, *more])})")
 
     def trades(self, table: str = "trades") -> dict[str, tuple[str, Decimal]]:
-        """Give the account and price of each row, and fail if a key is there twice."""
+        """Return the account and price of each row, and fail if a key is there twice."""
         rows = self.query(f"SELECT trade_id, account_id, price FROM {table}")
         assert len({row[0] for row in rows}) == len(rows)
         return {trade_id: (account_id, Decimal(price)) for trade_id, account_id, price in rows}
 
 
 def in_file(path: Path) -> Database:
-    """A database of SQLite."""
+    """Return a database of SQLite."""
     return Database("sqlite", lambda: sqlite3.connect(path), {"conn_type": "sqlite", "host": str(path)})
 
 
 def administrator() -> psycopg.Connection:
-    """A connection to PostgreSQL that may make what tests need."""
+    """Return a connection to PostgreSQL that may make what tests need."""
     try:
         return psycopg.connect(POSTGRES, autocommit=True, connect_timeout=5)
     except psycopg.OperationalError as error:
@@ -81,7 +81,7 @@ def administrator() -> psycopg.Connection:
 
 @contextmanager
 def of_one_own() -> Iterator[str]:
-    """The URL of a database of PostgreSQL, and nothing left of it afterwards."""
+    """Yield the URL of a database of PostgreSQL, and leave nothing of it afterwards."""
     name = f"hyperoru_{uuid.uuid4().hex[:12]}"
     with administrator() as admin:
         admin.execute(f"CREATE DATABASE {name}")
@@ -93,7 +93,7 @@ def of_one_own() -> Iterator[str]:
 
 @contextmanager
 def in_schema() -> Iterator[Database]:
-    """A schema of PostgreSQL, and nothing left of it afterwards."""
+    """Yield a schema of PostgreSQL, and leave nothing of it afterwards."""
     schema = f"hyperoru_{uuid.uuid4().hex[:12]}"
     options = f"-c search_path={schema}"
     parts = conninfo_to_dict(POSTGRES)

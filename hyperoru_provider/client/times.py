@@ -69,9 +69,10 @@ def utc_window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """
     start, end = to_utc(start), to_utc(end)
     if start >= end:
+        fault = "is empty" if start == end else "ends before it starts"
         raise HyperoruConfigError(
-            f"The window from {format_time(start)} to {format_time(end)} is {'empty' if start == end else 'inverted'}: "
-            "the end is exclusive and must be later than the start."
+            f"The window from {format_time(start)} to {format_time(end)} {fault}: its end is exclusive, and must be "
+            "later than its start."
         )
     return start, end
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Union, get_args, get_origin
@@ -22,7 +22,7 @@ _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Column(NamedTuple):
-    """A column of a file: its name, and ``string``, ``boolean``, ``decimal``, ``timestamp`` or ``json``."""
+    """A column: its name, and ``string``, ``boolean``, ``decimal``, ``timestamp`` or ``json``."""
 
     name: str
     type: str
@@ -30,14 +30,17 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class ColumnSchema:
-    """The rows of a resource as columns.
+    """The columns of a resource's rows.
 
     :param model: the model whose fields are the columns.
     :param endpoint: how the server names them.
+    :param known: our name of a field -> the value of rows that lack it or have ``null``, as the path of the request
+        named it: a server that answers under ``/account/1`` need not repeat the 1 in each row.
     """
 
     model: type[Model]
     endpoint: Endpoint
+    known: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[Column]:
@@ -51,8 +54,18 @@ class ColumnSchema:
         keys = self.endpoint.key if isinstance(self.endpoint, ListEndpoint) else ()
         return [column.name for column in self.columns if column.type == "string" and column.name not in keys]
 
+    def item(self, row: Row) -> Model:
+        """Return a row as its model.
+
+        :raises HyperoruContractError: it is not as the model says; the text names it.
+        """
+        fields = canonical(row.raw, self.endpoint)
+        return validated(
+            self.model, fields | {name: value for name, value in self.known.items() if fields.get(name) is None}
+        )
+
     def values(self, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
-        """Give each row's values in the order of the columns: text, bool, Decimal, datetime, or ``None``.
+        """Return each row's values in the order of the columns: text, bool, Decimal, datetime, or ``None``.
 
         Of JSON, the text is that of the server.
 
@@ -60,7 +73,7 @@ class ColumnSchema:
         """
         columns = self.columns[:-1]
         for row in rows:
-            item = validated(self.model, canonical(row.raw, self.endpoint))
+            item = self.item(row)
             sent = rename(_decode_raw(row.raw), self.endpoint)
             extra = {name: value for name, value in sent.items() if name not in self.model.model_fields}
             yield (
@@ -70,14 +83,19 @@ class ColumnSchema:
 
 
 def extra_text(fields: dict[str, msgspec.Raw]) -> str | None:
-    """Give unknown fields as a JSON object, each value as the server wrote it."""
+    """Return unknown fields as a JSON object, each value as the server wrote it, or ``None`` if there are none."""
     return _json.encode(fields).decode() if fields else None
 
 
 def raw_text(value: msgspec.Raw | None) -> str | None:
-    """Give a value as the server wrote it; JSON's null is ``None``."""
+    """Return a value as the server wrote it, or ``None`` for JSON's null."""
     text = b"" if value is None else bytes(value)
     return None if text in (b"", b"null") else text.decode()
+
+
+def as_rows(item: Model, moment: datetime) -> Rows:
+    """Return an item as rows, for what comes from no list."""
+    return Rows([moment], [()], [_json.encode(item.model_dump())])
 
 
 def _value(kind: str, value: Any, sent: msgspec.Raw | None) -> Any:
@@ -87,7 +105,7 @@ def _value(kind: str, value: Any, sent: msgspec.Raw | None) -> Any:
 
 
 def _kind(annotation: Any) -> str:
-    """Tell the kind of column that holds a field of this type."""
+    """Return the kind of column that holds a field of this type."""
     members = [
         member
         for member in (get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,))
@@ -108,8 +126,3 @@ _KINDS: dict[Any, str] = {
     datetime: "timestamp",
     list: "json",
 }
-
-
-def as_rows(item: Model, moment: datetime) -> Rows:
-    """Return an item as rows."""
-    return Rows([moment], [()], [_json.encode(item.model_dump())])

@@ -1,142 +1,113 @@
-"""An export: rows in order, into parts, onto a landing."""
+"""The way of every export: check what is asked for, read it, and commit all of it or nothing."""
 
 from __future__ import annotations
 
-import hashlib
-import platform
-import tempfile
-import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any
-from urllib.parse import quote
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
-from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client import HyperoruClient
+from hyperoru_provider.client.api.resources import RESOURCES
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.rows import Rows
-from hyperoru_provider.client.times import format_time
 from hyperoru_provider.export.checkpoint import ExportState
-from hyperoru_provider.export.destinations.storage import StorageDestination
-from hyperoru_provider.export.formats import Format
-from hyperoru_provider.export.parts import PartSplitter
+from hyperoru_provider.export.destinations import Destination
+from hyperoru_provider.export.fetch import fetch
+from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.progress import Progress
 from hyperoru_provider.params.window import Window
-from hyperoru_provider.version import __version__
 
-FORMAT_VERSION = 1
-_LONGEST_NAME = 100
+log = logging.getLogger(__name__)
 
+_NOT_EXPORTED = {
+    "klines": "its rows don't say of which symbol and interval they are; fetch them as market data",
+    "traders": "its rows may hold keys and passwords; list the traders",
+}
+_WHAT_TO_LOOK_AT = (
+    "Look at the account and the window, and at switches of the server whose default may hide everything, such as "
+    "trading_mode or environment."
+)
 
-@dataclass(frozen=True)
-class ExportSpec:
-    """What is exported.
-
-    :param resource: for example ``trades``.
-    :param window: the rows' time.
-    :param filters: what else limits the rows; ``None`` values don't.
-    """
-
-    resource: str
-    window: Window
-    filters: Mapping[str, Any]
-
-    @property
-    def directory(self) -> str:
-        """Where it lands, below the destination. Exports of other rows never share a directory."""
-        filters = "".join(f",{name}={_file_name(value)}" for name, value in self._filters().items())
-        return f"{self.resource}/{self.window.name}{filters}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """What is exported, as JSON."""
-        return {"resource": self.resource, "filters": self._filters(), "window": self.window.as_dict()}
-
-    def _filters(self) -> dict[str, str]:
-        return {name: str(value) for name, value in sorted(self.filters.items()) if value is not None}
+#: reads the rows that are not in an earlier try's parts, in order, and counts pages
+Read: TypeAlias = Callable[[ExportState, Progress], Iterable[Rows]]
 
 
-def _file_name(value: str) -> str:
-    """Write a value so that it fits in a file name and differs from any other."""
-    name = quote(value, safe="@+")
-    return name if len(name) <= _LONGEST_NAME else f"sha256-{hashlib.sha256(value.encode()).hexdigest()[:32]}"
-
-
-def decides(subject: ExportSpec, form: Format, landing: StorageDestination, **more: Any) -> dict[str, Any]:
-    """Collect all that decides the bytes of an export.
-
-    :param more: what else does.
-    """
-    libraries = {"python": platform.python_version(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
-    if form.needs is not None:
-        libraries[form.needs] = version(form.needs)
-    return {
-        **subject.as_dict(),
-        "format": [FORMAT_VERSION, form.file_format, form.compression],
-        "contract": form.table.endpoint.model_dump(mode="json"),
-        "manifest": landing.manifest,
-        "versions": {"provider": __version__, **libraries},
-        **more,
-    }
-
-
-def export(
-    spans: Iterable[Rows],
-    subject: ExportSpec,
-    form: Format,
-    landing: StorageDestination,
-    rows_per_part: int,
+def export_list(
+    client: HyperoruClient,
+    resource: str,
+    window: Window | None,
+    filters: Mapping[str, Any],
+    destination: Destination,
     *,
-    bytes_per_part: int | None = None,
-    closed: ExportState | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Write rows to a landing and commit them; if anything fails, what was there before stays.
+    concurrency: int = 4,
+    on_empty: str | None = None,
+) -> Any:
+    """Export the rows of a list, each once and none missing, or nothing at all.
 
-    :param spans: the rows in their order, in lists of any length.
-    :param subject: what they are.
-    :param form: what they become.
-    :param landing: where they go.
-    :param rows_per_part: rows of a file at most.
-    :param bytes_per_part: bytes of a file's rows as JSON lines at most.
-    :param closed: the parts that an earlier try has landed, and whose rows are not among these.
-    :param progress: told the rows.
-    :return: a summary, ready for XCom.
+    :param client: asks the server.
+    :param resource: the list, one of :data:`~hyperoru_provider.client.api.resources.RESOURCES` whose rows have a key.
+    :param window: the rows' time; ``None`` for a list without a window.
+    :param filters: what else limits the rows, by name; ``None`` values don't.
+    :param destination: where the rows go.
+    :param concurrency: how many requests to have under way at once, at least 1.
+    :param on_empty: what a list without rows is; see :func:`export_rows`.
+    :return: what the destination makes of it, or ``None`` for no rows where ``on_empty`` is ``skip``.
+    :raises HyperoruConfigError: the list, the window, a filter or the destination is wrong. Nothing was asked.
+    :raises HyperoruContractError: the server's answers don't prove to be right and complete, or are empty where that
+        is an error. Nothing was committed.
+    :raises HyperoruApiError: the server refused or could not be asked. Nothing was committed.
     """
-    closed = ExportState() if closed is None else closed
-    progress = Progress(subject.window) if progress is None else progress
-    if closed.last is not None:
-        progress.resume(closed.rows, closed.first, closed.last.time)
-    cutter = PartSplitter(progress.record(spans), rows_per_part, bytes_per_part)
-    try:
-        while cutter.more():
-            count = 0
-            with tempfile.TemporaryFile(prefix="hyperoru-") as file:  # has no name, so a kill leaves nothing behind
-                with form.open(file) as encode:
-                    for batch in cutter.part():
-                        encode(batch)
-                        count += sum(map(len, batch))
-                        last = batch[-1][-1]
-                part = landing.add(file, f"part-{len(closed.parts):05d}.{form.extension}", count)
-            closed.add(part, progress.first, last)
-    except HyperoruContractError:
-        closed.clear()
-        raise
-    manifest = {
-        "format_version": FORMAT_VERSION,
-        **subject.as_dict(),
-        "rows": closed.rows,
-        "file_format": form.file_format,
-        "compression": form.compression,
-        "columns": [column._asdict() for column in form.table.columns],
-    }
-    parts = landing.commit(manifest, closed.parts)
-    closed.clear()
-    progress.finish()
-    return {
-        "rows": closed.rows,
-        "bytes": sum(part.bytes for part in parts),
-        "window": subject.window.as_dict(),
-        "first_time": progress.first and format_time(progress.first),
-        "last_time": progress.last and format_time(progress.last),
-        "manifest": landing.manifest,
-        "files": [landing.address(part) for part in parts],
-    }
+    bounds = (window.start, window.end) if window else (None, None)
+    reader = client.list_reader(resource, *bounds, **filters)
+    if reason := _NOT_EXPORTED.get(resource) or ("" if reader.endpoint.key else "its rows have no key"):
+        raise HyperoruConfigError(f"resource {resource!r} can't be exported: {reason}.")
+    spec = ExportSpec(resource, window, filters, RESOURCES[resource].model, reader.endpoint, client.user)
+
+    def read(state: ExportState, progress: Progress) -> Iterable[Rows]:
+        rest = reader if state.last is None else reader.after(state.last)
+        return fetch(client, rest, concurrency, progress, state.keys, prepare=destination.prepare)
+
+    return export_rows(spec, read, destination, on_empty=on_empty)
+
+
+def export_rows(spec: ExportSpec, read: Read, destination: Destination, *, on_empty: str | None = None) -> Any:
+    """Export rows from wherever they come, all of them or none.
+
+    :param spec: what they are.
+    :param read: reads them, after the destination was opened.
+    :param destination: where they go.
+    :param on_empty: what an export without rows is. ``None``: a success, but where it would take away the rows of
+        an earlier one of the same window and filters, an error. ``succeed``: a success in any case. ``skip``: nothing
+        is committed, and an error where ``None`` is one. ``fail``: an error in any case.
+    :return: what the destination makes of them, or ``None`` for no rows where ``on_empty`` is ``skip``.
+    """
+    state = destination.open(spec)
+    progress = Progress(spec.window)
+    if state.last is not None:
+        progress.resume(state.rows, state.first, state.last.time)
+    destination.write(progress.record(read(state, progress)))
+    if not progress.rows:
+        _check_empty(spec, destination, on_empty)
+        if on_empty == "skip":
+            return None
+    result = destination.commit(progress)
+    progress.finish(f"Exported {spec.describe(progress.rows)}, {destination.describe()}")
+    return result
+
+
+def _check_empty(spec: ExportSpec, destination: Destination, on_empty: str | None) -> None:
+    """Raise if an export without rows is an error, and warn if it may be a wrong one.
+
+    :raises HyperoruContractError: it is an error.
+    """
+    earlier = destination.earlier()
+    found = f"The server has {spec.describe(0)}"
+    if on_empty == "fail":
+        raise HyperoruContractError(f"{found}, which on_empty='fail' makes an error. Nothing was committed.")
+    if earlier.replaced and on_empty != "succeed":
+        raise HyperoruContractError(
+            f"{found}, but the earlier export has {earlier.replaced}. Nothing was committed, and the earlier rows are "
+            f"still there. {_WHAT_TO_LOOK_AT} If the rows are really gone, export once with on_empty='succeed'."
+        )
+    if not earlier.of_resource:
+        log.warning("%s, and no earlier rows are known there. %s", found, _WHAT_TO_LOOK_AT)

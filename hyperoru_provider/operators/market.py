@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.operators.base import checked_on_empty, files_or_xcom, unless_skipped
+from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from hyperoru_provider.client.api.models import Kline, Price, Quote
+    from hyperoru_provider.client import HyperoruClient
+    from hyperoru_provider.client.lists.rows import Rows
+    from hyperoru_provider.export.manifest import ExportSpec
     from hyperoru_provider.params.window import Window
 
 
@@ -38,6 +42,8 @@ class HyperoruFetchMarketOperator(BaseOperator):
     :param file_format: ``jsonl`` (the default), ``csv`` or ``parquet``. (templated)
     :param compression: as for the trades export. (templated)
     :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
+    :param on_empty: what no candles at all are; as for
+        :class:`~hyperoru_provider.operators.export.HyperoruExportOperator`.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, or the rows are too many for XCom.
     :raises HyperoruContractError: the server's answers don't prove to be right and complete. Nothing was committed.
@@ -71,6 +77,7 @@ class HyperoruFetchMarketOperator(BaseOperator):
         file_format: str = "jsonl",
         compression: str | None = None,
         max_xcom_bytes: int = 1_000_000,
+        on_empty: str | None = None,
         hyperoru_conn_id: str = HyperoruHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -84,65 +91,56 @@ class HyperoruFetchMarketOperator(BaseOperator):
         self.storage_conn_id = storage_conn_id
         self.file_format = file_format
         self.compression = compression
-        self.max_xcom_bytes = max_xcom_bytes
+        self.max_xcom_bytes = arguments.positive("max_xcom_bytes", max_xcom_bytes)
+        self.on_empty = checked_on_empty(on_empty)
         self.hyperoru_conn_id = hyperoru_conn_id
 
-    def execute(self, context: Context) -> dict[str, Any] | list[dict[str, Any]]:
+    def execute(self, context: Context) -> Any:
         """Fetch the symbols' data."""
-        from hyperoru_provider.client.errors import HyperoruConfigError
-        from hyperoru_provider.export.destinations.xcom import collect
-        from hyperoru_provider.params import arguments
-        from hyperoru_provider.params.window import Window
+        from hyperoru_provider.export.run import export_rows
 
-        if self.data not in ("price", "klines"):
-            raise HyperoruConfigError(f"data {self.data!r}: expected price or klines.")
+        arguments.choice("data", self.data, ("price", "klines"))
         symbols = _symbols(self.symbols)
-        destination = arguments.optional("destination", self.destination)
+        to_files = arguments.optional("destination", self.destination) is not None
+        destination = files_or_xcom(
+            self.destination, self.storage_conn_id, self.file_format, self.compression, self.max_xcom_bytes
+        )
+        spec = self._spec(symbols, to_files)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
-            if self.data == "price":
-                quotes = (_quote(client.price(symbol)) for symbol in symbols)
-                if destination is None:
-                    return collect(quotes, self.max_xcom_bytes)
-                return self._land(destination, "prices", Window.parse(self.start, self.end), symbols, quotes)
-            window = arguments.window(self.start, self.end)
-            candles = (
-                candle
-                for symbol in symbols
-                for candle in client.klines(symbol, self.interval, window.start, window.end)
-            )
-            if destination is None:
-                return collect(candles, self.max_xcom_bytes)
-            return self._land(destination, "klines", window, symbols, candles)
+            rows = self._rows(client, symbols, spec.window)
+            result = export_rows(spec, lambda *_: rows, destination, on_empty=self.on_empty)
+        return unless_skipped(result, spec.resource)
 
-    def _land(
-        self, destination: str, resource: str, window: Window, symbols: list[str], items: Iterable[Quote | Kline]
-    ) -> dict[str, Any]:
+    def _spec(self, symbols: list[str], to_files: bool) -> ExportSpec:
+        """Return what is exported. Prices have no time but that of asking, and only files need a window for them."""
         from hyperoru_provider.client.api.endpoints import Endpoint
         from hyperoru_provider.client.api.models import Kline, Quote
-        from hyperoru_provider.export.columns import ColumnSchema, as_rows
-        from hyperoru_provider.export.destinations.storage import StorageDestination
-        from hyperoru_provider.export.formats import Format
-        from hyperoru_provider.export.run import ExportSpec, export
-        from hyperoru_provider.hooks.storage import storage_path
+        from hyperoru_provider.export.manifest import ExportSpec
+        from hyperoru_provider.params.window import Window
 
-        model: type[Quote | Kline] = Kline if resource == "klines" else Quote
-        interval = self.interval if resource == "klines" else None
-        subject = ExportSpec(resource, window, {"interval": interval, "symbols": "+".join(symbols)})
-        form = Format.choose(self.file_format, self.compression, ColumnSchema(model, Endpoint(path="/")))
-        path = storage_path(destination, self.storage_conn_id)
-        landing = StorageDestination(path / subject.directory)
-        spans = (as_rows(item, item.timestamp if isinstance(item, Kline) else item.asked_at) for item in items)
-        return export(spans, subject, form, landing, rows_per_part=250_000)
+        filters = {"symbols": "+".join(symbols)}
+        if self.data == "klines":
+            window = arguments.window(self.start, self.end)
+            return ExportSpec("klines", window, {**filters, "interval": self.interval}, Kline, Endpoint(path="/"))
+        prices_of = Window.parse(self.start, self.end) if to_files else None
+        return ExportSpec("prices", prices_of, filters, Quote, Endpoint(path="/"))
 
+    def _rows(self, client: HyperoruClient, symbols: list[str], window: Window | None) -> Iterator[Rows]:
+        from hyperoru_provider.client.api.models import Quote
+        from hyperoru_provider.export.columns import as_rows
 
-def _quote(price: Price) -> Quote:
-    from hyperoru_provider.client.api.models import Quote
-
-    return Quote.model_validate({**price.model_dump(), "asked_at": datetime.now(UTC)})
+        for symbol in symbols:
+            if self.data == "klines" and window is not None:
+                for candle in client.klines(symbol, self.interval, window.start, window.end):
+                    yield as_rows(candle, candle.timestamp)
+            else:
+                price = client.price(symbol)
+                asked_at = datetime.now(UTC)
+                yield as_rows(Quote.model_validate({**price.model_dump(), "asked_at": asked_at}), asked_at)
 
 
 def _symbols(given: Sequence[str] | str) -> list[str]:
-    """Give the symbols once each, sorted."""
+    """Return the symbols, once each and sorted."""
     from hyperoru_provider.client.errors import HyperoruConfigError
 
     names = given.split(",") if isinstance(given, str) else given

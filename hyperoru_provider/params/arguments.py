@@ -1,24 +1,31 @@
-"""Arguments as templates render them: what was left out is told from what came out empty by mistake."""
+"""Arguments: what was left out is told from what a template rendered empty by mistake.
+
+Constructors of operators check with it what is not a template, while a DAG is parsed: so it imports nothing of the
+client before it has to.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hyperoru_provider.client.amounts import parse_amount
-from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.times import format_time
-from hyperoru_provider.params.window import Window
+if TYPE_CHECKING:
+    from hyperoru_provider.client.errors import HyperoruConfigError
+    from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
 
 
 def window(start: object, end: object) -> Window:
-    """Read a window, and warn of one that is not over.
+    """Return a window, and warn of one that is not over.
 
     :raises HyperoruConfigError: see :meth:`Window.parse`.
     """
+    from hyperoru_provider.client.times import format_time
+    from hyperoru_provider.params.window import Window
+
     parsed = Window.parse(start, end)
     now = datetime.now(UTC)
     if parsed.end > now:
@@ -32,7 +39,7 @@ def window(start: object, end: object) -> Window:
 
 
 def optional(name: str, value: object) -> str | None:
-    """Read an argument that may be left out, and if so means all.
+    """Return the text of an argument that may be left out, which means all.
 
     :raises HyperoruConfigError: it is an empty text or ``None`` as a text, as an unset template gives: all rows
         may not be what was meant.
@@ -41,42 +48,57 @@ def optional(name: str, value: object) -> str | None:
         return None
     text = str(value).strip()
     if isinstance(value, (list, tuple, dict, bool)) or text in ("", "None"):
-        raise HyperoruConfigError(f"{name} is {value!r}: give one value, or leave it out.")
+        raise _error(f"{name} is {value!r}: give one value, or leave it out.")
     return text
 
 
 def required(name: str, value: object) -> str:
-    """Read an argument that must be given.
+    """Return the text of an argument that must be given.
 
     :raises HyperoruConfigError: it is not, or see :func:`optional`.
     """
     text = optional(name, value)
     if text is None:
-        raise HyperoruConfigError(f"{name} is missing.")
+        raise _error(f"{name} is missing.")
     return text
 
 
-def amount(name: str, value: object) -> str:
-    """Read an exact number, such as a price; gives its plain text. A float is what it is written as.
+def filters(value: object) -> dict[str, str | None]:
+    """Return what limits the rows of a list, beside their time.
 
-    :raises HyperoruConfigError: it is none.
+    :param value: names of filters, and their values; ``None`` for no filter at all.
+    :raises HyperoruConfigError: it is no such mapping, or see :func:`optional`.
     """
-    try:
-        return f"{parse_amount(value):f}"
-    except ValueError as error:
-        raise HyperoruConfigError(f"{name} is {value!r}: {error}.") from None
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise _error(f"filters is {value!r}: a dict such as {{'account_id': 1}} is expected.")
+    return {str(name): optional(str(name), given) for name, given in value.items()}
 
 
 def trade_filters(account_id: object, symbol: object) -> dict[str, Any]:
-    """Read what limits trades, beside their time.
+    """Return what limits trades, beside their time.
 
     :raises HyperoruConfigError: see :func:`optional`.
     """
-    return {"account_id": optional("account_id", account_id), "symbol": optional("symbol", symbol)}
+    return filters({"account_id": account_id, "symbol": symbol})
+
+
+def amount(name: str, value: object) -> str:
+    """Return the plain text of an exact number, such as a price. A float is what it is written as.
+
+    :raises HyperoruConfigError: it is none.
+    """
+    from hyperoru_provider.client.amounts import parse_amount
+
+    try:
+        return f"{parse_amount(value):f}"
+    except ValueError as error:
+        raise _error(f"{name} is {value!r}: {error}.") from None
 
 
 def positive(name: str, value: object) -> int:
-    """Read a whole number of 1 or more.
+    """Return a whole number of 1 or more.
 
     :raises HyperoruConfigError: it is none.
     """
@@ -85,16 +107,32 @@ def positive(name: str, value: object) -> int:
     except ValueError:
         number = 0
     if number < 1:
-        raise HyperoruConfigError(f"{name} is {value!r}: a whole number of 1 or more is expected.")
+        raise _error(f"{name} is {value!r}: a whole number of 1 or more is expected.")
     return number
 
 
 def flag(name: str, value: object) -> bool:
-    """Read yes or no.
+    """Return yes or no.
 
     :raises HyperoruConfigError: it is neither.
     """
     text = str(value).strip().lower()
     if text not in ("true", "false", "1", "0"):
-        raise HyperoruConfigError(f"{name} is {value!r}: true or false is expected.")
+        raise _error(f"{name} is {value!r}: true or false is expected.")
     return text in ("true", "1")
+
+
+def choice(name: str, value: object, known: Iterable[str]) -> str:
+    """Return a text that is one of those known.
+
+    :raises HyperoruConfigError: it is none of them.
+    """
+    if value not in (known := tuple(known)):
+        raise _error(f"{name} {value!r}: expected {', '.join(known[:-1])} or {known[-1]}.")
+    return str(value)
+
+
+def _error(text: str) -> HyperoruConfigError:
+    from hyperoru_provider.client.errors import HyperoruConfigError
+
+    return HyperoruConfigError(text)

@@ -1,4 +1,4 @@
-"""Half-open windows in UTC."""
+"""Half-open windows in UTC, as users write them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Self
 import pendulum
 
 from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.times import format_time, to_utc
+from hyperoru_provider.client.times import format_time, to_utc, utc_window
 
-_WHY = (
+_ADVICE = (
     "A cron schedule of Airflow 3 gives every run a data interval of no length, and a run that was triggered by "
     "hand or by an asset may have none: use a CronDataIntervalTimetable, or give start and end."
 )
@@ -26,17 +26,17 @@ class Window:
 
     @classmethod
     def parse(cls, start: object, end: object) -> Self:
-        """Read a window.
+        """Return the window between two times.
 
         :param start: its begin: a datetime, a date, or ISO 8601 text. Without an offset it is in UTC.
         :param end: its end, exclusive; likewise.
         :raises HyperoruConfigError: one of them is no time, or the window is empty or inverted.
         """
         first, last = parse_moment("start", start), parse_moment("end", end)
-        if first >= last:
-            kind = "is empty" if first == last else "ends before it starts"
-            raise HyperoruConfigError(f"The window from {format_time(first)} to {format_time(last)} {kind}. {_WHY}")
-        return cls(first, last)
+        try:
+            return cls(*utc_window(first, last))
+        except HyperoruConfigError as error:
+            raise HyperoruConfigError(f"{error} {_ADVICE}") from None
 
     @property
     def name(self) -> str:
@@ -44,22 +44,22 @@ class Window:
         return f"{_compact(self.start)}_{_compact(self.end)}"
 
     def as_dict(self) -> dict[str, str]:
-        """The window as JSON."""
+        """Return the window as JSON."""
         return {"start": format_time(self.start), "end": format_time(self.end)}
 
     def share(self, moment: datetime) -> float:
-        """The part of the window, 0 to 1, that lies before a moment in it."""
+        """Return the part of the window, 0 to 1, that lies before a moment in it."""
         return (moment - self.start) / (self.end - self.start)
 
 
 def parse_moment(name: str, value: object) -> datetime:
-    """Read a time: a datetime, a date, or ISO 8601 text. Without an offset it is in UTC.
+    """Return a time in UTC: of a datetime, a date, or ISO 8601 text. Without an offset it is in UTC.
 
     :param name: the argument's, for errors.
     :raises HyperoruConfigError: it is no time.
     """
     if value is None or value in ("", "None"):
-        raise HyperoruConfigError(f"{name} is missing. {_WHY}")
+        raise HyperoruConfigError(f"{name} is missing. {_ADVICE}")
     if isinstance(value, str):
         try:
             # pendulum also knows "now", which would be another window at each try

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import BaseOperator, Context
 
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
+from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.operators.traders import HyperoruListTradersOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
@@ -27,8 +30,8 @@ def connection(connect: Callable[..., None], sandbox: Sandbox) -> None:
     connect(sandbox, token_cache="memory", max_retries=0)
 
 
-def run(cls: type, **arguments: Any) -> Any:
-    return cls(task_id="t", **arguments).execute({})
+def run(cls: type[BaseOperator], **arguments: Any) -> Any:
+    return cls(task_id="t", **arguments).execute(Context())
 
 
 def test_traders_are_ready_for_mapping(sandbox: Sandbox) -> None:
@@ -159,8 +162,8 @@ def test_market_data_to_storage(tmp_path: Path, data: str, file_format: str) -> 
     )
     assert summary["rows"] == (2 if data == "price" else 48)
     names = {path.parent.name for path in tmp_path.rglob("_manifest.json")}
-    interval = "" if data == "price" else ",interval=1h"
-    assert names == {f"20260115T000000Z_20260116T000000Z{interval},symbols=BTC+ETH"}
+    interval = "" if data == "price" else ",interval-1h"
+    assert names == {f"20260115T000000Z_20260116T000000Z{interval},symbols-BTC+ETH"}
 
 
 @pytest.mark.parametrize(
@@ -184,7 +187,7 @@ def test_bad_market_arguments_are_named(sandbox: Sandbox, arguments: dict[str, A
     [(HyperoruExportTradesOperator, {}), (HyperoruFetchMarketOperator, {"symbols": "BTC", "data": "klines"})],
 )
 def test_a_window_that_is_not_over_is_warned_of(
-    cls: type, arguments: dict[str, Any], caplog: pytest.LogCaptureFixture
+    cls: type[BaseOperator], arguments: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     run(cls, **DAY, **arguments)
     assert not [record for record in caplog.records if record.levelno == logging.WARNING]
@@ -196,30 +199,46 @@ def test_a_window_that_is_not_over_is_warned_of(
 def test_the_health_sensor(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     sensor = HyperoruHealthSensor(task_id="t")
-    assert sensor.poke({})
+    assert sensor.poke(Context())
     for fault in ({"error_rate": 1.0}, {"rate_limit_rate": 1.0}, {"drop_rate": 1.0}):
         sandbox.reset()
         sandbox.set_faults(**fault)
-        assert not sensor.poke({})
+        assert not sensor.poke(Context())
         assert sandbox.stats()["requests"] == 1
     sandbox.stop()
-    assert not sensor.poke({})
+    assert not sensor.poke(Context())
 
 
 def test_the_health_sensor_fails_where_asking_again_does_not_help(sandbox: Sandbox) -> None:
     sandbox.set_faults(error_rate=1.0, error_status=404)
     with pytest.raises(HyperoruApiError):
-        HyperoruHealthSensor(task_id="t").poke({})
+        HyperoruHealthSensor(task_id="t").poke(Context())
+
+
+REQUIRED: dict[type[BaseOperator], dict[str, Any]] = {
+    HyperoruExportOperator: {"resource": "trades"},
+    HyperoruFetchMarketOperator: {"symbols": "BTC"},
+    HyperoruToSqlOperator: {"resource": "trades", "sql_conn_id": "sql", "table": "trades"},
+    HyperoruTradesToSqlOperator: {"sql_conn_id": "sql", "table": "trades"},
+}
 
 
 @pytest.mark.parametrize(
     "cls",
-    [HyperoruExportTradesOperator, HyperoruFetchMarketOperator, HyperoruListTradersOperator, HyperoruHealthSensor],
+    [
+        HyperoruExportOperator,
+        HyperoruExportTradesOperator,
+        HyperoruFetchMarketOperator,
+        HyperoruHealthSensor,
+        HyperoruListTradersOperator,
+        HyperoruToSqlOperator,
+        HyperoruTradesToSqlOperator,
+    ],
 )
-def test_templated_fields_are_arguments(cls: type) -> None:
-    required = {"symbols": "BTC"} if cls is HyperoruFetchMarketOperator else {}
+def test_templated_fields_are_arguments(cls: type[BaseOperator]) -> None:
+    required: dict[str, Any] = REQUIRED.get(cls, {})
     operator = cls(task_id="t", hyperoru_conn_id="other", **required)
     assert "hyperoru_conn_id" in cls.template_fields
     for field in cls.template_fields:
         assert hasattr(operator, field)
-        assert f":param {field}:" in cls.__doc__
+        assert f":param {field}:" in str(cls.__doc__)

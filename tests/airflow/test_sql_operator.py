@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import Context
 from databases import Database
 from places import REAL_ROWS
 
@@ -43,7 +44,7 @@ def sums(database: Database) -> tuple[Decimal, ...]:
         return database.query("SELECT sum(commission), sum(realized_pnl) FROM trades")[0]
     with localcontext(prec=60):
         rows = database.query("SELECT commission, realized_pnl FROM trades")
-        return tuple(sum(map(Decimal, column)) for column in zip(*rows, strict=True))
+        return tuple(sum(map(Decimal, column), Decimal()) for column in zip(*rows, strict=True))
 
 
 def made_up(count: int, price: str = "") -> list[dict[str, Any]]:
@@ -75,8 +76,10 @@ def connected(connect: Callable[..., None]) -> Callable[[Sandbox], None]:
 
 
 def run(start: Any = START, end: Any = END, **arguments: Any) -> dict[str, Any]:
-    arguments = {"sql_conn_id": "sql", "table": "trades", "create_table": True} | arguments
-    return HyperoruTradesToSqlOperator(task_id="t", start=start, end=end, **arguments).execute({})
+    arguments = {"sql_conn_id": "sql", "table": "trades", "create_table": True, **arguments}
+    operator = HyperoruTradesToSqlOperator(task_id="t", start=start, end=end, **arguments)
+    summary: dict[str, Any] = operator.execute(Context())
+    return summary
 
 
 @pytest.mark.slow
@@ -145,9 +148,11 @@ def test_only_a_trader_or_symbol(database: Database, connected: Callable[[Sandbo
     assert len(database.query("SELECT * FROM trades")) == 400
     with Sandbox(rows=others) as sandbox:
         connected(sandbox)
-        run(account_id="1", symbol="BTC")
+        with pytest.raises(HyperoruContractError, match="on_empty"):
+            run(account_id="1", symbol="BTC")
+        run(account_id="1", symbol="BTC", on_empty="succeed")
         assert len(database.query("SELECT * FROM trades")) == 400 - len(mine)
-        run(symbol="BTC")
+        run(symbol="BTC", on_empty="succeed")
     assert len(database.query("SELECT * FROM trades")) == len(others)
 
 

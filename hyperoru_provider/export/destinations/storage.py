@@ -1,178 +1,150 @@
-"""A directory in object storage that shows a whole export or the one before it, never half of one."""
+"""Rows as files in object storage or on local disk."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import shutil
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
-from uuid import uuid4
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.export.checkpoint import ExportState, FileStateStore, ResumableExportState, StateStore
+from hyperoru_provider.export.destinations import Earlier
+from hyperoru_provider.export.directory import ExportDirectory, Part
+from hyperoru_provider.export.formats import choose_encoder
+from hyperoru_provider.export.formats.encoder import Encoder
+from hyperoru_provider.export.manifest import ExportSpec, counted, fingerprint, manifest_of
+from hyperoru_provider.export.parts import PartSplitter
+from hyperoru_provider.export.progress import Progress
 
 if TYPE_CHECKING:
     from upath import UPath
     from upath.extensions import ProxyUPath
 
-MANIFEST = "_manifest.json"
-_STAGED = "_next-"
-
-
-@dataclass(frozen=True)
-class Part:
-    """A file of an export."""
-
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
+#: how many of a resource's exports, the latest ones by name, are looked at for rows
+_EXPORTS_LOOKED_AT = 100
 
 
 class StorageDestination:
-    """Puts parts into a directory and commits them with a manifest, which names them and is written last.
+    """Writes rows into parts of a directory of the window, and commits them with a manifest.
 
-    A part never replaces other content that the committed manifest names: it waits under another name until the
-    new manifest is there, and gets its own name after that.
+    An export that is stopped goes on after its last closed part, if its list can be read from there on.
 
-    :param directory: where one window of a resource lands; any path of :mod:`upath`, such as Airflow's
+    :param root: what the directories of all resources are in; any path of :mod:`upath`, such as Airflow's
         ``ObjectStoragePath``.
-    :raises HyperoruConfigError: it can't be read, or its manifest is none.
+    :param file_format: one of :data:`~hyperoru_provider.export.formats.FORMATS`.
+    :param compression: one of the format's; ``None`` for its default.
+    :param rows_per_part: rows of a file at most.
+    :param bytes_per_part: bytes of a file's rows as JSON lines at most; ``None`` for no limit.
+    :param store: where the state of an unfinished export is kept; ``None`` for a file beside the parts.
     """
 
-    def __init__(self, directory: UPath | ProxyUPath) -> None:
-        self._directory = directory
-        self._local = directory.protocol in ("", "file", "local")
-        if self._local:
-            directory.mkdir(parents=True, exist_ok=True)
-        self._before = self._read_manifest()
-        self._committed = {file["name"]: file["sha256"] for file in self._before.get("files", [])}
+    def __init__(
+        self,
+        root: UPath | ProxyUPath,
+        file_format: str = "jsonl",
+        compression: str | None = None,
+        *,
+        rows_per_part: int = 250_000,
+        bytes_per_part: int | None = None,
+        store: StateStore | None = None,
+    ) -> None:
+        self._root = root
+        self._file_format = file_format
+        self._compression = compression
+        self._limits = (rows_per_part, bytes_per_part)
+        self._store = store
+        self._committed: list[Part] = []
 
     @property
-    def manifest(self) -> str:
-        """Address of the manifest."""
-        return str(self._directory / MANIFEST)
+    def prepare(self) -> Callable[[Rows], Any] | None:
+        """What the format does with rows in the thread that fetched them."""
+        return self._encoder.prepare
 
-    def address(self, part: Part) -> str:
-        """Address of a part."""
-        return str(self._directory / part.name)
+    def open(self, spec: ExportSpec) -> ExportState:
+        """Check the format and the directory, and return the parts that an earlier try has closed.
 
-    def add(self, file: IO[bytes], name: str, rows: int) -> Part:
-        """Copy a finished file to the directory."""
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        digest = _digest(file)
-        if self._committed.get(name, digest) != digest:
-            name = _STAGED + name
-        part = Part(name, rows, size, digest)
-        if name not in self._committed or not self._is_there(part):  # what is committed and whole is not touched
-            file.seek(0)
-            self._put(file, name)
-        return part
+        :raises HyperoruConfigError: the format is not known, or the directory's manifest is none.
+        """
+        self._spec = spec
+        self._encoder: Encoder = choose_encoder(self._file_format, self._compression, spec.schema)
+        self._directory = ExportDirectory(self._root / spec.directory)
+        self._state = ExportState()
+        if spec.resumable:
+            decides = fingerprint(spec, self._encoder, manifest=self._directory.manifest, parts=self._limits)
+            store = self._store or FileStateStore(self._directory)
+            self._state = ResumableExportState(self._directory, store, decides)
+        return self._state
 
-    def find(self, part: Part) -> Part | None:
-        """Give a part of an earlier try under the name that it has now; ``None`` if it is not there and whole."""
-        own = part.name.removeprefix(_STAGED)
-        for found in (replace(part, name=name) for name in (own, _STAGED + own)):
-            if self._is_whole(found):
-                return found
-        return None
-
-    def keep(self, name: str, data: bytes) -> None:
-        """Write a file that lasts until the next commit."""
-        self._write(data, _STAGED + name)
-
-    def kept(self, name: str) -> bytes | None:
-        """Read such a file; ``None`` if it is not there."""
+    def write(self, batches: Iterable[Rows]) -> None:
+        """Write rows into parts, which no manifest names yet."""
+        parts = PartSplitter(batches, *self._limits)
         try:
-            with (self._directory / (_STAGED + name)).open("rb") as file:
-                return bytes(file.read())
-        except FileNotFoundError:
-            return None
+            while parts.more():
+                self._write_part(parts)
+        except HyperoruContractError:
+            self._state.clear()
+            raise
 
-    def drop(self, name: str) -> None:
-        """Remove such a file."""
-        (self._directory / (_STAGED + name)).unlink(missing_ok=True)
+    def _write_part(self, parts: PartSplitter) -> None:
+        count = 0
+        first = last = None
+        with tempfile.TemporaryFile(prefix="hyperoru-") as file:  # has no name, so a kill leaves nothing behind
+            with self._encoder.open(file) as append:
+                for batch in parts.part():
+                    append(batch)
+                    count += sum(map(len, batch))
+                    first, last = first or batch[0][0], batch[-1][-1]
+            name = f"part-{len(self._state.parts):05d}.{self._encoder.extension}"
+            part = self._directory.add(file, name, count)
+        if first is not None and last is not None:
+            self._state.add(part, first, last)
 
-    def commit(self, manifest: dict[str, Any], parts: list[Part]) -> list[Part]:
-        """Make the parts the content of the directory, and remove what is left of earlier ones.
+    def earlier(self) -> Earlier:
+        """Return how many rows the committed export of this window has, and whether any of the resource has one."""
+        return Earlier(self._directory.committed_rows, self._directory.committed_rows > 0 or self._has_any_part())
 
-        :param manifest: all that the manifest says but the files.
-        :param parts: the files, in order.
-        :return: the files, under the names that they have now.
+    def _has_any_part(self) -> bool:
+        try:
+            exports: list[Any] = sorted(
+                (self._root / self._spec.resource).iterdir(), key=lambda path: path.name, reverse=True
+            )
+        except (FileNotFoundError, NotADirectoryError):  # object storage has no empty directories
+            return False
+        return any(
+            path.name.startswith("part-")
+            for export in exports[:_EXPORTS_LOOKED_AT]
+            if export.is_dir()
+            for path in export.iterdir()
+        )
+
+    def commit(self, progress: Progress) -> dict[str, Any]:
+        """Make the parts the content of the directory.
+
         :raises HyperoruConfigError: another run has landed there meanwhile.
         """
-        if self._read_manifest() != self._before or not all(map(self._is_whole, parts)):
-            raise HyperoruConfigError(
-                f"Another run has written to {self._directory} at the same time. Nothing was committed: run this one "
-                "again, and let only one at a time export a window."
-            )
-        self._write_manifest(manifest, parts)
-        final = [replace(part, name=part.name.removeprefix(_STAGED)) for part in parts]
-        for staged, part in zip(parts, final, strict=True):
-            if staged != part:
-                with (self._directory / staged.name).open("rb") as file:
-                    self._put(file, part.name)
-        if final != parts:
-            self._write_manifest(manifest, final)
-        self._remove_others(final)
-        return final
+        manifest = manifest_of(self._spec, self._encoder, self._state.rows)
+        self._committed = self._directory.commit(manifest, self._state.parts)
+        self._state.clear()
+        return {
+            "rows": manifest["rows"],
+            "bytes": sum(part.bytes for part in self._committed),
+            "window": manifest["window"],
+            **progress.times(),
+            "manifest": self._directory.manifest,
+            "files": [self._directory.address(part) for part in self._committed],
+        }
 
-    def _read_manifest(self) -> dict[str, Any]:
-        self._directory.fs.invalidate_cache(self._directory.path)  # others may have written there since it was listed
-        try:
-            with (self._directory / MANIFEST).open("rb") as file:
-                manifest = json.loads(file.read())
-        except FileNotFoundError:
-            return {}
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            manifest = None
-        if not isinstance(manifest, dict):
-            raise HyperoruConfigError(
-                f"{self.manifest} is no manifest of an export. Remove it, or choose another destination."
-            )
-        return manifest
-
-    def _write_manifest(self, manifest: dict[str, Any], parts: list[Part]) -> None:
-        text = json.dumps({**manifest, "files": [asdict(part) for part in parts]}, indent=2) + "\n"
-        self._write(text.encode(), MANIFEST)
-
-    def _write(self, data: bytes, name: str) -> None:
-        if self._local:
-            self._put(io.BytesIO(data), name)
-        else:  # a stream that is closed by an exception would leave what it has got so far
-            self._directory.fs.pipe_file((self._directory / name).path, data)
-
-    def _put(self, file: IO[bytes], name: str) -> None:
-        """Write a file so that readers see all of it or what was there before."""
-        target = self._directory / (f".{name}.{uuid4().hex}.tmp" if self._local else name)
-        with target.open("wb") as sink:
-            shutil.copyfileobj(file, sink, 1 << 20)
-        if self._local:
-            Path(target.path).replace((self._directory / name).path)
-
-    def _is_whole(self, part: Part) -> bool:
-        if not self._is_there(part):
-            return False
-        with (self._directory / part.name).open("rb") as file:
-            return _digest(file) == part.sha256
-
-    def _is_there(self, part: Part) -> bool:
-        try:
-            return bool((self._directory / part.name).stat().st_size == part.bytes)
-        except FileNotFoundError:
-            return False
-
-    def _remove_others(self, parts: list[Part]) -> None:
-        """Remove what this class wrote there earlier and the manifest does not name."""
-        kept = {part.name for part in parts}
-        found: list[Any] = list(self._directory.iterdir())
-        for path in found:
-            if path.name not in kept and path.name.startswith(("part-", _STAGED, ".part-", "._")):
-                path.unlink()
+    def describe(self) -> str:
+        """Return how many files of what size were committed, and where."""
+        size = _readable(sum(part.bytes for part in self._committed))
+        return f"in {counted(len(self._committed), 'files')} of {size} to {self._directory}"
 
 
-def _digest(file: IO[bytes]) -> str:
-    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+def _readable(size: float) -> str:
+    """Return a number of bytes with three digits: ``4.3 kB``."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.1f} {unit}" if unit != "bytes" else f"{size} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

@@ -4,28 +4,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
-from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.export.checkpoint import ExportState
+from hyperoru_provider.export.destinations import Earlier
+from hyperoru_provider.export.manifest import ExportSpec
+from hyperoru_provider.export.progress import Progress
 
 
-def collect(items: Iterable[Model], max_bytes: int) -> list[dict[str, Any]]:
-    """Make items JSON-able dicts; amounts become text, since XCom's JSON would round them.
+class XComDestination:
+    """Makes rows JSON-able dicts, and returns them; amounts become text, since XCom's JSON would round them.
 
-    :param items: read only until there are too many.
     :param max_bytes: how much JSON may come together.
-    :raises HyperoruConfigError: there is more.
     """
-    rows = []
-    size = 2
-    for item in items:
-        row = item.model_dump(mode="json")
-        size += len(json.dumps(row, ensure_ascii=False).encode()) + 2
-        if size > max_bytes:
-            raise HyperoruConfigError(
-                f"The rows come to more than {max_bytes} bytes, too much for XCom. Give a destination to land them in "
-                "files, take a shorter window, or raise max_xcom_bytes."
-            )
-        rows.append(row)
-    return rows
+
+    prepare = None
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._rows: list[dict[str, Any]] = []
+
+    def open(self, spec: ExportSpec) -> ExportState:
+        """Begin anew: nothing is left of an earlier try."""
+        self._schema = spec.schema
+        return ExportState()
+
+    def write(self, batches: Iterable[Rows]) -> None:
+        """Collect rows, until there are too many.
+
+        :raises HyperoruConfigError: there are.
+        """
+        size = 2
+        for row in chain.from_iterable(batches):
+            item = self._schema.item(row).model_dump(mode="json")
+            size += len(json.dumps(item, ensure_ascii=False).encode()) + 2
+            if size > self._max_bytes:
+                raise HyperoruConfigError(
+                    f"The rows come to more than {self._max_bytes} bytes, too much for XCom. Give a destination to "
+                    "land them in files, take a shorter window, or raise max_xcom_bytes."
+                )
+            self._rows.append(item)
+
+    def earlier(self) -> Earlier:
+        """Return that nothing is known of earlier rows."""
+        return Earlier(0, of_resource=False)
+
+    def commit(self, progress: Progress) -> list[dict[str, Any]]:
+        """Return the rows."""
+        return self._rows
+
+    def describe(self) -> str:
+        """Return where the rows went."""
+        return "to XCom"

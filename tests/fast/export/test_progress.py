@@ -1,3 +1,5 @@
+"""What the log tells of an export."""
+
 from __future__ import annotations
 
 import logging
@@ -5,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hyperoru_provider.client.lists.rows import Row
-from hyperoru_provider.export import progress as module
+from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.progress import Progress
 from hyperoru_provider.params.window import Window
 
@@ -25,27 +26,27 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr("hyperoru_provider.export.progress.time", clock)
     return clock
 
 
-def row(hour: float) -> Row:
-    return Row(START + timedelta(hours=hour), (1,), b"")
+def rows(*hours: float) -> Rows:
+    return Rows([START + timedelta(hours=hour) for hour in hours], [(1,)] * len(hours), [b""] * len(hours))
 
 
 def test_lines_come_every_few_seconds(caplog: pytest.LogCaptureFixture, clock: Clock) -> None:
     caplog.set_level(logging.INFO)
     progress = Progress(WINDOW)
-    for span in progress.watch([row(hour), row(hour + 0.5)] for hour in range(10)):
+    for batch in progress.record(rows(hour, hour + 0.5) for hour in range(10)):
         progress.pages += 3
         clock.now += 2
-        assert len(span) == 2
-    progress.finish()
+        assert len(batch) == 2
+    progress.finish("Exported 20 trades, to XCom")
     assert caplog.messages == [
         "8 rows, 9 pages, 1 rows/s so far, 35% of the window",
         "14 rows, 18 pages, 1 rows/s so far, 65% of the window",
         "20 rows, 27 pages, 1 rows/s so far, 95% of the window",
-        "20 rows, 30 pages, 1 rows/s, in 20.0 s",
+        "Exported 20 trades, to XCom; 30 requests in 20.0 s",
     ]
 
 
@@ -53,8 +54,19 @@ def test_rows_of_an_earlier_try_are_counted_and_not_timed(caplog: pytest.LogCapt
     caplog.set_level(logging.INFO)
     progress = Progress(WINDOW)
     progress.resume(1000, START, START + timedelta(hours=5))
-    list(progress.watch([[row(6)] * 10]))
+    list(progress.record([rows(*[6] * 10)]))
+    progress.pages += 1
     clock.now += 10
-    progress.finish()
-    assert caplog.messages == ["1010 rows, 1 rows/s, in 10.0 s"]
+    progress.finish("Exported 1010 trades, to XCom")
+    assert caplog.messages == ["Exported 1010 trades, to XCom; 1 request in 10.0 s, after 1000 rows of an earlier try"]
     assert (progress.first, progress.last) == (START, START + timedelta(hours=6))
+
+
+def test_rows_without_a_time_have_no_share(caplog: pytest.LogCaptureFixture, clock: Clock) -> None:
+    caplog.set_level(logging.INFO)
+    progress = Progress()
+    clock.now += 6
+    list(progress.record([Rows([None] * 12, [(1,)] * 12, [b""] * 12)]))
+    progress.finish("Exported 12 orders, to XCom")
+    assert caplog.messages == ["12 rows, 2 rows/s so far", "Exported 12 orders, to XCom; in 6.0 s"]
+    assert progress.times() == {"first_time": None, "last_time": None}

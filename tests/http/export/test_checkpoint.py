@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import random
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import time_machine
+from airflow.sdk import Context
+from exports import WRITES, Killed, assert_readable, files_of
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
-from hyperoru_provider.client.http.tokens import MemoryTokenStore
-from hyperoru_provider.export import checkpoint as module
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 
@@ -36,46 +34,6 @@ ROWS = [
     }
     for number in range(40)
 ]
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nobody handles it."""
-
-
-class Writes:
-    """Counts the writes below a directory and to the task's state, and stops at one of them and all that follow.
-
-    It is the one with a number, or the first to a file of a name.
-    """
-
-    directory = ""
-    count = 0
-    stop_at: int | str = 0
-    stopped = False
-
-    def begin(self, directory: Path, stop_at: int | str) -> None:
-        self.directory, self.stop_at, self.count, self.stopped = str(directory), stop_at, 0, False
-
-    def end(self) -> None:
-        self.directory = ""
-
-    def step(self, name: str = "") -> None:
-        self.count += 1
-        self.stopped |= self.stop_at in name if isinstance(self.stop_at, str) else self.count >= self.stop_at
-        if self.directory and self.stopped:
-            raise Killed
-
-    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self.directory or event not in ("open", "os.rename", "os.remove", "os.mkdir"):
-            return
-        if event == "open" and not any(flag in str(arguments[1]) for flag in "wax+"):
-            return
-        if str(arguments[0]).startswith(self.directory):
-            self.step(str(arguments[0]))
-
-
-WRITES = Writes()
-sys.addaudithook(lambda event, arguments: WRITES.audit(event, arguments))
 
 
 class TaskStates:
@@ -123,7 +81,8 @@ def export(where: Path, context: dict[str, Any], rows_per_part: int = 15, **argu
         rows_per_part=rows_per_part,
         **arguments,
     )
-    return operator.execute(context)
+    summary: dict[str, Any] = operator.execute(cast("Context", context))
+    return summary
 
 
 def killed_at(write: int | str, where: Path, context: dict[str, Any], **arguments: Any) -> bool:
@@ -136,17 +95,6 @@ def killed_at(write: int | str, where: Path, context: dict[str, Any], **argument
     finally:
         WRITES.end()
     return False
-
-
-def files_of(where: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(where)): path.read_bytes() for path in sorted(where.rglob("*")) if path.is_file()}
-
-
-def assert_readable(where: Path) -> None:
-    for manifest in where.rglob("_manifest.json"):
-        for file in json.loads(manifest.read_text())["files"]:
-            content = (manifest.parent / file["name"]).read_bytes()
-            assert hashlib.sha256(content).hexdigest() == file["sha256"]
 
 
 EARLIER = {"none": None, "other parts": 13, "the same": 15}
@@ -213,14 +161,15 @@ def test_only_what_is_missing_is_read_again(
     caplog.set_level(logging.INFO)
     whole = export(tmp_path / "undisturbed", {})
     in_one_go = server.stats()["requests"]
-    assert "40 rows, 8 pages" in caplog.text
+    assert "Exported 40 trades, 2026-01-15 to 2026-01-16, in 3 files of " in caplog.text
     stopped(tmp_path / "export", context)
     caplog.clear()
     server.reset()
     summary = export(tmp_path / "export", context)
     assert server.stats()["requests"] <= in_one_go - 5
     assert "Resuming after 2026-01-15T00:07:00Z: 30 rows in 2 parts are there" in caplog.text
-    assert "40 rows, 3 pages" in caplog.text  # of 10 rows, and those of the last minute
+    assert f"; {server.stats()['requests']} requests in " in caplog.text
+    assert "after 30 rows of an earlier try" in caplog.text
     assert {**summary, "manifest": "", "files": []} == {**whole, "manifest": "", "files": []}
 
 
@@ -290,7 +239,6 @@ def test_a_key_that_comes_again_after_the_closed_parts_is_an_error(
     with Sandbox(rows=ROWS) as before:
         connect(before, token_cache="memory")
         stopped(tmp_path, context)
-    MemoryTokenStore._tokens.clear()
     rows = [*ROWS, {**ROWS[2], "trade_time": "2026-01-15T12:00:00Z"}]
     with (
         Sandbox(rows=rows, port=int(before.url.rpartition(":")[2])),
@@ -382,7 +330,9 @@ def test_a_store_that_fails_costs_a_warning(tmp_path: Path, failing: str, caplog
 @pytest.mark.parametrize("state", ["[]", "{}", '{"digest": 1, "begun_at": "x"}', '"text"', "1"])
 def test_a_state_that_is_none_starts_over(tmp_path: Path, state: str) -> None:
     states = TaskStates()
-    states.values[module._KEY] = state
+    stopped(tmp_path / "export", {"task_state_store": states})
+    (name,) = states.values
+    states.values[name] = state
     export(tmp_path / "export", {"task_state_store": states})
     assert not states.values
 

@@ -6,8 +6,9 @@ import csv
 import gzip
 import hashlib
 import json
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,25 +19,32 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from airflow.sdk import ObjectStoragePath
+from exports import WRITES, Killed, assert_readable, batch_of, files_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT
-from hyperoru_provider.client.api.models import Kline, Quote, Trade, Trader
+from hyperoru_provider.client.api.models import Kline, Model, Quote, Trade, Trader
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.export.columns import Column, ColumnSchema
-from hyperoru_provider.export.destinations import storage as landing_module
 from hyperoru_provider.export.destinations.storage import StorageDestination
-from hyperoru_provider.export.formats import COMPRESSIONS, Format
-from hyperoru_provider.export.run import ExportSpec, export
+from hyperoru_provider.export.formats import FORMATS, choose_encoder
+from hyperoru_provider.export.manifest import ExportSpec
+from hyperoru_provider.export.run import export_rows
 from hyperoru_provider.params.window import Window
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 WINDOW = Window(START, START + timedelta(days=1))
-SUBJECT = ExportSpec("trades", WINDOW, {"account_id": 1, "symbol": None})
-CHOICES = [(name, packed) for name, all_packed in COMPRESSIONS.items() for packed in all_packed]
+CHOICES = [(name, packed) for name, encoder in FORMATS.items() for packed in encoder.compressions]
+
+
+def spec_of(resource: str = "trades", window: Window | None = WINDOW, **filters: Any) -> ExportSpec:
+    return ExportSpec(resource, window, filters, Trade, DEFAULT_CONTRACT.trades)
+
+
+SPEC = spec_of(account_id=1, symbol=None)
 
 
 def trade(number: int, price: str = "1.5", **more: str) -> Row:
@@ -48,21 +56,27 @@ def trade(number: int, price: str = "1.5", **more: str) -> Row:
     return Row(parse_time(time), (str(number),), text.encode())
 
 
-def form(file_format: str, compression: str | None = None, model: type = Trade) -> Format:
-    return Format.choose(file_format, compression, ColumnSchema(model, DEFAULT_CONTRACT.trades))
+def schema_of(model: type[Model] = Trade) -> ColumnSchema:
+    return ColumnSchema(model, DEFAULT_CONTRACT.trades)
+
+
+def storage(
+    where: Path, file_format: str = "jsonl", compression: str | None = None, **limits: Any
+) -> StorageDestination:
+    return StorageDestination(ObjectStoragePath(f"file://{where}"), file_format, compression, **limits)
+
+
+def land_in(destination: StorageDestination, batches: Iterable[Rows], on_empty: str | None = None) -> dict[str, Any]:
+    summary: dict[str, Any] = export_rows(SPEC, lambda *_: batches, destination, on_empty=on_empty)
+    return summary
 
 
 def land(
     where: Path, rows: list[Row], file_format: str = "jsonl", compression: str | None = None, rows_per_part: int = 1000,
-    span: int = 100, subject: ExportSpec = SUBJECT,
+    batch: int = 100, on_empty: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    spans = (rows[first : first + span] for first in range(0, len(rows), span))
-    landing = StorageDestination(ObjectStoragePath(f"file://{where}") / subject.directory)
-    return export(spans, subject, form(file_format, compression), landing, rows_per_part)
-
-
-def files_of(where: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(where)): path.read_bytes() for path in sorted(where.rglob("*")) if path.is_file()}
+    batches = (batch_of(rows[first : first + batch]) for first in range(0, len(rows), batch))
+    return land_in(storage(where, file_format, compression, rows_per_part=rows_per_part), batches, on_empty)
 
 
 def read(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -118,8 +132,8 @@ def test_amounts_and_unknown_fields_survive(tmp_path: Path, file_format: str, co
 @pytest.mark.parametrize(("file_format", "compression"), CHOICES)
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path, file_format: str, compression: str) -> None:
     rows = [trade(n) for n in range(2500)]
-    one = land(tmp_path / "a", rows, file_format, compression, span=2500)
-    land(tmp_path / "b", rows, file_format, compression, span=7)
+    one = land(tmp_path / "a", rows, file_format, compression, batch=2500)
+    land(tmp_path / "b", rows, file_format, compression, batch=7)
     files = files_of(tmp_path / "a")
     assert files == files_of(tmp_path / "b")
     assert len(files) == 4  # three parts, and the manifest
@@ -131,7 +145,7 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path, file_format: str, com
 def test_a_json_line_is_the_row_as_it_was_sent(tmp_path: Path) -> None:
     row = trade(1, "1.00E-05", spaced='"a  b"')
     land(tmp_path, [row], compression="none")
-    assert (tmp_path / SUBJECT.directory / "part-00000.jsonl").read_bytes() == row.raw + b"\n"
+    assert (tmp_path / SPEC.directory / "part-00000.jsonl").read_bytes() == row.raw + b"\n"
 
 
 def test_no_clock_is_in_a_packed_file(tmp_path: Path) -> None:
@@ -141,7 +155,7 @@ def test_no_clock_is_in_a_packed_file(tmp_path: Path) -> None:
 
 def test_the_layout_and_the_summary(tmp_path: Path) -> None:
     summary = land(tmp_path, [trade(n) for n in range(5)], rows_per_part=2)
-    directory = tmp_path / "trades/20260115T000000Z_20260116T000000Z,account_id=1"
+    directory = tmp_path / "trades/20260115T000000Z_20260116T000000Z,account_id-1"
     assert sorted(path.name for path in directory.iterdir()) == [
         "_manifest.json",
         *(f"part-0000{n}.jsonl.gz" for n in range(3)),
@@ -168,15 +182,15 @@ def test_the_layout_and_the_summary(tmp_path: Path) -> None:
     json.dumps(summary)
 
 
-@pytest.mark.parametrize("file_format", COMPRESSIONS)
+@pytest.mark.parametrize("file_format", FORMATS)
 def test_no_rows_are_a_valid_export(tmp_path: Path, file_format: str) -> None:
     summary = land(tmp_path, [], file_format)
     assert (summary["rows"], summary["files"], summary["first_time"]) == (0, [], None)
     assert read(summary) == []
 
 
-def failing(rows: list[Row]) -> Iterator[list[Row]]:
-    yield rows
+def failing(rows: list[Row]) -> Iterator[Rows]:
+    yield batch_of(rows)
     raise HyperoruContractError("the server misbehaves")
 
 
@@ -184,10 +198,9 @@ def test_a_failed_run_leaves_the_earlier_export_readable(tmp_path: Path) -> None
     rows = [trade(n) for n in range(30)]
     before = land(tmp_path, rows, rows_per_part=10)
     files = files_of(tmp_path)
-    landing = StorageDestination(ObjectStoragePath(f"file://{tmp_path}") / SUBJECT.directory)
     changed = [trade(n, "2.5") for n in range(30)]
     with pytest.raises(HyperoruContractError):
-        export(failing(changed), SUBJECT, form("jsonl"), landing, 10)
+        land_in(storage(tmp_path, rows_per_part=10), failing(changed))
     assert {name: files_of(tmp_path)[name] for name in files} == files
     assert len(read(before)) == 30
     after = land(tmp_path, changed, rows_per_part=10)
@@ -196,54 +209,32 @@ def test_a_failed_run_leaves_the_earlier_export_readable(tmp_path: Path) -> None
 
 
 def test_a_failed_first_run_shows_no_manifest(tmp_path: Path) -> None:
-    landing = StorageDestination(ObjectStoragePath(f"file://{tmp_path}") / SUBJECT.directory)
     with pytest.raises(HyperoruContractError):
-        export(failing([trade(n) for n in range(30)]), SUBJECT, form("jsonl"), landing, 10)
-    assert not (tmp_path / SUBJECT.directory / "_manifest.json").exists()
+        land_in(storage(tmp_path, rows_per_part=10), failing([trade(n) for n in range(30)]))
+    assert not (tmp_path / SPEC.directory / "_manifest.json").exists()
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     versions=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["1", "2", "3"])), min_size=2, max_size=4),
-    crash_at=st.integers(1, 12),
+    crash_at=st.integers(1, 24),
     data=st.data(),
 )
 def test_a_reader_sees_a_whole_export_at_every_step(
     tmp_path_factory: pytest.TempPathFactory, versions: list[tuple[int, str]], crash_at: int, data: st.DataObject
 ) -> None:
-    """Between any two writes, and after a crash at any of them, the manifest's files are there and whole."""
+    """Before any write, and after a crash at any of them, the manifest's files are there and whole."""
     where = tmp_path_factory.mktemp("landing")
-    directory = where / SUBJECT.directory
-    steps = 0
-
-    def check() -> None:
-        nonlocal steps
-        steps += 1
-        manifest = directory / "_manifest.json"
-        if manifest.exists():
-            for file in json.loads(manifest.read_text())["files"]:
-                content = (directory / file["name"]).read_bytes()
-                assert hashlib.sha256(content).hexdigest() == file["sha256"]
-
-    class Crash(BaseException):
-        pass
-
-    class Watched(StorageDestination):
-        def _put(self, file: Any, name: str) -> None:
-            check()
-            if crashing and steps == crash_at:
-                raise Crash
-            super()._put(file, name)
-            check()
-
     for number, (count, price) in enumerate(versions):
         rows = [trade(n, price) for n in range(count)]
-        crashing, steps = data.draw(st.booleans()) and number < len(versions) - 1, 0
-        landing = Watched(ObjectStoragePath(f"file://{where}") / SUBJECT.directory)
+        crashing = data.draw(st.booleans()) and number < len(versions) - 1
+        WRITES.begin(where, crash_at if crashing else sys.maxsize, before=lambda: assert_readable(where))
         try:
-            export(iter([rows] if rows else []), SUBJECT, form("jsonl"), landing, 4)
-        except Crash:
-            check()
+            land(where, rows, rows_per_part=4, on_empty="succeed")
+        except Killed:
+            assert_readable(where)
+        finally:
+            WRITES.end()
     fresh = tmp_path_factory.mktemp("fresh")
     land(fresh, rows, rows_per_part=4)
     assert files_of(where) == files_of(fresh)  # whatever went before
@@ -258,14 +249,16 @@ def test_other_rows_never_share_a_directory() -> None:
         {"symbol": "PURR/USDC"},
         {"symbol": "PURR%2FUSDC"},
         {"symbol": "PURR_USDC"},
-        {"symbol": "a,symbol=b"},
+        {"symbol": "a,symbol-b"},
+        {"symbol": "a=b"},
         {"account_id": 1, "symbol": "@107"},
         {"symbols": "A" * 300},
         {"symbols": "A" * 301},
     ]
-    names = {ExportSpec("trades", WINDOW, each).directory for each in filters}
+    names = {spec_of(**each).directory for each in filters}
     assert len(names) == len(filters)
     assert all(name.count("/") == 1 and len(name) < 200 for name in names)
+    assert not any("=" in name for name in names)  # readers would take it for a Hive partition
 
 
 def test_an_amount_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
@@ -274,7 +267,7 @@ def test_an_amount_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
         land(tmp_path, rows, "parquet")
     with pytest.raises(HyperoruContractError, match="price of the row 1"):
         land(tmp_path, [trade(1, "1" + "0" * 20)], "parquet")
-    assert not (tmp_path / SUBJECT.directory / "_manifest.json").exists()
+    assert not (tmp_path / SPEC.directory / "_manifest.json").exists()
 
 
 @pytest.mark.parametrize("price", ['"NaN"', "null", '"abc"', "{}"])
@@ -289,55 +282,61 @@ def test_a_bad_row_is_named(tmp_path: Path, price: str) -> None:
 )
 def test_a_wrong_choice_is_named(file_format: str, compression: str | None, named: str) -> None:
     with pytest.raises(HyperoruConfigError, match=named):
-        form(file_format, compression)
+        choose_encoder(file_format, compression, schema_of())
 
 
 def test_a_manifest_that_is_none(tmp_path: Path) -> None:
-    directory = tmp_path / SUBJECT.directory
+    directory = tmp_path / SPEC.directory
     directory.mkdir(parents=True)
     for text in ("[]", "{", ""):
         (directory / "_manifest.json").write_text(text)
         with pytest.raises(HyperoruConfigError, match="no manifest"):
-            StorageDestination(ObjectStoragePath(f"file://{directory}"))
+            land(tmp_path, [trade(1)])
 
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
-    directory = tmp_path / SUBJECT.directory
+    directory = tmp_path / SPEC.directory
     directory.mkdir(parents=True)
     (directory / "notes.txt").write_text("mine")
     land(tmp_path, [trade(1)])
     assert (directory / "notes.txt").read_text() == "mine"
 
 
+def test_a_reader_reads_all_exports_of_a_resource_at_once(tmp_path: Path) -> None:
+    """With the columns of one file: no part of a directory's name is taken for a column."""
+    land(tmp_path, [trade(n) for n in range(10)], "parquet", rows_per_part=4)
+    for rows in ([trade(n) for n in range(7)], []):
+        batches = iter([batch_of(rows)] if rows else [])
+        spec = spec_of(window=Window(START, START + timedelta(hours=1 + len(rows))), symbol="PURR/USDC")
+        export_rows(spec, lambda *_, batches=batches: batches, storage(tmp_path, "parquet"))
+    found = pq.read_table(tmp_path / "trades")
+    assert len(found) == 17
+    assert found.column_names == [column.name for column in schema_of().columns]
+
+
 @pytest.mark.parametrize("model", [Trade, Kline, Quote])
-def test_columns_come_from_the_model(model: type) -> None:
-    columns = form("parquet", model=model).table.columns
+def test_columns_come_from_the_model(model: type[Model]) -> None:
+    columns = schema_of(model).columns
     assert [column.name for column in columns] == [*model.model_fields, "extra"]
 
 
 def test_the_columns_of_a_trade() -> None:
-    kinds = dict(form("csv").table.columns)
+    kinds = dict(schema_of().columns)
     assert (kinds["trade_id"], kinds["price"], kinds["trade_time"]) == ("string", "decimal", "timestamp")
     assert (kinds["related_orders"], kinds["extra"]) == ("json", "json")
-    assert Column("is_active", "boolean") in form("csv", model=Trader).table.columns
+    assert Column("is_active", "boolean") in schema_of(Trader).columns
 
 
-def test_a_local_file_is_replaced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_file_is_replaced_at_once(tmp_path: Path) -> None:
     """A reader that opened a file before a re-export still reads it whole."""
     summary = land(tmp_path, [trade(n) for n in range(10)])
-    name = Path(summary["files"][0].removeprefix("file://"))
-    half = []
-    real = landing_module.shutil.copyfileobj
-
-    def copy(source: Any, sink: Any, length: int) -> None:
-        real(source, sink, length)
-        half.append((name.read_bytes(), manifest.read_bytes()))
-
-    manifest = Path(summary["manifest"].removeprefix("file://"))
-    before = (name.read_bytes(), manifest.read_bytes())
-    monkeypatch.setattr(landing_module.shutil, "copyfileobj", copy)
-    land(tmp_path, [trade(n) for n in range(10)])
-    assert half and set(half) == {before}
+    paths = [Path(name.removeprefix("file://")) for name in (summary["manifest"], *summary["files"])]
+    before = [path.read_bytes() for path in paths]
+    opened = [path.open("rb") for path in paths]
+    land(tmp_path, [trade(n, "2.5") for n in range(10)])
+    for file, content, path in zip(opened, before, paths, strict=True):
+        with file:
+            assert file.read() == content != path.read_bytes()
 
 
 def test_a_part_that_is_there_is_not_touched(tmp_path: Path) -> None:
@@ -356,30 +355,27 @@ def test_two_runs_of_a_window_at_once(tmp_path: Path, earlier: bool) -> None:
     """The one that commits last notices the other, and the manifest tells the truth."""
     if earlier:
         land(tmp_path, [trade(n, "9") for n in range(20)], rows_per_part=5)
-    slow = StorageDestination(ObjectStoragePath(f"file://{tmp_path}") / SUBJECT.directory)
 
-    def spans() -> Iterator[list[Row]]:
-        yield [trade(n, "2") for n in range(12)]
+    def batches() -> Iterator[Rows]:
+        yield batch_of([trade(n, "2") for n in range(12)])
         land(tmp_path, [trade(n, "3") for n in range(7)], rows_per_part=5)
 
     with pytest.raises(HyperoruConfigError, match="Another run"):
-        export(spans(), SUBJECT, form("jsonl"), slow, 5)
-    summary = {"manifest": str(tmp_path / SUBJECT.directory / "_manifest.json"), "rows": 7}
+        land_in(storage(tmp_path, rows_per_part=5), batches())
+    summary = {"manifest": str(tmp_path / SPEC.directory / "_manifest.json"), "rows": 7}
     assert {row["price"] for row in read(summary)} == {3}
 
 
 def test_another_run_s_part_of_the_same_size_is_not_committed(tmp_path: Path) -> None:
-    slow = StorageDestination(ObjectStoragePath(f"file://{tmp_path}") / SUBJECT.directory)
-
-    def spans() -> Iterator[list[Row]]:
-        yield [trade(n, "2") for n in range(5)]
-        (part,) = (tmp_path / SUBJECT.directory).glob("part-*")
+    def batches() -> Iterator[Rows]:
+        yield batch_of([trade(n, "2") for n in range(5)])
+        (part,) = (tmp_path / SPEC.directory).glob("part-*")
         part.write_bytes(part.read_bytes()[:-1] + b"x")
-        yield [trade(5, "2")]
+        yield batch_of([trade(5, "2")])
 
     with pytest.raises(HyperoruConfigError, match="Another run"):
-        export(spans(), SUBJECT, form("jsonl"), slow, 4)
-    assert not (tmp_path / SUBJECT.directory / "_manifest.json").exists()
+        land_in(storage(tmp_path, rows_per_part=4), batches())
+    assert not (tmp_path / SPEC.directory / "_manifest.json").exists()
 
 
 def test_a_line_s_end_in_a_text_stays_in_its_row(tmp_path: Path) -> None:
@@ -402,5 +398,10 @@ def test_what_is_not_installed_is_told(
     for name in ("pyarrow", "zstandard"):
         monkeypatch.setitem(sys.modules, name, None)  # as where it is not installed, also for find_spec
     with pytest.raises(HyperoruConfigError, match=told):
-        Format.choose(file_format, compression, ColumnSchema(Trade, DEFAULT_CONTRACT.trades))
-    Format.choose("csv", "gzip", ColumnSchema(Trade, DEFAULT_CONTRACT.trades))
+        choose_encoder(file_format, compression, schema_of())
+    choose_encoder("csv", "gzip", schema_of())
+
+
+def test_formats_are_known_without_pyarrow() -> None:
+    code = "import sys, hyperoru_provider.export.formats; print('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

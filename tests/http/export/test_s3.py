@@ -10,11 +10,11 @@ from typing import Any
 
 import boto3
 import pytest
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import Context, ObjectStoragePath
 from moto.server import ThreadedMotoServer
 
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruServerError
-from hyperoru_provider.export.destinations.storage import StorageDestination
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError, HyperoruServerError
+from hyperoru_provider.export.directory import ExportDirectory
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 
@@ -71,7 +71,8 @@ def export(connect: Callable[..., None], bucket: Any) -> Callable[..., dict[str,
             destination=f"s3://lake@{bucket.name}/lake",
             **{"rows_per_part": 15, "compression": "none", **arguments},
         )
-        return operator.execute({})
+        summary: dict[str, Any] = operator.execute(Context())
+        return summary
 
     return run
 
@@ -116,24 +117,38 @@ def test_a_failed_run_leaves_the_earlier_export_and_is_resumed(
     with Sandbox(rows=rows(1.5)) as sandbox:
         export(sandbox)
     before = contents(bucket)
-    real = StorageDestination.add
+    real = ExportDirectory.add
 
-    def add(self: StorageDestination, file: Any, name: str, rows: int) -> Any:
+    def add(self: ExportDirectory, file: Any, name: str, rows: int) -> Any:
         if name.startswith("part-00002"):
             raise HyperoruServerError("the service went down")
         return real(self, file, name, rows)
 
     with Sandbox(rows=rows(2.5)) as sandbox:
-        monkeypatch.setattr(StorageDestination, "add", add)
+        monkeypatch.setattr(ExportDirectory, "add", add)
         with pytest.raises(HyperoruServerError):
             export(sandbox)
         assert prices(bucket) == {1.5}
         assert before.items() < contents(bucket).items()
-        monkeypatch.setattr(StorageDestination, "add", real)
+        monkeypatch.setattr(ExportDirectory, "add", real)
         export(sandbox)
     assert "Resuming after 2026-01-15T00:07:00Z: 30 rows in 2 parts are there" in caplog.text
     assert prices(bucket) == {2.5}
     assert contents(bucket).keys() == before.keys()
+
+
+def test_no_rows_replace_none(bucket: Any, export: Export, caplog: pytest.LogCaptureFixture) -> None:
+    with Sandbox(rows=[]) as empty:
+        assert export(empty)["rows"] == 0
+        assert "no earlier rows are known" in caplog.text
+        with Sandbox(rows=rows(1.5)) as sandbox:
+            export(sandbox)
+        caplog.clear()
+        with pytest.raises(HyperoruContractError, match="earlier export has 40"):
+            export(empty)
+        assert prices(bucket) == {1.5}
+        assert export(empty, on_empty="succeed")["files"] == []
+    assert "no earlier rows are known" not in caplog.text
 
 
 def test_what_others_wrote_meanwhile_is_seen(bucket: Any, export: Export) -> None:
@@ -155,16 +170,17 @@ def test_what_others_wrote_meanwhile_is_seen(bucket: Any, export: Export) -> Non
 
 
 def test_two_runs_of_a_window_at_once(bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = StorageDestination.commit
+    real = ExportDirectory.commit
+    listed = ObjectStoragePath(f"s3://lake@{bucket.name}/{DIRECTORY}")
 
-    def commit(self: StorageDestination, *arguments: Any) -> Any:
-        list(self._directory.iterdir())
-        monkeypatch.setattr(StorageDestination, "commit", real)
+    def commit(self: ExportDirectory, *arguments: Any) -> Any:
+        list(listed.iterdir())
+        monkeypatch.setattr(ExportDirectory, "commit", real)
         with Sandbox(rows=rows(2.5)) as other:
             export(other)
         return real(self, *arguments)
 
-    monkeypatch.setattr(StorageDestination, "commit", commit)
+    monkeypatch.setattr(ExportDirectory, "commit", commit)
     with Sandbox(rows=rows(1.5)) as sandbox, pytest.raises(HyperoruConfigError, match="Another run"):
         export(sandbox)
     assert prices(bucket) == {2.5}

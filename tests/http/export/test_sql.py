@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import pickle
 import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,17 +15,20 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from databases import Database, in_file
+from exports import batch_of
 from psycopg import DataError
 from psycopg.rows import dict_row
 
 from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.times import parse_time
-from hyperoru_provider.export.destinations import sql
-from hyperoru_provider.export.destinations.sql import SqlDestination, load
-from hyperoru_provider.export.run import ExportSpec
+from hyperoru_provider.export.destinations.sql import SqlDestination
+from hyperoru_provider.export.manifest import ExportSpec
+from hyperoru_provider.export.run import export_rows
+from hyperoru_provider.export.sql_table import SqlTable
 from hyperoru_provider.params.window import Window
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
@@ -41,28 +46,47 @@ def trade(number: int, price: str = "1.5", at: timedelta | None = None, **more: 
     return Row(parse_time(time), (number,), text.encode())
 
 
-def landing_of(
-    database: Database, mode: str = "replace", table: str = "trades", key: tuple[str, ...] = ("trade_id",)
-) -> SqlDestination:
-    contract = load_contract({"trades": {"key": key}})
-    return SqlDestination(database.connect, table, mode, Trade, contract.trades)
+def spec_of(window: Window | None = WINDOW, endpoint: WindowedEndpoint = CONTRACT.trades, **filters: Any) -> ExportSpec:
+    return ExportSpec("trades", window, filters, Trade, endpoint)
+
+
+def table_of(database: Database, mode: str = "replace") -> SqlTable:
+    table = SqlTable(database.connect, "trades", mode, spec_of())
+    table.prepare(True)
+    return table
+
+
+def land_batches(
+    database: Database, batches: Iterable[Rows], mode: str = "replace", table: str = "trades", *,
+    spec: ExportSpec | None = None, batch_rows: int = 10, create: bool = True, on_empty: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    destination = SqlDestination(database.connect, table, mode, create_table=create, batch_rows=batch_rows)
+    summary: dict[str, Any] = export_rows(spec or spec_of(), lambda *_: batches, destination, on_empty=on_empty)
+    return summary
 
 
 def land(
     database: Database, rows: list[Row], mode: str = "replace", table: str = "trades", window: Window = WINDOW,
-    batch_rows: int = 10, create: bool = True, **filters: Any,
+    create: bool = True, on_empty: str | None = None, **filters: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    landing = landing_of(database, mode, table)
-    landing.prepare(create)
-    spans = (rows[first : first + 7] for first in range(0, len(rows), 7))
-    return load(spans, ExportSpec("trades", window, filters), landing, batch_rows)
+    batches = (batch_of(rows[first : first + 7]) for first in range(0, len(rows), 7))
+    return land_batches(
+        database, batches, mode, table, spec=spec_of(window, **filters), create=create, on_empty=on_empty
+    )
 
 
 @BOTH
 def test_amounts_and_unknown_fields_survive(database: Database, mode: str) -> None:
     prices = ["1.00E-05", "3.28", "-0.1", "0.000000000000000001", "99999999999999999999", "12", "1E+3", "1e-30"]
-    more = {"commission": "-0.25", "tx": '"0xab\\u0000"', "crossed": "false", "depth": "0.30", "order_no": '"007"'}
-    land(database, [trade(n, price, **more, related_orders='[{"p":0.10}]') for n, price in enumerate(prices)], mode)
+    more: dict[str, Any] = {
+        "commission": "-0.25",
+        "tx": '"0xab\\u0000"',
+        "crossed": "false",
+        "depth": "0.30",
+        "order_no": '"007"',
+    }
+    more["related_orders"] = '[{"p":0.10}]'
+    land(database, [trade(n, price, **more) for n, price in enumerate(prices)], mode)
     found = database.query(
         "SELECT price, commission, order_no, realized_pnl, extra, related_orders, trade_time FROM trades "
         "ORDER BY trade_time"
@@ -117,14 +141,47 @@ def test_no_rows(database: Database, mode: str) -> None:
     summary = land(database, [], mode)
     assert (summary["rows"], summary["first_time"], database.trades()) == (0, None, {})
     land(database, [trade(n) for n in range(20)], mode)
-    land(database, [], mode)
+    land(database, [], mode, on_empty="succeed")
     assert len(database.trades()) == (0 if mode == "replace" else 20)
+
+
+def test_no_rows_replace_none_unless_it_is_allowed(database: Database) -> None:
+    land(database, [trade(n, account_id=str(n % 2)) for n in range(20)])
+    before = database.trades()
+    for on_empty in (None, "skip", "fail"):
+        with pytest.raises(HyperoruContractError, match="on_empty"):
+            land(database, [], account_id=1, on_empty=on_empty)
+    assert database.trades() == before
+    land(database, [], account_id=2)  # there are none to lose
+    land(database, [], window=Window(START + DAY, START + 2 * DAY))
+    assert database.trades() == before
+    land(database, [], account_id=1, on_empty="succeed")
+    assert {account_id for account_id, _ in database.trades().values()} == {"0"}
+
+
+@BOTH
+def test_no_rows_skipped(database: Database, mode: str) -> None:
+    assert land(database, [], mode, on_empty="skip") is None
+    assert database.trades() == {}
+
+
+@BOTH
+def test_a_table_without_any_row_is_warned_of(database: Database, mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    land(database, [], mode)
+    assert "trading_mode" in caplog.text
+    land(database, [trade(1)], mode)
+    caplog.clear()
+    land(database, [], mode, window=Window(START + DAY, START + 2 * DAY))
+    assert not caplog.messages
 
 
 def test_replace_keeps_to_its_filters(database: Database) -> None:
     rows = [trade(n, account_id=str(n % 3), symbol='"BTC"' if n % 2 else '"ETH"') for n in range(30)]
     land(database, rows)
-    land(database, [], account_id=1, symbol="eth")  # the client takes either case for an answer to the other
+    land(
+        database, [], account_id=1, symbol="eth", on_empty="succeed"
+    )  # the client takes either case for an answer to the other
     assert set(database.trades()) == {str(n) for n in range(30) if n % 3 != 1 or n % 2}
 
 
@@ -132,12 +189,12 @@ def test_replace_keeps_to_its_window_within_a_second(database: Database) -> None
     half = timedelta(milliseconds=500)
     rows = [trade(n, at=n * half) for n in range(8)]
     land(database, rows)
-    land(database, [], window=Window(START + 2 * half, START + 5 * half))
+    land(database, [], window=Window(START + 2 * half, START + 5 * half), on_empty="succeed")
     assert set(database.trades()) == set("01567")
 
 
-def failing(rows: list[Row]) -> Iterator[list[Row]]:
-    yield rows
+def failing(rows: list[Row]) -> Iterator[Rows]:
+    yield batch_of(rows)
     raise HyperoruContractError("the server misbehaves")
 
 
@@ -147,13 +204,12 @@ def test_a_failure_leaves_the_table_as_it_was(database: Database, mode: str, fau
     database.create("trades", "PRIMARY KEY (trade_id)", "CONSTRAINT cheap CHECK (quantity <> '77')")
     land(database, [trade(n) for n in range(30)], mode)
     before = database.trades()
-    bad = {"server": {}, "database": {"quantity": "77"}, "row": {"quantity": '"x"'}}[fault]
+    bad: dict[str, Any] = {"server": {}, "database": {"quantity": "77"}, "row": {"quantity": '"x"'}}[fault]
     rows = [*(trade(n, "2") for n in range(5, 40)), trade(40, **bad), trade(41)]
-    landing = landing_of(database, mode)
-    spans = failing(rows) if fault == "server" else iter([rows])
+    batches = failing(rows) if fault == "server" else iter([batch_of(rows)])
     text = {"server": "misbehaves", "database": "cheap", "row": "trade_id=40"}[fault]
     with pytest.raises(Exception, match=text) as caught:
-        load(spans, ExportSpec("trades", WINDOW, {}), landing, 10)
+        land_batches(database, batches, mode)
     assert "2026-01-15T" not in str(caught.value)  # no batch of rows in the log
     assert database.trades() == before
 
@@ -161,32 +217,30 @@ def test_a_failure_leaves_the_table_as_it_was(database: Database, mode: str, fau
 @BOTH
 def test_no_transaction_waits_for_the_server(database: Database, mode: str) -> None:
     """While rows are read, the table is anybody's."""
-    landing = landing_of(database, mode)
-    landing.prepare(True)
 
-    def spans() -> Iterator[list[Row]]:
+    def batches() -> Iterator[Rows]:
         for number in range(20):
-            yield [trade(number)]
+            yield batch_of([trade(number)])
             lock = "LOCK TABLE trades IN ACCESS EXCLUSIVE MODE NOWAIT"
             database.query(lock if database.kind == "postgres" else "BEGIN EXCLUSIVE")
 
-    load(spans(), ExportSpec("trades", WINDOW, {}), landing, 2)
+    land_batches(database, batches(), mode, batch_rows=2)
     assert len(database.trades()) == 20
 
 
 @BOTH
 def test_nobody_sees_a_part(database: Database, mode: str) -> None:
     """Before each batch is written, and before the commit, another connection looks."""
-    landing = landing_of(database, mode)
+    table = table_of(database, mode)
     land(database, [trade(n) for n in range(50)], mode)
     seen = []
 
     def batches() -> Iterator[list[tuple[Any, ...]]]:
         for first in range(0, 50, 10):
-            yield landing.values([trade(n, "2") for n in range(first, first + 10)])
+            yield table.values([trade(n, "2") for n in range(first, first + 10)])
             seen.append(database.trades())
 
-    landing.store(batches(), ExportSpec("trades", WINDOW, {}), 50)
+    table.store(batches(), 50)
     assert seen == [{str(n): ("1", Decimal("1.5")) for n in range(50)}] * 5
     assert database.trades() == {str(n): ("1", Decimal(2)) for n in range(50)}
 
@@ -222,16 +276,16 @@ def test_loads_of_a_table_wait_for_each_other(database: Database, second: str) -
             errors.append(error)
 
     thread = threading.Thread(target=other)
-    landing = landing_of(database)
+    table = SqlTable(database.connect, "trades", "replace", spec_of())
 
     def batches() -> Iterator[list[tuple[Any, ...]]]:
-        yield landing.values([trade(n) for n in range(10)])
+        yield table.values([trade(n) for n in range(10)])
         thread.start()
         thread.join(0.3)
         assert thread.is_alive()
-        yield landing.values([trade(n) for n in range(10, 20)])
+        yield table.values([trade(n) for n in range(10, 20)])
 
-    landing.store(batches(), ExportSpec("trades", WINDOW, {}), 20)
+    table.store(batches(), 20)
     thread.join(20)
     assert not errors
     assert database.trades() == {str(n): ("1", Decimal(2)) for n in range(20)}
@@ -246,10 +300,10 @@ def test_a_table_made_by_many_at_once(database: Database) -> None:
     errors: list[BaseException] = []
 
     def make() -> None:
-        landing = landing_of(database)
+        table = SqlTable(database.connect, "trades", "replace", spec_of())
         barrier.wait()
         try:
-            landing.prepare(True)
+            table.prepare(True)
         except BaseException as error:
             errors.append(error)
 
@@ -263,9 +317,9 @@ def test_a_table_made_by_many_at_once(database: Database) -> None:
 
 
 def test_a_table_is_made_with_a_key_and_an_index(database: Database) -> None:
-    landing = landing_of(database)
-    landing.prepare(True)
-    found = sa.inspect(sa.create_engine(f"{landing._engine.url}", creator=database.connect))
+    land(database, [])
+    url = "sqlite://" if database.kind == "sqlite" else "postgresql+psycopg://"
+    found = sa.inspect(sa.create_engine(url, creator=database.connect))
     assert found.get_pk_constraint("trades")["constrained_columns"] == ["trade_id"]
     assert [index["column_names"] for index in found.get_indexes("trades")] == [["trade_time"]]
 
@@ -402,17 +456,16 @@ def test_any_name_will_do(database: Database, mode: str, table: str) -> None:
 )
 def test_a_hostile_name_is_refused(table: str) -> None:
     with pytest.raises(HyperoruConfigError, match="table"):
-        SqlDestination(pytest.fail, table, "replace", Trade, CONTRACT.trades)
+        land(Database("none", pytest.fail, {}), [], table=table)
 
 
 @BOTH
 def test_a_key_of_several_fields(database: Database, mode: str) -> None:
     """One that the model does not know gets a column, whatever its name."""
     rows = [Row(START, (name, 1), trade(1, nothing=f'"{name}"', at=timedelta()).raw) for name in ("a", "b", "c'd")]
+    endpoint = load_contract({"trades": {"key": ("nothing", "trade_id")}}).trades
     for _ in range(2):
-        landing = landing_of(database, mode, key=("nothing", "trade_id"))
-        landing.prepare(True)
-        load([rows], ExportSpec("trades", WINDOW, {}), landing, 2)
+        land_batches(database, [batch_of(rows)], mode, spec=spec_of(endpoint=endpoint), batch_rows=2)
     assert database.query('SELECT "nothing", trade_id FROM trades ORDER BY 1') == [("a", "1"), ("b", "1"), ("c'd", "1")]
 
 
@@ -482,18 +535,14 @@ def test_a_symbol_in_other_letters_than_ascii(database: Database) -> None:
     land(database, [trade(n, symbol='"ÄÖ"') for n in range(5)])
     land(database, [trade(1, "2", symbol='"ÄÖ"')], symbol="ÄÖ")
     assert database.trades() == {"1": ("1", Decimal(2))}
-    land(database, [], symbol="ÄÖ")
+    land(database, [], symbol="ÄÖ", on_empty="succeed")
     assert database.trades() == {}
 
 
-def test_rows_are_checked_before_the_database_is_asked(database: Database) -> None:
-    landing = landing_of(database)
-    landing.prepare(True)
-    landing.store = pytest.fail  # type: ignore[method-assign]
+def test_rows_are_checked_before_the_database_is_asked(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SqlTable, "store", pytest.fail)
     with pytest.raises(HyperoruContractError, match="trade_id=30"):
-        load(
-            [[*(trade(n) for n in range(30)), trade(30, quantity='"x"')]], ExportSpec("trades", WINDOW, {}), landing, 7
-        )
+        land(database, [*(trade(n) for n in range(30)), trade(30, quantity='"x"')])
 
 
 def test_rows_that_cant_be_found_again_are_an_error(database: Database) -> None:
@@ -515,7 +564,7 @@ def test_a_wrong_mode_is_named(database: Database) -> None:
 def test_a_time_without_a_column() -> None:
     trades = load_contract({"trades": {"time": "closed_at"}}).trades
     with pytest.raises(HyperoruConfigError, match="closed_at"):
-        SqlDestination(pytest.fail, "trades", "replace", Trade, trades)
+        land_batches(Database("none", pytest.fail, {}), [], spec=spec_of(endpoint=trades))
 
 
 def test_another_database_is_refused() -> None:
@@ -525,7 +574,7 @@ def test_another_database_is_refused() -> None:
 
     Connection.__module__ = "psycopg2.extensions"
     with pytest.raises(HyperoruConfigError, match=r"psycopg2.*PostgreSQL"):
-        SqlDestination(Connection, "trades", "replace", Trade, CONTRACT.trades)
+        land(Database("none", Connection, {}), [])
 
 
 def test_a_connection_for_other_uses(database: Database) -> None:
@@ -568,24 +617,36 @@ def test_a_connection_that_a_pooler_keeps_open(postgres: Database) -> None:
 
 
 def test_memory_holds_a_batch(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spans are gone when the next ones are read from the server, and batches when the next ones are written."""
+    """Rows are gone when the next ones are read from the server, and batches when the next ones are written."""
     alive = 0
 
-    class Tracked(list[Any]):
-        def __init__(self, rows: Iterable[Any]) -> None:
-            nonlocal alive
-            super().__init__(rows)
-            alive += 1
-            assert alive <= 2
+    def begin() -> None:
+        nonlocal alive
+        alive += 1
+        assert alive <= 2
+
+    def end() -> None:
+        nonlocal alive
+        alive -= 1
+
+    class TrackedRows(Rows):
+        def __init__(self, rows: Rows) -> None:
+            super().__init__(rows.times, rows.keys, rows.texts)
+            begin()
 
         def __del__(self) -> None:
-            nonlocal alive
-            alive -= 1
+            end()
 
-    spans = (Tracked(trade(n) for n in range(first, first + 10)) for first in range(0, 100, 10))
-    landing = landing_of(database)
-    landing.prepare(True)
-    read = sql.pickle.load
-    monkeypatch.setattr(sql.pickle, "load", lambda file: Tracked(read(file)))
-    load(spans, ExportSpec("trades", WINDOW, {}), landing, 10)
+    class TrackedValues(list[Any]):
+        def __init__(self, values: Iterable[Any]) -> None:
+            super().__init__(values)
+            begin()
+
+        def __del__(self) -> None:
+            end()
+
+    batches = (TrackedRows(batch_of([trade(n) for n in range(first, first + 10)])) for first in range(0, 100, 10))
+    read = pickle.load
+    monkeypatch.setattr(pickle, "load", lambda file: TrackedValues(read(file)))
+    land_batches(database, batches)
     assert len(database.trades()) == 100

@@ -1,0 +1,43 @@
+"""CSV: a line with the columns' names, then one for each row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from itertools import chain
+from typing import IO, Any, ClassVar
+
+from hyperoru_provider.client.times import format_time
+from hyperoru_provider.export.formats.encoder import Append
+from hyperoru_provider.export.formats.text import TextEncoder
+from hyperoru_provider.export.parts import Batch
+
+_TEXT_OF: dict[str, Callable[[Any], str]] = {
+    "boolean": lambda value: str(value).lower(),
+    "decimal": lambda value: format(value, "f"),
+    "timestamp": format_time,
+}
+
+
+class CsvEncoder(TextEncoder):
+    """Writes columns as CSV does: nothing for a null, and quotes where they are needed."""
+
+    file_format = "csv"
+    compressions: ClassVar[tuple[str, ...]] = ("none", "gzip", "zstd")
+
+    def begin(self, stream: IO[bytes]) -> Append:
+        """Write the columns' names, and return what appends rows."""
+        columns = self.schema.columns
+        stream.write((",".join(column.name for column in columns) + "\r\n").encode())
+        text_of = [_TEXT_OF.get(column.type, str) for column in columns]
+
+        def append(batch: Batch) -> None:
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\r\n").writerows(
+                [None if value is None else write(value) for write, value in zip(text_of, values, strict=True)]
+                for values in self.schema.values(chain(*batch))
+            )
+            stream.write(text.getvalue().encode())
+
+        return append

@@ -1,0 +1,49 @@
+"""What a file format is to an export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import IO, Any, ClassVar, Protocol, TypeAlias
+
+from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.export.columns import ColumnSchema
+from hyperoru_provider.export.parts import Batch
+
+#: appends rows to a file
+Append: TypeAlias = Callable[[Batch], None]
+
+
+class Encoder(Protocol):
+    """Writes files of one format: the same rows in the same batches give the same bytes.
+
+    :param schema: the rows' columns, for formats that have columns.
+    :param compression: one of :attr:`compressions`.
+    """
+
+    #: the format's name
+    file_format: ClassVar[str]
+    #: what a file may be compressed with; the first is the default
+    compressions: ClassVar[tuple[str, ...]]
+    compression: str
+
+    def __init__(self, schema: ColumnSchema, compression: str) -> None: ...
+
+    @property
+    def requires(self) -> str | None:
+        """The package that must be installed, and whose version shows in the files."""
+
+    @property
+    def extra(self) -> str | None:
+        """The extra of this distribution which installs that package."""
+
+    @property
+    def extension(self) -> str:
+        """The end of a file's name."""
+
+    @property
+    def prepare(self) -> Callable[[Rows], Any] | None:
+        """What is done with rows in the thread that fetched them, or ``None``; its result stays with the rows."""
+
+    def open(self, file: IO[bytes]) -> AbstractContextManager[Append]:
+        """Begin a file, and return what appends rows to it."""

@@ -1,0 +1,25 @@
+"""JSON lines: each row as the server sent it."""
+
+from __future__ import annotations
+
+from typing import IO, ClassVar
+
+from hyperoru_provider.export.formats.encoder import Append
+from hyperoru_provider.export.formats.text import TextEncoder
+from hyperoru_provider.export.parts import Batch
+
+
+class JsonLinesEncoder(TextEncoder):
+    """Writes each row as the server sent it, in a line."""
+
+    file_format = "jsonl"
+    compressions: ClassVar[tuple[str, ...]] = ("gzip", "zstd", "none")
+
+    def begin(self, stream: IO[bytes]) -> Append:
+        """Return what appends rows to a file."""
+
+        def append(batch: Batch) -> None:
+            for rows in batch:
+                stream.write(b"\n".join([*rows.texts, b""]))
+
+        return append

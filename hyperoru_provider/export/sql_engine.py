@@ -1,0 +1,92 @@
+"""The databases that a load can write to: how each is connected to, what its types are, and how it takes many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from hyperoru_provider.client.errors import HyperoruConfigError
+
+
+class _AsText(sa.TypeDecorator[Any]):
+    """An amount with all its digits, or a time in UTC, always of the same length so that texts compare as times do."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        if isinstance(value, datetime):
+            return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+        return None if value is None else format(value, "f")
+
+
+#: kind of a column -> its type
+TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    "string": sa.Text(),
+    "boolean": sa.Boolean(),
+    "decimal": sa.Numeric().with_variant(_AsText(), "sqlite"),
+    "timestamp": sa.DateTime(timezone=True).with_variant(_AsText(), "sqlite"),
+    "json": sa.Text(),  # PostgreSQL's jsonb refuses some of the texts that JSON allows, and most readers round it
+}
+
+
+def make_engine(connect: Callable[[], Any]) -> sa.Engine:
+    """Return an engine of new connections, each as its owner configured it but for what a transaction needs.
+
+    :param connect: returns a new connection of psycopg or sqlite3.
+    :raises HyperoruConfigError: it is one of another database.
+    """
+    with closing(connect()) as connection:
+        driver = type(connection).__module__.partition(".")[0]
+
+    def connect_for_transaction() -> Any:
+        connection = connect()
+        if driver == "sqlite3":
+            connection.execute("PRAGMA busy_timeout = 600000")  # ten minutes, while others write
+        else:
+            from psycopg.rows import tuple_row
+
+            connection.row_factory = tuple_row
+        return connection
+
+    options: dict[str, Any] = {"creator": connect_for_transaction, "poolclass": sa.NullPool, "hide_parameters": True}
+    if driver == "sqlite3":
+        return sa.create_engine("sqlite://", **options)
+    if driver == "psycopg":
+        return sa.create_engine("postgresql+psycopg://", isolation_level="READ COMMITTED", **options)
+    raise HyperoruConfigError(
+        f"The SQL connection is one of {driver}. The table can be in PostgreSQL (with psycopg 3, by "
+        "apache-airflow-providers-postgres) or in SQLite."
+    )
+
+
+def begin_writing(connection: sa.Connection, table: sa.Table) -> None:
+    """Begin a transaction in which nobody else writes to a table; its readers go on."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        name = connection.dialect.identifier_preparer.format_table(table)
+        connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
+
+
+def insert(connection: sa.Connection, table: sa.Table, batches: Iterable[list[tuple[Any, ...]]]) -> None:
+    """Insert rows: into PostgreSQL by ``COPY``, which is many times faster.
+
+    :param batches: the rows' values, in the order of the table's columns.
+    """
+    if connection.dialect.name == "sqlite":
+        names = table.columns.keys()
+        for batch in batches:
+            connection.execute(table.insert(), [dict(zip(names, values, strict=True)) for values in batch])
+        return
+    quote = connection.dialect.identifier_preparer
+    columns = ", ".join(quote.format_column(column) for column in table.columns)
+    statement = f"COPY {quote.format_table(table)} ({columns}) FROM STDIN"
+    with connection.connection.cursor() as cursor, cursor.copy(statement) as copy:  # type: ignore[attr-defined]
+        for batch in batches:
+            for values in batch:
+                copy.write_row(values)

@@ -1,0 +1,147 @@
+"""What all operators that export have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.params import arguments
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from hyperoru_provider.export.checkpoint import StateStore
+    from hyperoru_provider.export.destinations import Destination
+    from hyperoru_provider.params.window import Window
+
+#: stands for the bounds of the run's data interval, where a list has a window
+INTERVAL_START, INTERVAL_END = "data_interval_start", "data_interval_end"
+_ON_EMPTY = ("succeed", "skip", "fail")
+
+
+class ExportOperator(BaseOperator):
+    """Exports a list to the destination that a subclass names.
+
+    :param resource: the list.
+    :param start: begin of the window.
+    :param end: end of the window.
+    :param filters: what else limits the rows.
+    :param concurrency: how many requests to have under way at once.
+    :param on_empty: what an export without rows is.
+    :param hyperoru_conn_id: the connection.
+    """
+
+    ui_color = "#dfe9f5"
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        start: datetime | str,
+        end: datetime | str,
+        filters: Mapping[str, Any] | None,
+        concurrency: int,
+        on_empty: str | None,
+        hyperoru_conn_id: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.resource = resource
+        self.start = start
+        self.end = end
+        self.filters = filters
+        self.concurrency = arguments.positive("concurrency", concurrency)
+        self.on_empty = checked_on_empty(on_empty)
+        self.hyperoru_conn_id = hyperoru_conn_id
+
+    def execute(self, context: Context) -> Any:
+        """Export the list."""
+        from hyperoru_provider.export.run import export_list
+
+        resource = arguments.required("resource", self.resource)
+        window = self._window(resource, context)
+        filters = arguments.filters(self.given_filters())
+        destination = self.destination_of(context)
+        with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
+            result = export_list(
+                client, resource, window, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
+            )
+        return unless_skipped(result, resource)
+
+    def _window(self, resource: str, context: Context) -> Window | None:
+        """Return the window, or ``None`` if none is given for a list that has none."""
+        from hyperoru_provider.client.api.resources import RESOURCES
+
+        windowed = resource in RESOURCES and RESOURCES[resource].windowed
+        if not windowed and (self.start, self.end) == (INTERVAL_START, INTERVAL_END):
+            return None
+        start = context.get(INTERVAL_START) if self.start == INTERVAL_START else self.start
+        end = context.get(INTERVAL_END) if self.end == INTERVAL_END else self.end
+        return arguments.window(start, end)
+
+    def given_filters(self) -> Mapping[str, Any] | None:
+        """Return the filters, as templates rendered them."""
+        return self.filters
+
+    def destination_of(self, context: Context) -> Destination:
+        """Return where the rows go.
+
+        :raises HyperoruConfigError: an argument is wrong.
+        """
+        raise NotImplementedError
+
+
+def files_or_xcom(
+    destination: str | None,
+    storage_conn_id: str | None,
+    file_format: str,
+    compression: str | None,
+    max_xcom_bytes: int,
+    *,
+    rows_per_part: int = 250_000,
+    bytes_per_part: int | None = None,
+    store: StateStore | None = None,
+) -> Destination:
+    """Return the destination of rows that go to files, or, if none is named, to XCom; see the operators' parameters.
+
+    :param store: where the state of an unfinished export is kept; ``None`` for a file beside its parts.
+    :raises HyperoruConfigError: the destination is an empty text.
+    """
+    from hyperoru_provider.export.destinations.storage import StorageDestination
+    from hyperoru_provider.export.destinations.xcom import XComDestination
+    from hyperoru_provider.hooks.storage import storage_path
+
+    root = arguments.optional("destination", destination)
+    if root is None:
+        return XComDestination(max_xcom_bytes)
+    return StorageDestination(
+        storage_path(root, storage_conn_id),
+        file_format,
+        compression,
+        rows_per_part=rows_per_part,
+        bytes_per_part=bytes_per_part,
+        store=store,
+    )
+
+
+def checked_on_empty(value: str | None) -> str | None:
+    """Return the argument ``on_empty``.
+
+    :raises HyperoruConfigError: it is none of its words.
+    """
+    return None if value is None else arguments.choice("on_empty", value, _ON_EMPTY)
+
+
+def unless_skipped(result: Any, resource: str) -> Any:
+    """Return the result of an export.
+
+    :raises AirflowSkipException: there is none, as there were no rows and ``on_empty`` is ``skip``.
+    """
+    if result is None:
+        raise AirflowSkipException(f"The server has no {resource} here, and on_empty is 'skip'.")
+    return result

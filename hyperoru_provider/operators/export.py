@@ -1,0 +1,218 @@
+"""Export any list of the service: to files, to XCom, or into a SQL table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.operators.base import INTERVAL_END, INTERVAL_START, ExportOperator, files_or_xcom
+from hyperoru_provider.params import arguments
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from hyperoru_provider.export.destinations import Destination
+
+
+class HyperoruExportOperator(ExportOperator):
+    """Export a list of the service, each row once and none missing, to object storage or XCom.
+
+    The rows of a list with a window are those with ``start <= time < end``, ordered by time and key; a list without
+    one, such as ``orders``, is exported as it is now. In storage they land below
+    ``<destination>/<resource>/<window>/``, or ``<destination>/<resource>/latest/``, as parts and a
+    ``_manifest.json``, which is written last: who follows it
+    never sees half an export, a failed run leaves the earlier one readable, and the same rows give the same bytes.
+    Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest`` and ``files``.
+    Without a destination it returns the rows themselves, amounts as text.
+
+    .. seealso:: ``docs/export-trades.md``
+
+    :param resource: the list, such as ``trades`` or ``orders``. (templated)
+    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+        Default: the begin of the run's data interval, where the list has a window. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
+    :param filters: what else limits the rows, such as ``{"account_id": 1}``. Default: all rows. (templated)
+    :param destination: object-storage URL or local path. Default: the rows go to XCom. (templated)
+    :param storage_conn_id: the storage's connection. Default: the storage's own. (templated)
+    :param file_format: ``jsonl`` (each row as the server sent it; the default), ``csv`` or ``parquet``. (templated)
+    :param compression: ``gzip``, ``zstd`` or ``none`` for jsonl (default ``gzip``) and csv (default ``none``);
+        ``zstd`` (default), ``snappy``, ``gzip`` or ``none`` for parquet. (templated)
+    :param concurrency: how many requests to have under way at once, at least 1. Default: 4.
+    :param rows_per_part: rows of a file at most. Default: 250,000.
+    :param bytes_per_part: bytes of a file's rows at most, counted as JSON lines before compression. Default: no limit.
+    :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
+    :param on_empty: what an export without rows is: ``succeed``, ``skip`` (the task is skipped, and nothing written)
+        or ``fail``. Default: ``succeed``, unless it would replace an earlier export that has rows, which only
+        an explicit ``succeed`` allows.
+    :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
+    :raises HyperoruConfigError: an argument or the connection is wrong, the window is empty, or the rows are too
+        many for XCom. Nothing was written.
+    :raises HyperoruContractError: the server's pages don't prove to be right and complete, or there are no rows where
+        that is an error. Nothing was committed.
+    :raises HyperoruApiError: the server refused or could not be asked. Nothing was committed.
+    """
+
+    template_fields: Sequence[str] = (
+        "resource",
+        "start",
+        "end",
+        "filters",
+        "destination",
+        "storage_conn_id",
+        "file_format",
+        "compression",
+        "hyperoru_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        start: datetime | str = INTERVAL_START,
+        end: datetime | str = INTERVAL_END,
+        filters: Mapping[str, Any] | None = None,
+        destination: str | None = None,
+        storage_conn_id: str | None = None,
+        file_format: str = "jsonl",
+        compression: str | None = None,
+        concurrency: int = 4,
+        rows_per_part: int = 250_000,
+        bytes_per_part: int | None = None,
+        max_xcom_bytes: int = 1_000_000,
+        on_empty: str | None = None,
+        hyperoru_conn_id: str = HyperoruHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            resource=resource,
+            start=start,
+            end=end,
+            filters=filters,
+            concurrency=concurrency,
+            on_empty=on_empty,
+            hyperoru_conn_id=hyperoru_conn_id,
+            **kwargs,
+        )
+        self.destination = destination
+        self.storage_conn_id = storage_conn_id
+        self.file_format = file_format
+        self.compression = compression
+        self.rows_per_part = arguments.positive("rows_per_part", rows_per_part)
+        self.bytes_per_part = None if bytes_per_part is None else arguments.positive("bytes_per_part", bytes_per_part)
+        self.max_xcom_bytes = arguments.positive("max_xcom_bytes", max_xcom_bytes)
+
+    def destination_of(self, context: Context) -> Destination:
+        """Return where the rows go."""
+        from hyperoru_provider.hooks.task_state import TaskState
+
+        state = TaskState(context)
+        return files_or_xcom(
+            self.destination,
+            self.storage_conn_id,
+            self.file_format,
+            self.compression,
+            self.max_xcom_bytes,
+            rows_per_part=self.rows_per_part,
+            bytes_per_part=self.bytes_per_part,
+            store=state if state.available else None,
+        )
+
+
+class HyperoruToSqlOperator(ExportOperator):
+    """Load a list of the service, each row once and none missing, into a table of PostgreSQL or SQLite.
+
+    The rows of a list with a window are those with ``start <= time < end``; a list without one, such as ``orders``, is
+    loaded as it is now. They are written in one transaction, after the server was read to its end: nobody ever sees a
+    part of them, and a failed run leaves the table as it was. The columns are those of the list's model, and ``extra``
+    for a JSON object of all that it does not know; no digit of an amount changes. Further columns of the table are left
+    alone. Returns a summary: ``rows``, ``window``, ``table``, ``mode``, ``first_time`` and ``last_time``.
+
+    .. seealso:: ``docs/trades-to-sql.md``
+
+    :param resource: the list, such as ``trades`` or ``orders``. (templated)
+    :param sql_conn_id: the database's connection. (templated)
+    :param table: the table, or ``schema.table``, exactly as the database has it. (templated)
+    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+        Default: the begin of the run's data interval, where the list has a window. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
+    :param filters: what else limits the rows, such as ``{"account_id": 1}``. Default: all rows. (templated)
+    :param mode: ``replace`` (the default): the table then has the server's rows of the window and of the filters, and
+        no others; ``upsert``: rows are inserted, or updated by their key where they differ, and none is deleted, which
+        needs a unique index on the key. (templated)
+    :param create_table: whether to create the table if there is none, with the key as its primary key and an index
+        on the time. Default: ``False``.
+    :param concurrency: how many requests to have under way at once, at least 1. Default: 4.
+    :param batch_rows: rows to write at once. Default: 5,000.
+    :param on_empty: what a list without rows is: ``succeed``, ``skip`` (the task is skipped, and nothing written) or
+        ``fail``. Default: ``succeed``, unless ``replace`` would only delete rows, which only an explicit
+        ``succeed`` allows.
+    :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
+    :raises HyperoruConfigError: an argument or a connection is wrong, the window is empty, or the table is missing
+        or does not fit. Nothing was asked or written.
+    :raises HyperoruContractError: the server's pages don't prove to be right and complete, or there are no rows where
+        that is an error. Nothing was changed.
+    :raises HyperoruApiError: the server refused or could not be asked. Nothing was changed.
+    """
+
+    template_fields: Sequence[str] = (
+        "resource",
+        "sql_conn_id",
+        "table",
+        "start",
+        "end",
+        "filters",
+        "mode",
+        "hyperoru_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        sql_conn_id: str,
+        table: str,
+        start: datetime | str = INTERVAL_START,
+        end: datetime | str = INTERVAL_END,
+        filters: Mapping[str, Any] | None = None,
+        mode: str = "replace",
+        create_table: bool = False,
+        concurrency: int = 4,
+        batch_rows: int = 5_000,
+        on_empty: str | None = None,
+        hyperoru_conn_id: str = HyperoruHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            resource=resource,
+            start=start,
+            end=end,
+            filters=filters,
+            concurrency=concurrency,
+            on_empty=on_empty,
+            hyperoru_conn_id=hyperoru_conn_id,
+            **kwargs,
+        )
+        self.sql_conn_id = sql_conn_id
+        self.table = table
+        self.mode = mode
+        self.create_table = arguments.flag("create_table", create_table)
+        self.batch_rows = arguments.positive("batch_rows", batch_rows)
+
+    def destination_of(self, context: Context) -> Destination:
+        """Return the table that the rows go to."""
+        from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+        from hyperoru_provider.client.errors import HyperoruConfigError
+        from hyperoru_provider.export.destinations.sql import SqlDestination
+
+        table = arguments.required("table", self.table)
+        hook = BaseHook.get_connection(self.sql_conn_id).get_hook()  # type: ignore[no-untyped-call]
+        if not isinstance(hook, DbApiHook):
+            raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: it gives {hook!r}.")
+        return SqlDestination(
+            hook.get_conn, table, self.mode, create_table=self.create_table, batch_rows=self.batch_rows
+        )
