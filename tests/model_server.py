@@ -41,6 +41,7 @@ class Server:
     :param guesses_more: it only tells whether the page has as many rows as were asked for.
     :param filters_pages: the account is looked for in a page, and not in the list.
     :param stops: a page past the end is the last one again.
+    :param keeps_last: a list without pages is cut at its other end.
     :param drops: every so many-th row is left out of an answer, but after its rows were counted and cut; 0 for none.
     :param error_at: the request that is answered with an error beside an empty list, in an answer of success.
     :param error: how that is said.
@@ -67,6 +68,7 @@ class Server:
     guesses_more: bool = False
     filters_pages: bool = False
     stops: bool = False
+    keeps_last: bool = False
     drops: int = 0
     error_at: int | None = None
     error: dict[str, Any] = field(default_factory=dict)
@@ -125,6 +127,8 @@ class Server:
             first = int(query.get("offset", query.get("cursor", 0)))
         else:
             size = self.cap or len(listed)
+            if self.keeps_last:
+                first = max(len(listed) - size, 0)
         page = listed[first : first + size]
         full = len(page) == asked
         count = len(listed)
@@ -132,7 +136,7 @@ class Server:
             page = [row for row in page if str(row["account_id"]) == account_id]
             count = sum(str(row["account_id"]) == account_id for row in listed)
         if self.drops:
-            cut = first + size < len(listed)
+            cut = len(page) < len(listed) if self.paging == "none" else first + size < len(listed)
             page = [row for row in page if not self.hides(row)]
             self.blind |= cut and self._hides_that_it_is_cut(page)
             self._shown |= {str(row) for row in page}

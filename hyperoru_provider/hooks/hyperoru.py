@@ -1,4 +1,4 @@
-"""HyperoruHook: from an Airflow connection to a client."""
+"""The hook: makes clients of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TEST_SECONDS = 12.0
+#: seconds after which a test of the connection gives up
+TEST_SECONDS = 12.0
 _TEST_TIMEOUT = 4.0
 
 
 class HyperoruHook(BaseHook):
-    """Gives clients of the Hyperoru API, which log in once for a whole fleet.
+    """Makes clients of the Hyperoru API that log in once for all workers and triggerers.
 
     A session token is looked for in the connection's ``session_token``, then in this process, then in an
-    Airflow Variable (encrypted by Airflow; extra ``token_cache`` set to ``memory`` leaves it out), and only then
+    Airflow Variable (encrypted by Airflow; skipped if the extra ``token_cache`` is ``memory``), and only then
     does the client log in.
 
     :param hyperoru_conn_id: the connection: ``host`` (base URL), ``login`` (email or user name), ``password``,
         and in its extra ``session_token``, ``token_cache``, ``timeout``, ``max_retries``,
         ``requests_per_second`` and ``contract``.
-    :param retry_for: seconds after which a failed request is not begun again. Default: 600.
+    :param retry_for: seconds after which a failed request is not retried any more. Default: 600.
     """
 
     conn_name_attr = "hyperoru_conn_id"
@@ -49,7 +50,7 @@ class HyperoruHook(BaseHook):
         self._client: HyperoruClient | None = None
 
     def get_conn(self) -> HyperoruClient:
-        """Give the hook's client; it is a context manager, and after its end the next call gives another.
+        """Return the hook's client, a context manager. Once it is closed, the next call returns a new one.
 
         :raises HyperoruConfigError: the connection has a wrong value; the text names its field.
         """
@@ -60,7 +61,7 @@ class HyperoruHook(BaseHook):
         return self._client
 
     def get_async_conn(self) -> AsyncHyperoruClient:
-        """Give a client for asyncio, an async context manager. Call it in a thread, as it reads the connection.
+        """Return a new client for asyncio, an async context manager. Call this in a thread: it reads the connection.
 
         :raises HyperoruConfigError: the connection has a wrong value; the text names its field.
         """
@@ -75,39 +76,26 @@ class HyperoruHook(BaseHook):
 
         :return: whether it works, and what was seen.
         """
-        from hyperoru_provider.client import HyperoruClient
         from hyperoru_provider.client.http.retry import RetryPolicy
-
-        outcome = [(False, f"The server did not answer within {_TEST_SECONDS:.0f} seconds.")]
-
-        def test() -> None:
-            try:
-                with HyperoruClient(**options) as client:
-                    health = client.health()
-                    user = client.profile()
-            except Exception as error:  # noqa: BLE001 - the form shows whatever went wrong
-                outcome[0] = (False, str(error) or type(error).__name__)
-            else:
-                name = user.username or user.email or user.id or "?"
-                outcome[0] = (health.healthy, f"The service is {health.status}; logged in as {name}.")
 
         try:
             options = self._options(self.get_connection(self.hyperoru_conn_id))
-            options.update(
-                token_stores=(),
-                retry_policy=RetryPolicy(max_retries=0),
-                timeout=min(options["timeout"], _TEST_TIMEOUT),
-                requests_per_second=None,
-            )
-        except Exception as error:  # noqa: BLE001
-            return False, str(error) or type(error).__name__
-        thread = threading.Thread(target=test, daemon=True)
+        except Exception as error:  # noqa: BLE001 - the form shows whatever went wrong
+            return False, _describe(error)
+        options |= {
+            "token_stores": (),
+            "retry_policy": RetryPolicy(max_retries=0),
+            "timeout": min(options["timeout"], _TEST_TIMEOUT),
+            "requests_per_second": None,
+        }
+        results: list[tuple[bool, str]] = []
+        thread = threading.Thread(target=lambda: results.append(_try_out(options)), daemon=True)
         thread.start()
-        thread.join(_TEST_SECONDS)
-        return outcome[0]
+        thread.join(TEST_SECONDS)
+        return results[0] if results else (False, f"The server did not answer within {TEST_SECONDS:.0f} seconds.")
 
     def _options(self, connection: Connection) -> dict[str, Any]:
-        """Turn a connection into the arguments of a client."""
+        """Return the arguments of a client for a connection."""
         from hyperoru_provider.client.http.retry import RetryPolicy
         from hyperoru_provider.client.http.tokens import MemoryTokenStore, TokenStore
 
@@ -185,8 +173,26 @@ class _Extra:
         return value
 
 
+def _try_out(options: dict[str, Any]) -> tuple[bool, str]:
+    """Return whether a client with these arguments can be used, and what was seen."""
+    from hyperoru_provider.client import HyperoruClient
+
+    try:
+        with HyperoruClient(**options) as client:
+            health = client.health()
+            user = client.profile()
+    except Exception as error:  # noqa: BLE001 - the form shows whatever went wrong
+        return False, _describe(error)
+    name = user.username or user.email or user.id or "?"
+    return health.healthy, f"The service is {health.status}; logged in as {name}."
+
+
+def _describe(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
 def _base_url(connection: Connection) -> str:
-    """Put the base URL together from the host, and scheme and port where they are not in it."""
+    """Return the base URL: the host, with scheme and port where it has none."""
     from hyperoru_provider.client.base import DEFAULT_BASE_URL
 
     host = (connection.host or "").strip()

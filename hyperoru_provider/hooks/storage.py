@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 def storage_path(destination: str, conn_id: str | None) -> UPath | ObjectStoragePath:
-    """Give a path in object storage, or on local disk.
+    """Return a path in object storage, or on local disk.
 
-    On local disk it is none of Airflow's: those import the storage of every provider that is installed (boto3, ...),
-    and note the names of files for lineage, which here are temporary.
+    A local path is a plain ``UPath``. Airflow's ``ObjectStoragePath`` would import the storage of every provider that
+    is installed (boto3, ...), and record the names of files, which here are temporary, for lineage.
 
-    :param destination: its URL, or a local path.
-    :param conn_id: the storage's connection; ``None`` for the storage's own.
+    :param destination: a URL, or a local path.
+    :param conn_id: the storage's connection; ``None`` for the storage's own credentials.
     """
     from airflow.sdk import ObjectStoragePath
     from upath import UPath

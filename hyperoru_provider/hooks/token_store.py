@@ -1,4 +1,7 @@
-"""Session tokens in an Airflow Variable, so that one login serves a fleet."""
+"""Keeps session tokens in Airflow Variables, so that one login serves all workers and triggerers.
+
+A token store of :mod:`hyperoru_provider.client.http.auth`, which itself must not know Airflow.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class VariableTokenStore:
-    """Keeps a connection's session token in an Airflow Variable, which Airflow encrypts and hides by its name.
+    """Keeps a connection's session token in an Airflow Variable, which Airflow encrypts and masks by its name.
 
-    What fails here costs a warning, never the task.
+    A store that fails costs a warning, and perhaps a login more, but not the task.
 
     :param hyperoru_conn_id: the connection.
     """
@@ -25,7 +28,11 @@ class VariableTokenStore:
         self._key = f"hyperoru_session_token__{hyperoru_conn_id}"
 
     def read(self, binding: str) -> Token | None:
-        """Give the stored token if it was issued for this binding."""
+        """Return the stored token, or ``None`` if there is none or it was issued for another binding.
+
+        :param binding: identifies the server and the credentials; see
+            :class:`~hyperoru_provider.client.http.auth.Token`.
+        """
         from airflow.sdk import Variable
 
         from hyperoru_provider.client.http.tokens import Token
@@ -44,7 +51,7 @@ class VariableTokenStore:
             return None
 
     def write(self, token: Token) -> None:
-        """Keep a token for all tasks."""
+        """Store a token for all tasks, in place of the earlier one."""
         from airflow.sdk import Variable
 
         from hyperoru_provider.client.times import format_time
@@ -56,7 +63,7 @@ class VariableTokenStore:
             self._warn("written", error)
 
     def _warn(self, what: str, error: Exception) -> None:
-        # the error's text may hold the value
+        # without the error's text, which may hold the token
         log.warning(
             "The Variable %s can't be %s (%s); tasks may log in more often.", self._key, what, type(error).__name__
         )

@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from hyperoru_provider.hooks.task_state import TaskState
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -21,49 +23,81 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_KEY = "hyperoru_backfill"
-#: seconds that a request which nobody waits for any more may take to begin its job, and a server to show one
-_SETTLED = 60.0
+#: seconds that an abandoned request may take to start its job, and a server to show one
+SETTLE_SECONDS = 60.0
+_STATE_NAME = "hyperoru_backfill"
 _RESOLVE = (
-    f"Look at the server. If no job runs, or once it has ended, remove {_KEY} from the task's state and clear the "
-    "task: it then starts one."
+    f"Look at the server. If no job runs, or once it has ended, remove {_STATE_NAME} from the task's state and clear "
+    "the task: it then starts one."
 )
 
 
 class BackfillJobTracker:
-    """The job of a task, over all its tries.
+    """Starts the job of a task, or finds the one that an earlier try started, and follows it.
 
-    :param context: the task's.
-    :param client: the service's.
+    :param context: of the task.
+    :param client: the client.
     :param wanted: what the job is to do.
     """
 
     def __init__(self, context: Context, client: HyperoruClient, wanted: Backfill) -> None:
         self.wanted = wanted
         self.id: int | str = ""
-        #: what to say if the task is killed
-        self.left_behind = ""
+        #: what to log if the task is killed: what goes on at the server
+        self.kill_message = ""
         self._client = client
-        self._note = _Note(context, client, wanted)
+        self._record = _JobRecord(context, client, wanted)
         self._seen = False
 
     def __str__(self) -> str:
         return f"backfill job {self.id} ({self.wanted})"
 
     def begin(self) -> None:
-        """Start the job, unless an earlier try did."""
-        from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConnectError
+        """Start the job, unless an earlier try did.
 
-        noted = self._note.read()
+        :raises HyperoruAmbiguousWriteError: it can't be told whether a job was started, or which one.
+        """
+        noted = self._record.read()
         if "job" in noted:
             self.take_up(noted["job"])
             log.info("The %s of an earlier try is taken up", self)
-            return
-        if noted and (found := self._lost(noted)):
-            self._note.write({**noted, "job": found.id, "seen": True})
+        elif noted and (found := self._find_lost_job(noted)):
+            self._record.write({**noted, "job": found.id, "seen": True})
             self.take_up(found.id)
-            return
-        listed = self._listed()
+        else:
+            self._start()
+
+    def take_up(self, job: int | str) -> None:
+        """Go on with a job that was started.
+
+        :param job: its id.
+        """
+        self.id = job
+        path, _ = self._client.contract.backfill_status.target({"task_id": job})
+        self.kill_message = (
+            f"Killed. The {self} goes on at the server, as this provider knows no call that stops it; GET {path} tells "
+            "how it is. If the task is cleared, it waits for this job."
+        )
+
+    def look(self) -> BackfillJob:
+        """Return the job as the server shows it.
+
+        :raises HyperoruJobFailedError: it failed, or the server has forgotten it; the next try starts another.
+        :raises HyperoruContractError: it is not the job that was asked for.
+        """
+        job = self._ask()
+        if not self._seen:
+            self._seen = True
+            self._record.mark_seen()
+        self._check(job)
+        if job.meaning == "finished":
+            self._record.finish(self.id)
+        return job
+
+    def _start(self) -> None:
+        from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConnectError
+
+        listed = self._list_jobs()
         path = self._client.contract.backfill_jobs.path
         if listed is None:
             log.warning(
@@ -71,128 +105,114 @@ class BackfillJobTracker:
                 "try can't look for it.",
                 path,
             )
-        intent = self._note.intend(None if listed is None else [str(task.id) for task in self._alike(listed)])
-        self.left_behind = (
+        known_ids = None if listed is None else [str(job.id) for job in self._similar(listed)]
+        intent = self._record.intend(known_ids)
+        self.kill_message = (
             f"Killed while a backfill job was being started: {self.wanted}. If it was, it goes on at the server, where "
             f"GET {path} lists all jobs. The next try looks for it there."
         )
         try:
-            task = self._client.backfill_klines(self.wanted)
+            job = self._client.backfill_klines(self.wanted)
         except HyperoruApiError as error:
             if 400 <= (error.status or 0) < 500 or isinstance(error, HyperoruConnectError):
-                self._note.clear()
+                self._record.clear()  # surely none was started
             raise
-        self._note.write({**intent, "job": task.id})
-        self.take_up(task.id)
+        self._record.write({**intent, "job": job.id})
+        self.take_up(job.id)
         log.info("Started the %s", self)
 
-    def take_up(self, job: int | str) -> None:
-        """Go on with a job that was started.
-
-        :param job: its id.
-        """
-        from hyperoru_provider.client.backfills import left_behind
-
-        self.id = job
-        self.left_behind = left_behind(job, self.wanted, self._client.contract)
-
-    def look(self) -> BackfillJob:
-        """Ask how the job is, and check that it is the one that was asked for.
-
-        :raises HyperoruJobFailedError: it failed, or is forgotten; the next try starts another.
-        """
-        from hyperoru_provider.client.errors import HyperoruContractError, HyperoruJobFailedError
-
-        task = self._known()
-        if names := self.wanted.differences(task, self._client.contract.backfill_jobs.verified_fields):
-            shown = ", ".join(f"{name} {getattr(task, name)}" for name in names)
-            raise HyperoruContractError(
-                f"The backfill job {self.id} is of {shown}, but {self.wanted} was asked for: the server seems to "
-                "ignore some of it. Correct the contract's backfill.params; if it only writes them otherwise, take "
-                "them out of backfill_jobs.verified_fields."
-            )
-        if task.meaning == "failed":
-            self._note.clear()
-            raise HyperoruJobFailedError(
-                f"The {self} ended with the status {task.status}: {task.error or 'no reason given'}. It has written "
-                f"{'an unknown number of' if task.rows_written is None else task.rows_written} rows. The next try "
-                "starts another job."
-            )
-        if task.meaning == "finished":
-            self._note.finish(self.id)
-        return task
-
-    def _known(self) -> BackfillJob:
-        """Ask how the job is, for a while even if the server does not know it."""
+    def _ask(self) -> BackfillJob:
+        """Return the job as the server shows it; for a while, wait for one that it does not know yet."""
         from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNotFoundError
 
-        last_look, was_listed = time.monotonic() + _SETTLED, False
+        last_look, was_listed = time.monotonic() + SETTLE_SECONDS, False
         while True:
             try:
-                task = self._client.backfill_job(self.id)
+                return self._client.backfill_job(self.id)
             except HyperoruNotFoundError as error:
-                listed = self._listed()
+                listed = self._list_jobs()
                 if listed is None:
                     raise
-                is_listed = any(str(task.id) == str(self.id) for task in listed)
-                if is_listed and was_listed:  # once may be that it came between the two questions
+                is_listed = any(str(job.id) == str(self.id) for job in listed)
+                if is_listed and was_listed:  # once proves nothing: it may have come between the two questions
                     raise error.as_type(
                         HyperoruContractError,
                         f"The job {self.id} is in the list of jobs, but asking how it is ends with 404. Correct the "
                         "contract's backfill_status.path.",
                     ) from None
                 if time.monotonic() >= last_look and not is_listed:
-                    raise self._unknown(error) from None
+                    raise self._unknown_job(error) from None
                 was_listed = is_listed
                 log.info("The server does not know the %s, or not yet", self)
-                time.sleep(_SETTLED / 6)
-            else:
-                if not self._seen:
-                    self._seen = True
-                    self._note.see()
-                return task
+                time.sleep(SETTLE_SECONDS / 6)
 
-    def _unknown(self, error: HyperoruNotFoundError) -> HyperoruError:
+    def _check(self, job: BackfillJob) -> None:
+        """Raise an error if the job is another than the one asked for, or has failed."""
         from hyperoru_provider.client.errors import HyperoruContractError, HyperoruJobFailedError
 
-        if not self._seen and not self._note.read().get("seen"):  # another job would be no better
+        if names := self.wanted.differences(job, self._client.contract.backfill_jobs.verified_fields):
+            shown = ", ".join(f"{name} {getattr(job, name)}" for name in names)
+            raise HyperoruContractError(
+                f"The backfill job {self.id} is of {shown}, but {self.wanted} was asked for: the server seems to "
+                "ignore some of it. Correct the contract's backfill.params; if it only writes them otherwise, take "
+                "them out of backfill_jobs.verified_fields."
+            )
+        if job.meaning == "failed":
+            self._record.clear()
+            raise HyperoruJobFailedError(
+                f"The {self} ended with the status {job.status}: {job.error or 'no reason given'}. It has written "
+                f"{'an unknown number of' if job.rows_written is None else job.rows_written} rows. The next try "
+                "starts another job."
+            )
+
+    def _unknown_job(self, error: HyperoruNotFoundError) -> HyperoruError:
+        from hyperoru_provider.client.errors import HyperoruContractError, HyperoruJobFailedError
+
+        if not self._seen and not self._record.read().get("seen"):  # another job would be no better
             return error.as_type(
                 HyperoruContractError,
                 f"The {self} was started, but asking how it is ends with 404, and the list of jobs lacks it. Correct "
                 f"the contract's backfill_status.path and backfill_jobs.path. {_RESOLVE}",
             )
-        self._note.clear()
+        self._record.clear()
         return HyperoruJobFailedError(
             f"The server no longer knows the {self}, so it can't be told how it ended. Look whether the candles are "
             "there; the next try starts another job."
         )
 
-    def _lost(self, noted: dict[str, Any]) -> BackfillJob | None:
-        """Find the job that an earlier try was starting when it ended; ``None`` if it started none."""
-        from hyperoru_provider.client.backfills import shows_window
+    def _find_lost_job(self, noted: dict[str, Any]) -> BackfillJob | None:
+        """Return the job that an earlier try was starting when it was killed, or ``None`` if it started none.
 
-        last_look = time.monotonic() + _SETTLED
+        :param noted: the intent of that try.
+        :raises HyperoruAmbiguousWriteError: there is no list of jobs, or several jobs fit.
+        """
+        last_look = time.monotonic() + SETTLE_SECONDS
         while True:
-            listed = self._listed()
+            listed = self._list_jobs()
             if listed is None or noted["known"] is None:
                 raise self._ambiguous(noted, "but the server had no list of jobs to look for it")
-            found = [task for task in self._alike(listed) if str(task.id) not in noted["known"]]
+            found = [job for job in self._similar(listed) if str(job.id) not in noted["known"]]
             if len(found) > 1:
-                several = ", ".join(str(task.id) for task in found)
+                several = ", ".join(str(job.id) for job in found)
                 raise self._ambiguous(noted, f"and it can't be told which it is: {several} were started since")
             if found:
-                log.info("The backfill job %s that an earlier try started is found: %s", found[0].id, self.wanted)
-                if not shows_window(found[0]):
-                    log.warning(
-                        "The list of jobs does not show their windows: prove with a HyperoruKlineCoverageSensor that "
-                        "the candles are there, or name the fields in the contract's backfill_jobs.fields."
-                    )
+                self._log_found(found[0])
                 return found[0]
             if time.monotonic() >= last_look:
                 log.info("The earlier try started no backfill job")
                 return None
             log.info("An earlier try was starting a backfill job, and none is listed yet: %s", self.wanted)
-            time.sleep(_SETTLED / 6)
+            time.sleep(SETTLE_SECONDS / 6)
+
+    def _log_found(self, job: BackfillJob) -> None:
+        from hyperoru_provider.client.backfills import shows_window
+
+        log.info("The backfill job %s that an earlier try started is found: %s", job.id, self.wanted)
+        if not shows_window(job):
+            log.warning(
+                "The list of jobs does not show their windows: prove with a HyperoruKlineCoverageSensor that the "
+                "candles are there, or name the fields in the contract's backfill_jobs.fields."
+            )
 
     def _ambiguous(self, noted: dict[str, Any], why: str) -> HyperoruAmbiguousWriteError:
         from hyperoru_provider.client.errors import HyperoruAmbiguousWriteError
@@ -203,8 +223,8 @@ class BackfillJobTracker:
             path=self._client.contract.backfill_jobs.path,
         )
 
-    def _listed(self) -> list[BackfillJob] | None:
-        """Give all jobs; ``None`` if the server has no list of them."""
+    def _list_jobs(self) -> list[BackfillJob] | None:
+        """Return all jobs, or ``None`` if the server has no list of them."""
         from hyperoru_provider.client.errors import HyperoruNotFoundError
 
         try:
@@ -212,16 +232,18 @@ class BackfillJobTracker:
         except HyperoruNotFoundError:
             return None
 
-    def _alike(self, listed: list[BackfillJob]) -> list[BackfillJob]:
-        return self.wanted.alike(listed, self._client.contract.backfill_jobs.verified_fields)
+    def _similar(self, listed: list[BackfillJob]) -> list[BackfillJob]:
+        return self.wanted.similar(listed, self._client.contract.backfill_jobs.verified_fields)
 
 
-class _Note:
-    """What is known about a task's job, kept over its tries. Outside of a task nothing is kept.
+class _JobRecord:
+    """What is known about the job of a task, as JSON in the task's state.
 
-    :param context: the task's.
-    :param client: the service's.
-    :param wanted: what the job is to do. What is known about another is of no use.
+    The state is required, as a job that was forgotten would be started twice.
+
+    :param context: of the task.
+    :param client: the client.
+    :param wanted: what the job is to do; a record about anything else, or another server, does not count.
     """
 
     def __init__(self, context: Context, client: HyperoruClient, wanted: Backfill) -> None:
@@ -229,45 +251,42 @@ class _Note:
 
         request = calls.backfill_klines(client.contract, wanted).request
         self._request = {"server": client.base_url, "path": request.path, "body": request.body}
-        self._store = context.get("task_state_store")
-        # it grows when a task is cleared, and stays when it is tried again
-        self._max_tries = getattr(context.get("ti"), "max_tries", None)
+        self._state = TaskState(context, required=True)
 
     def read(self) -> dict[str, Any]:
-        """Give what an earlier try has noted; empty if it is of no use."""
-        noted = None if self._store is None else self._store.get(_KEY)
+        """Return what an earlier try noted, or an empty dict if nothing counts."""
+        noted = self._state.read(_STATE_NAME)
         if not isinstance(noted, dict) or noted.get("request") != self._request:
             return {}
-        # a job that is over is another try's only if Airflow never heard of that one's success
-        return noted if noted.get("finished_in", self._max_tries) == self._max_tries else {}
+        # a finished job counts only for a try that follows since Airflow never heard of the success
+        max_tries = self._state.max_tries
+        return noted if noted.get("finished_in", max_tries) == max_tries else {}
 
     def write(self, noted: dict[str, Any]) -> None:
-        """Keep it."""
-        if self._store is not None:
-            self._store.set(_KEY, noted)
+        """Note what is known."""
+        self._state.write(_STATE_NAME, noted)
 
-    def intend(self, known: list[str] | None) -> dict[str, Any]:
-        """Keep that a job is about to be started.
+    def intend(self, known_ids: list[str] | None) -> dict[str, Any]:
+        """Note that a job is about to be started, and return what was noted.
 
-        :param known: ids of the jobs like it that are there before; ``None`` if that can't be told.
+        :param known_ids: ids of similar jobs that are there before; ``None`` if they can't be told.
         """
         from hyperoru_provider.client.times import format_time
 
-        noted = {"request": self._request, "since": format_time(datetime.now(UTC)), "known": known}
+        noted = {"request": self._request, "since": format_time(datetime.now(UTC)), "known": known_ids}
         self.write(noted)
         return noted
 
-    def see(self) -> None:
-        """Keep that the server knows the job."""
+    def mark_seen(self) -> None:
+        """Note that the server knows the job."""
         noted = self.read()
         if noted and "seen" not in noted:
             self.write({**noted, "seen": True})
 
     def finish(self, job: int | str) -> None:
-        """Keep that the job is over; a task that is killed before Airflow hears of its success reports it again."""
-        self.write({"request": self._request, "job": job, "seen": True, "finished_in": self._max_tries})
+        """Note that the job is finished: if the task is killed before Airflow hears of it, the next try reports it."""
+        self.write({"request": self._request, "job": job, "seen": True, "finished_in": self._state.max_tries})
 
     def clear(self) -> None:
-        """Forget it."""
-        if self._store is not None:
-            self._store.delete(_KEY)
+        """Forget the job."""
+        self._state.clear(_STATE_NAME)

@@ -1,4 +1,4 @@
-"""Have the server fetch candles that it lacks."""
+"""The operator that has the server fetch candles which it lacks."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from hyperoru_provider.client.api.models import BackfillJob
     from hyperoru_provider.client.backfills import Backfill
 
-#: seconds after which a deferred task looks itself whether all is well
-_ONE_WAIT = 86_400.0
+#: seconds after which a deferred task resumes and asks by itself, if the trigger has not fired
+_MAX_DEFERRAL = 86_400.0
 
 
 class HyperoruBackfillKlinesOperator(BaseOperator):
     """Have the server backfill the candles of a time range: start a job there, and wait until it is done.
 
     However often the task is killed, with its worker or its triggerer, there is one job: what is known of it is kept
-    in Airflow's task state store, under ``hyperoru_backfill``, and the next try goes on with it. A job that failed
-    fails the try, and the next one starts another; so does a task that is cleared after its success. Killing the
-    task does not stop the job, as no call for that is known.
+    in Airflow's task state store, under ``hyperoru_backfill``, and the next try goes on with it. While that store
+    can't be read or written, no job is started. A job that failed fails the try, and the next one starts another; so
+    does a task that is cleared after its success. Killing the task does not stop the job, as no call for that is known.
 
     Returns a summary: ``id``, ``status``, ``rows_written``, ``started_at``, ``finished_at``, ``symbol``, ``interval``
     and ``window``.
@@ -40,14 +40,14 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
 
     :param symbol: such as ``BTC``. (templated)
     :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
-    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+    :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
         Default: ``{{ data_interval_start }}``. (templated)
     :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
     :param exchange: whose candles. Default: ``hyperliquid``. (templated)
     :param environment: such as ``mainnet``. Default: the server's. (templated)
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
         ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two questions how the job is. Default: 30.
+    :param poll_interval: seconds between two requests for the job's status. Default: 30.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, or the window is empty. Nothing was started.
     :raises HyperoruAmbiguousWriteError: it can't be told whether a job was started, or which one. None was started
@@ -93,7 +93,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.hyperoru_conn_id = hyperoru_conn_id
-        self._job: BackfillJobTracker | None = None
+        self._tracker: BackfillJobTracker | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the job, unless an earlier try did, and wait until it is done."""
@@ -113,9 +113,9 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
             environment=arguments.optional("environment", self.environment),
         )
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
-            self._job = BackfillJobTracker(context, client, wanted)
-            self._job.begin()
-            return self._wait(self._job, since=time.time())
+            self._tracker = BackfillJobTracker(context, client, wanted)
+            self._tracker.begin()
+            return self._wait(self._tracker, since=time.time())
 
     def execute_complete(
         self,
@@ -125,11 +125,11 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         wanted: dict[str, Any] | None = None,
         since: float = 0.0,
     ) -> dict[str, Any]:
-        """Take up where the triggerer has left off. How the job is, is asked again, whatever the event says.
+        """Return the job's summary, or defer again. Whatever the event says, the server is asked.
 
-        :param event: what the trigger fired.
+        :param event: the payload of the trigger.
         :param job: id of the job.
-        :param wanted: what it is to do.
+        :param wanted: what the job is to do.
         :param since: when the wait began, in seconds since 1970.
         """
         from hyperoru_provider.client.backfills import Backfill
@@ -143,43 +143,43 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         if job is None or wanted is None:  # dag.test() gives the event alone
             return self.execute(context)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
-            self._job = BackfillJobTracker(context, client, Backfill.of(wanted))
-            self._job.take_up(job)
-            return self._wait(self._job, since)
+            self._tracker = BackfillJobTracker(context, client, Backfill.of(wanted))
+            self._tracker.take_up(job)
+            return self._wait(self._tracker, since)
 
     def on_kill(self) -> None:
-        """Say what goes on at the server."""
-        if self._job is not None and self._job.left_behind:
-            self.log.warning("%s", self._job.left_behind)
+        """Log what goes on at the server."""
+        if self._tracker is not None and self._tracker.kill_message:
+            self.log.warning("%s", self._tracker.kill_message)
 
-    def _wait(self, job: BackfillJobTracker, since: float) -> dict[str, Any]:
-        """Give the job's summary, or defer until it is over."""
+    def _wait(self, tracker: BackfillJobTracker, since: float) -> dict[str, Any]:
+        """Return the job's summary when it is finished, or defer until it is over."""
         from hyperoru_provider.client.errors import HyperoruApiError
 
         while True:
             try:
-                task = job.look()
+                job = tracker.look()
             except HyperoruApiError as error:
                 if not error.transient:
                     raise
-                self.log.info("How the backfill job %s is can't be told: %s", job.id, error)
+                self.log.info("How the backfill job %s is can't be told: %s", tracker.id, error)
             else:
-                if task.meaning == "finished":
-                    return _summary(task, job.wanted)
-            until = since + self.execution_timeout.total_seconds() if self.execution_timeout else None
-            if until is not None and time.time() >= until:
-                raise AirflowTaskTimeout(f"The {job} took more than the execution_timeout.")
+                if job.meaning == "finished":
+                    return _summary(job, tracker.wanted)
+            deadline = since + self.execution_timeout.total_seconds() if self.execution_timeout else math.inf
+            if time.time() >= deadline:
+                raise AirflowTaskTimeout(f"The {tracker} took more than the execution_timeout.")
             if self.deferrable:
-                self._defer(job, since, min(until or math.inf, time.time() + _ONE_WAIT))
+                self._defer(tracker, since, min(deadline, time.time() + _MAX_DEFERRAL))
             time.sleep(self.poll_interval)
 
-    def _defer(self, job: BackfillJobTracker, since: float, deadline: float) -> NoReturn:
+    def _defer(self, tracker: BackfillJobTracker, since: float, deadline: float) -> NoReturn:
         from hyperoru_provider.triggers.backfill import HyperoruBackfillTrigger
         from hyperoru_provider.waiting.conditions import BackfillOver
 
         trigger = HyperoruBackfillTrigger(
             hyperoru_conn_id=self.hyperoru_conn_id,
-            condition=BackfillOver(job.id, job.left_behind).as_dict(),
+            condition=BackfillOver(tracker.id, tracker.kill_message).as_dict(),
             interval=self.poll_interval,
             since=since,
             deadline=deadline,
@@ -187,15 +187,15 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            kwargs={"job": job.id, "wanted": job.wanted.as_dict(), "since": since},
+            kwargs={"job": tracker.id, "wanted": tracker.wanted.as_dict(), "since": since},
         )
 
 
-def _summary(task: BackfillJob, wanted: Backfill) -> dict[str, Any]:
-    told = wanted.as_dict()
+def _summary(job: BackfillJob, wanted: Backfill) -> dict[str, Any]:
+    arguments = wanted.as_dict()
     return {
-        **task.model_dump(include={"id", "status", "rows_written", "started_at", "finished_at"}),
+        **job.model_dump(include={"id", "status", "rows_written", "started_at", "finished_at"}),
         "symbol": wanted.symbol,
         "interval": wanted.interval,
-        "window": {"start": told["start"], "end": told["end"]},
+        "window": {"start": arguments["start"], "end": arguments["end"]},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,22 +20,25 @@ from airflow.sdk.exceptions import (
 )
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.hooks.task_state import TaskState
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from hyperoru_provider.waiting.conditions import Condition, Verdict
 
-_KEY = "hyperoru_wait_"
-_GRACE = 60.0  # the trigger itself says why there is nothing yet: Airflow's own timeout is for a triggerer that is gone
+_STATE_PREFIX = "hyperoru_wait_"
+#: seconds between the trigger's deadline, at which it says what is missing, and Airflow's own timeout, by which a wait
+#: ends although the triggerer is gone
+_GRACE = 60.0
 
 
 class HyperoruSensor(BaseSensorOperator):
-    """Base of all sensors: waits until a condition is met, in poke, reschedule or deferred mode.
+    """Base of all sensors: wait until a condition is met, in poke, reschedule or deferred mode.
 
-    What may pass, such as a server that can't be reached, is overloaded or answers 5xx, is "not yet" until the
-    sensor's ``timeout``, and the log says why; what asking again can't mend, such as a refused login, fails the task at
-    once. ``soft_fail`` skips the task at its timeout, and at nothing else; ``never_fail`` at anything else.
+    A transient error, such as a server that can't be reached, is overloaded or answers 5xx, is "not yet" until the
+    sensor's ``timeout``, and the log says why. Any other error, such as a refused login, fails the task at once.
+    ``soft_fail`` skips the task at its timeout, and at nothing else; ``never_fail`` at anything else.
 
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
         ``[operators] default_deferrable``.
@@ -61,14 +64,14 @@ class HyperoruSensor(BaseSensorOperator):
 
     @abstractmethod
     def condition(self) -> Condition:
-        """Give what is waited for.
+        """Return the condition to wait for.
 
         :raises HyperoruConfigError: an argument is wrong.
         """
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Ask once."""
-        memory = _Memory(self, context) if self.reschedule else None
+        """Ask once. In reschedule mode, the condition's state is kept from one process to the next."""
+        memory = _WaitMemory(self, context) if self.reschedule else None
         if memory:
             self._state = memory.read("state")
         try:
@@ -79,12 +82,12 @@ class HyperoruSensor(BaseSensorOperator):
         return PokeReturnValue(verdict.done, verdict.result)
 
     def execute(self, context: Context) -> Any:
-        """Wait."""
+        """Wait in the worker; if the sensor is deferrable, ask once and then wait in the triggerer."""
         self._state = None
         if not self.deferrable:
             return super().execute(context)
         with self._failing_as_in_poke_mode():
-            since = self._begun(context)
+            since = self._first_try_began(context)
             try:
                 verdict = self._ask()
             except Exception:
@@ -95,15 +98,17 @@ class HyperoruSensor(BaseSensorOperator):
                 if verdict.done:
                     return self._finish(context, verdict)
                 if time.time() > since + self.timeout:
-                    raise self._timed_out(verdict.says)
+                    raise self._timed_out(verdict.message)
             return self._defer(since)
 
     def execute_complete(self, context: Context, event: Any = None, since: float = 0.0, state: Any = None) -> Any:
-        """Take the trigger's event.
+        """Return the result of a wait that the trigger has ended.
 
-        :param event: what the trigger fired.
+        :param event: the payload of the trigger.
         :param since: when the wait began, in seconds since 1970.
-        :param state: what the condition remembered then.
+        :param state: what the condition remembered when the task was deferred.
+        :raises AirflowSensorTimeout: the condition was not met in time.
+        :raises HyperoruError: the error that ended the wait in the triggerer.
         """
         from hyperoru_provider.client.errors import HyperoruError
         from hyperoru_provider.waiting.payloads import parse_event
@@ -114,15 +119,15 @@ class HyperoruSensor(BaseSensorOperator):
             if not self.silent_fail:
                 raise
             self.log.exception("Passed over, as silent_fail is set")
-            self._state = self.condition().missed(state)
+            self._state = self.condition().state_after_failure(state)
             return self._defer(since)
         if not verdict.done:
-            raise self._timed_out(verdict.says)
-        self.log.info("%s", verdict.says)
+            raise self._timed_out(verdict.message)
+        self.log.info("%s", verdict.message)
         return self._finish(context, verdict)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Take what became of the trigger: its event, or that it timed out or failed."""
+        """Go on after the trigger's event, its timeout or its failure."""
         with self._failing_as_in_poke_mode():
             try:
                 # Airflow's sensor would skip the task with soft_fail whatever has failed
@@ -135,24 +140,24 @@ class HyperoruSensor(BaseSensorOperator):
         from hyperoru_provider.waiting.conditions import RETRY_FOR
 
         condition, now = self.condition(), datetime.now(UTC)
-        outcome: Any
+        reply: Any
         with HyperoruHook(self.hyperoru_conn_id, RETRY_FOR).get_conn() as client:
             try:
-                outcome = condition.question(now).put_to(client)
+                reply = condition.question(now).ask(client)
             except HyperoruApiError as error:
-                outcome = error
-        state, self._state = self._state, condition.missed(self._state)
-        verdict = condition.weigh(outcome, state, now)
+                reply = error
+        state, self._state = self._state, condition.state_after_failure(self._state)
+        verdict = condition.handle(reply, state, now)
         self._state = None if verdict.done else verdict.state
-        self.log.info("%s", verdict.says)
+        self.log.info("%s", verdict.message)
         return verdict
 
-    def _begun(self, context: Context) -> float:
-        """Give when the first try began, as a timeout goes on over retries."""
+    def _first_try_began(self, context: Context) -> float:
+        """Return when the first try began, in seconds since 1970: a timeout goes on over retries."""
         now = time.time()
         if not self.retries:
             return now
-        memory = _Memory(self, context)
+        memory = _WaitMemory(self, context)
         since = memory.read("since")
         if isinstance(since, float) and since <= now:
             return since
@@ -182,15 +187,15 @@ class HyperoruSensor(BaseSensorOperator):
 
     def _finish(self, context: Context, verdict: Verdict) -> Any:
         if self.retries:
-            _Memory(self, context).write("since", None)
+            _WaitMemory(self, context).write("since", None)
         return verdict.result
 
-    def _timed_out(self, says: str) -> AirflowSensorTimeout:
-        return AirflowSensorTimeout(f"Not there within the timeout of {self.timeout:g} s. {says}")
+    def _timed_out(self, message: str) -> AirflowSensorTimeout:
+        return AirflowSensorTimeout(f"Not there within the timeout of {self.timeout:g} s. {message}")
 
     @contextmanager
     def _failing_as_in_poke_mode(self) -> Iterator[None]:
-        """Skip the task where Airflow's poke mode does."""
+        """Skip the task for the errors for which Airflow's poke mode does."""
         try:
             yield
         except AirflowSkipException:
@@ -205,38 +210,28 @@ class HyperoruSensor(BaseSensorOperator):
             raise
 
 
-class _Memory:
-    """Keeps what a wait knows in the task's state store: from poke to poke in reschedule mode, and from try to try.
+class _WaitMemory:
+    """Keeps what a wait knows in the task's state: from poke to poke in reschedule mode, and from try to try.
 
-    What another run of the task left there, before it was cleared, does not count. What fails here costs a warning.
+    A value that was noted before the task was cleared does not count.
 
-    :param sensor: whose wait it is.
+    :param sensor: the sensor that waits.
     :param context: of the task.
     """
 
     def __init__(self, sensor: BaseSensorOperator, context: Context) -> None:
-        self._store: Any = context.get("task_state_store")
-        instance: Any = context.get("ti")
-        self._run = None if instance is None else instance.max_tries - (sensor.retries or 0)
-        self._log = sensor.log
+        self._state = TaskState(context)
+        max_tries = self._state.max_tries
+        self._run = None if max_tries is None else max_tries - (sensor.retries or 0)
 
     def read(self, name: str) -> Any:
-        """Give a value; ``None`` if there is none."""
-        noted = self._tried("read", lambda: self._store.get(_KEY + name))
+        """Return a value, or ``None`` if there is none."""
+        noted = self._state.read(_STATE_PREFIX + name)
         return noted["value"] if isinstance(noted, dict) and noted.get("run") == self._run else None
 
     def write(self, name: str, value: Any) -> None:
-        """Keep a value, or drop it if it is ``None``."""
+        """Keep a value, or forget it if it is ``None``."""
         if value is None:
-            self._tried("cleared", lambda: self._store.delete(_KEY + name))
+            self._state.clear(_STATE_PREFIX + name)
         else:
-            self._tried("written", lambda: self._store.set(_KEY + name, {"run": self._run, "value": value}))
-
-    def _tried(self, what: str, action: Callable[[], Any]) -> Any:
-        if self._store is None:
-            return None
-        try:
-            return action()
-        except Exception as error:  # noqa: BLE001
-            self._log.warning("The state of the sensor could not be %s: %s: %s", what, type(error).__name__, error)
-            return None
+            self._state.write(_STATE_PREFIX + name, {"run": self._run, "value": value})

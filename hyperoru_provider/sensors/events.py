@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class HyperoruEventSensor(BaseSensorOperator):
-    """Wait for one event of the stream. Always deferred: nothing can be asked again and again about a stream.
+    """Wait for one event of the stream. Always deferred, as a worker would have to hold a socket open.
 
-    All sensors and watchers of a connection share one socket of the triggerer. The task returns a hint, as
-    :class:`~hyperoru_provider.triggers.events.HyperoruEventTrigger` describes it. Its ``kind`` is ``gap`` if the event
-    may have been missed, as the socket was lost meanwhile.
+    All sensors and watchers of a connection share one socket of the triggerer. The task returns a summary of the event,
+    as :class:`~hyperoru_provider.triggers.events.HyperoruEventTrigger` describes it. Its ``kind`` is ``gap`` if the
+    event may have been missed, as the socket was lost meanwhile.
 
     :param channel: ``trades``, ``positions``, ``model_chat`` or ``asset_curve``. Default: ``trades``. (templated)
     :param account_id: only of this trader, or of these. Default: all. (templated)
@@ -56,29 +56,29 @@ class HyperoruEventSensor(BaseSensorOperator):
         self.hyperoru_conn_id = hyperoru_conn_id
 
     def execute(self, context: Context) -> NoReturn:
-        """Defer."""
+        """Check the filter, and defer until an event passes it."""
         from hyperoru_provider.client.times import format_time
         from hyperoru_provider.triggers.events import HyperoruEventTrigger
-        from hyperoru_provider.waiting.event_summary import Filter
+        from hyperoru_provider.waiting.event_summary import EventFilter
 
-        wanted: dict[str, Any] = {
+        event_filter: dict[str, Any] = {
             "channel": self.channel,
             "account_id": self.account_id,
             "symbol": self.symbol,
             "side": self.side,
             "min_notional": self.min_notional,
         }
-        Filter(**wanted)
+        EventFilter(**event_filter)
         self.log.info("Waiting for an event of %s", self.channel)
         self.defer(
             trigger=HyperoruEventTrigger(
-                **wanted, hyperoru_conn_id=self.hyperoru_conn_id, since=format_time(datetime.now(UTC))
+                **event_filter, hyperoru_conn_id=self.hyperoru_conn_id, since=format_time(datetime.now(UTC))
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout),
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Return the hint."""
+        """Return the summary of the event."""
         self.log.info("There is an event: %s", event)
         return event

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class HyperoruHealthSensor(HyperoruSensor):
-    """Wait until the service calls itself healthy, perhaps several times in a row.
+    """Wait until the service reports that it is healthy, perhaps several times in a row.
 
     A server that can't be reached, is overloaded or answers 5xx is not healthy yet, and the log says why; an
     answer that asking again can't mend, such as 404, fails the task at once. Needs no login.
@@ -31,7 +31,7 @@ class HyperoruHealthSensor(HyperoruSensor):
         self.checks = checks
 
     def condition(self) -> Condition:
-        """Give what is waited for."""
+        """Return the condition to wait for."""
         from hyperoru_provider.params import arguments
         from hyperoru_provider.waiting.conditions import Healthy
 

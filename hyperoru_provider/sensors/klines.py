@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class HyperoruKlineCoverageSensor(HyperoruSensor):
-    """Wait until the service's candles of a symbol cover a time range, without a gap that it admits.
+    """Wait until the service's candles of a symbol cover a time range, as far as it tells without gaps.
 
     .. seealso:: ``docs/kline-coverage-sensor.md``
 
     :param symbol: such as ``BTC``. (templated)
     :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
-    :param start: begin of the range: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+    :param start: start of the range: a datetime, date or ISO 8601 text, in UTC if it has no offset.
         Default: ``{{ data_interval_start }}``. (templated)
     :param end: end of the range; likewise. Default: ``{{ data_interval_end }}``. (templated)
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
@@ -47,7 +47,7 @@ class HyperoruKlineCoverageSensor(HyperoruSensor):
         self.end = end
 
     def condition(self) -> Condition:
-        """Give what is waited for."""
+        """Return the condition to wait for."""
         from hyperoru_provider.client.times import interval_length
         from hyperoru_provider.params import arguments
         from hyperoru_provider.params.window import Window

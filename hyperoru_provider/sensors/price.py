@@ -49,7 +49,7 @@ class HyperoruPriceSensor(HyperoruSensor):
         self.crosses = crosses
 
     def condition(self) -> Condition:
-        """Give what is waited for."""
+        """Return the condition to wait for."""
         from hyperoru_provider.client.errors import HyperoruConfigError
         from hyperoru_provider.params import arguments
         from hyperoru_provider.waiting.conditions import PriceReached

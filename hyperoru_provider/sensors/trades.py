@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 class HyperoruTradesSensor(HyperoruSensor):
-    """Wait until there are at least so many trades in a window, or since a time.
+    """Wait until there is a number of trades, or more, in a window or since a time.
 
-    Reads no further than to that number. Each trade counts once.
+    Each trade counts once, and no more are read than that number.
 
     .. seealso:: ``docs/trades-sensor.md``
 
-    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+    :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
         Default: ``{{ data_interval_start }}``. (templated)
     :param end: end of the window, exclusive; likewise. Default: the moment of asking. (templated)
     :param account_id: only this trader's. Default: all. (templated)
     :param symbol: only this symbol's, such as ``BTC``. Default: all. (templated)
-    :param at_least: how many trades. Default: 1. (templated)
+    :param at_least: the number of trades. Default: 1. (templated)
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
         ``[operators] default_deferrable``.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
@@ -53,7 +53,7 @@ class HyperoruTradesSensor(HyperoruSensor):
         self.at_least = at_least
 
     def condition(self) -> Condition:
-        """Give what is waited for."""
+        """Return the condition to wait for."""
         from hyperoru_provider.client.times import format_time
         from hyperoru_provider.params import arguments
         from hyperoru_provider.params.window import Window, parse_moment

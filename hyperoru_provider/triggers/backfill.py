@@ -1,4 +1,4 @@
-"""Waiting for a backfill job."""
+"""The trigger that waits for a backfill job."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from hyperoru_provider.triggers.poll import HyperoruPollTrigger
 
 
 class HyperoruBackfillTrigger(HyperoruPollTrigger):
-    """Wait until a backfill job is over; sends nothing that changes anything.
+    """Wait until a backfill job is over, by reading alone.
 
     Its condition is a :class:`~hyperoru_provider.waiting.conditions.BackfillOver`.
     """
 
     async def on_kill(self) -> None:
-        """Say what goes on at the server, when a user ends the task; a triggerer that stops calls it not."""
+        """Log what goes on at the server. Called when a user ends the task, not when a triggerer stops."""
         self.log.warning("%s", self.condition["left_behind"])

@@ -1,4 +1,4 @@
-"""The trigger behind every deferred wait."""
+"""The trigger behind every deferred wait for a condition."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from hyperoru_provider.waiting.schedule import Schedule
 class HyperoruPollTrigger(BaseTrigger):
     """Wait until a condition is met. All triggers of a triggerer that ask the same share each request.
 
-    Fires one event; see :func:`hyperoru_provider.waiting.payloads.parse_event`.
+    Fires one event, for :func:`hyperoru_provider.waiting.payloads.parse_event`. The arguments are stored in Airflow's
+    database with each deferred task, so they can't be renamed.
 
     :param hyperoru_conn_id: the connection.
-    :param condition: what is waited for, as :meth:`~hyperoru_provider.waiting.conditions.Condition.as_dict` gives it.
+    :param condition: what to wait for, as :meth:`~hyperoru_provider.waiting.conditions.Condition.as_dict` returns it.
     :param interval: seconds between two questions.
     :param since: when the wait began, in seconds since 1970.
     :param deadline: when it ends in any case, in seconds since 1970.
     :param state: what the condition remembers so far.
     :param doubling: whether the pauses double, beginning with the interval.
-    :param longest: the longest pause, in seconds; ``None`` for none.
+    :param longest: the longest pause, in seconds; ``None`` for no limit.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class HyperoruPollTrigger(BaseTrigger):
         self.longest = longest
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give what makes the same trigger elsewhere."""
+        """Return the class path and arguments that make the same trigger in another process."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -68,12 +69,12 @@ class HyperoruPollTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait."""
+        """Wait, and fire one event."""
         try:
             schedule = Schedule(self.interval, self.since, self.doubling, self.longest)
             waiter = Waiter(load_condition(self.condition), schedule, self.deadline, self.state)
             verdict = await waiter.wait(self.hyperoru_conn_id)
-            event = payloads.timed_out(waiter.says) if verdict is None else payloads.done(verdict)
+            event = payloads.timed_out(waiter.message) if verdict is None else payloads.done(verdict)
         except HyperoruError as error:
             event = payloads.failed(error)
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]

@@ -1,40 +1,42 @@
-"""One client and one question for all who wait in an event loop, however many they are."""
+"""One question for all who wait for the same answer in an event loop, however many they are."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
-from hyperoru_provider.client import AsyncHyperoruClient
 from hyperoru_provider.client.errors import (
     HyperoruApiError,
     HyperoruAuthenticationError,
     HyperoruConnectError,
     HyperoruError,
 )
-from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.waiting.conditions import RETRY_FOR, Condition, Question, Verdict
+from hyperoru_provider.triggers.shared_client import ClientReference, client_reference
+from hyperoru_provider.waiting.conditions import Condition, Question, Verdict
 from hyperoru_provider.waiting.schedule import PollTicks, Schedule
 
 log = logging.getLogger(__name__)
 
-_REREAD_AFTER = 60.0
-_LOG_EVERY = 60.0
-_AT_ONCE = 100  # each may write a log line, or wake a task that has more to do
+#: least seconds between two log lines of a waiter that say why its wait is not over
+LOG_EVERY = 60.0
+_WAITERS_AT_ONCE = 100  # each may write a log line, or wake a task that has more to do
+
+#: connection, sharing key of the condition, interval in seconds: waiters for which it is equal share a poller
+_PollerKey: TypeAlias = tuple[str, Question, float]
+_pollers_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_PollerKey, Poller]] = WeakKeyDictionary()
 
 
 class Waiter:
-    """One who waits. Made in the task that waits: its log lines go where that task's do.
+    """Waits until a condition is met. Make it in the task that waits: its log lines go where that task's do.
 
-    :param condition: what is waited for.
+    :param condition: what to wait for.
     :param schedule: how often to ask.
     :param deadline: when to give up, in seconds since 1970.
     :param state: what the condition remembers so far.
@@ -46,212 +48,179 @@ class Waiter:
         self.deadline = deadline
         self.state = state
         #: why the wait is not over yet
-        self.says = "Nothing was asked in time."
+        self.message = "Nothing was asked in time."
+        #: tick at which the next answer is wanted, in seconds since 1970
         self.due = 0.0
         self._context = copy_context()
-        self._logged = ("", -_LOG_EVERY)
-        self._end = asyncio.get_running_loop().create_future()
+        self._logged_message, self._logged_at = "", -LOG_EVERY
+        self._verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
 
     async def wait(self, hyperoru_conn_id: str) -> Verdict | None:
-        """Wait together with all others in this loop that ask the same; ``None`` if the deadline comes first.
+        """Wait together with all others in this loop who ask the same.
 
-        :raises HyperoruError: waiting on is of no use.
+        :return: the verdict that ended the wait, or ``None`` if the deadline came first.
+        :raises HyperoruError: waiting any longer is of no use.
         """
-        async with _joined(self, hyperoru_conn_id):
+        async with _joined_poller(self, hyperoru_conn_id):
             try:
                 async with asyncio.timeout(max(self.deadline - time.time(), 0.0)):
-                    verdict: Verdict = await self._end
-                    return verdict
+                    return await self._verdict
             except TimeoutError:
                 return None
 
-    def tell(self, outcome: object, now: datetime) -> None:
-        """Take an answer, or the error that came in its place."""
-        if self._end.done():
+    def handle(self, reply: object, now: datetime) -> None:
+        """Take a reply: an answer, or the error that came in its place.
+
+        :param now: when the question was asked.
+        """
+        if self._verdict.done():
             return
-        trace = outcome.__traceback__ if isinstance(outcome, BaseException) else None
+        trace = reply.__traceback__ if isinstance(reply, BaseException) else None
         try:
-            verdict = self.condition.weigh(outcome, self.state, now)
-        except Exception as error:  # noqa: BLE001 - it belongs to the one who waits
-            # one that is for all would else get longer with each of them, and Airflow writes it out for each
-            self._end.set_exception(error.with_traceback(trace) if error is outcome else error)
+            verdict = self.condition.handle(reply, self.state, now)
+        except Exception as error:  # noqa: BLE001 - raised where the wait is
+            # waiters share the error: its traceback, which Airflow stores for each of them, must not grow with each
+            self._verdict.set_exception(error.with_traceback(trace) if error is reply else error)
             return
-        self.state, self.says = verdict.state, verdict.says
+        self.state, self.message = verdict.state, verdict.message
         if verdict.done:
-            self._end.set_result(verdict)
-            return
-        said, at = self._logged
-        if verdict.says != said and time.monotonic() >= at + _LOG_EVERY:
-            self._logged = (verdict.says, time.monotonic())
-            self._context.run(log.info, "%s", verdict.says)
+            self._verdict.set_result(verdict)
+        elif verdict.message != self._logged_message and time.monotonic() >= self._logged_at + LOG_EVERY:
+            self._logged_message, self._logged_at = verdict.message, time.monotonic()
+            self._context.run(log.info, "%s", verdict.message)
 
 
-@asynccontextmanager
-async def shared_client(hyperoru_conn_id: str) -> AsyncIterator[AsyncHyperoruClient]:
-    """Give this loop's client of a connection: made for the first user, closed with the last.
+class _Tick(NamedTuple):
+    """A moment at which a question may be asked.
 
-    An error that is not transient, raised in the block, makes the next user's client a new one, so that a connection
-    that was corrected is read anew.
-
-    :param hyperoru_conn_id: the connection.
-    :raises HyperoruConfigError: the connection has a wrong value.
-    """
-    async with _leased(hyperoru_conn_id) as lease:
-        yield lease.client
-
-
-class ClientReference:
-    """A client with its users.
-
-    :param client: shared by all of them.
+    :param at: the moment, in seconds since 1970.
+    :param waiters: all who wait at this moment, and take an answer.
+    :param due: those of them for whom the question is asked.
     """
 
-    def __init__(self, client: AsyncHyperoruClient) -> None:
-        self.client = client
-        self.users = 0
-        self._made_at = time.monotonic()
-
-    @property
-    def old(self) -> bool:
-        """Whether the connection may have been changed since it was read."""
-        return time.monotonic() > self._made_at + _REREAD_AFTER
-
-
-class _Hub:
-    """What there is in an event loop: a lease for each connection, a group for each question."""
-
-    def __init__(self) -> None:
-        self.leases: dict[str, ClientReference] = {}
-        self.locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.groups: dict[_Key, Poller] = {}
-
-    def end(self, group: Poller) -> None:
-        """Let nobody else join this group."""
-        if self.groups.get(group.key) is group:
-            del self.groups[group.key]
-
-    def forget(self, hyperoru_conn_id: str, lease: ClientReference) -> None:
-        """Give this client to nobody else."""
-        if self.leases.get(hyperoru_conn_id) is lease:
-            del self.leases[hyperoru_conn_id]
-
-
-_Key: TypeAlias = tuple[str, Question, float]
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, _Hub] = WeakKeyDictionary()
-
-
-def _hub() -> _Hub:
-    return _hubs.setdefault(asyncio.get_running_loop(), _Hub())
-
-
-@asynccontextmanager
-async def _leased(hyperoru_conn_id: str) -> AsyncIterator[ClientReference]:
-    hub = _hub()
-    async with hub.locks[hyperoru_conn_id]:
-        lease = hub.leases.get(hyperoru_conn_id)
-        if lease is None:
-            hook = HyperoruHook(hyperoru_conn_id, RETRY_FOR)
-            lease = hub.leases[hyperoru_conn_id] = ClientReference(await asyncio.to_thread(hook.get_async_conn))
-        lease.users += 1
-    try:
-        yield lease
-    except HyperoruApiError as error:
-        if not error.transient:
-            hub.forget(hyperoru_conn_id, lease)
-        raise
-    finally:
-        lease.users -= 1
-        if not lease.users:
-            hub.forget(hyperoru_conn_id, lease)
-            await lease.client.aclose()
-
-
-@asynccontextmanager
-async def _joined(waiter: Waiter, hyperoru_conn_id: str) -> AsyncIterator[None]:
-    """Make one who waits a member of the group that asks its question; the last to leave ends the group."""
-    hub = _hub()
-    key = (hyperoru_conn_id, waiter.condition.topic, waiter.schedule.interval)
-    group = hub.groups.get(key)
-    if group is None:
-        group = hub.groups[key] = Poller(*key)
-    group.waiters[waiter] = None
-    try:
-        yield
-    finally:
-        del group.waiters[waiter]
-        if not group.waiters:
-            hub.end(group)
-            group.task.cancel()
-            await asyncio.wait([group.task])
+    at: float
+    waiters: list[Waiter]
+    due: list[Waiter]
 
 
 class Poller:
-    """Asks one question again and again for all who wait for its answer.
+    """Asks one question again and again, for all who wait for its answer.
 
     :param hyperoru_conn_id: the connection.
-    :param topic: the question, whatever the time is.
+    :param sharing_key: the question, whatever the time is.
     :param interval: seconds between two questions.
     """
 
-    def __init__(self, hyperoru_conn_id: str, topic: Question, interval: float) -> None:
-        self.key = (hyperoru_conn_id, topic, interval)
+    def __init__(self, hyperoru_conn_id: str, sharing_key: Question, interval: float) -> None:
         self.waiters: dict[Waiter, None] = {}
+        self._key = (hyperoru_conn_id, sharing_key, interval)
         self._conn_id = hyperoru_conn_id
-        self._grid = PollTicks(interval, (hyperoru_conn_id, topic))
-        self._begun = 0.0
-        # a context of its own: what the client logs is not about the first one who waits
-        self.task = asyncio.create_task(self._run(), context=Context())
+        self._ticks = PollTicks(interval, (hyperoru_conn_id, sharing_key))
+        self._last_tick_at = 0.0
+        # a context of its own: the client's log lines are not about the first waiter
+        self._task = asyncio.create_task(self._run(), context=Context())
+
+    def unregister(self) -> None:
+        """Let nobody else join."""
+        pollers = _pollers()
+        if pollers.get(self._key) is self:
+            del pollers[self._key]
+
+    async def stop(self) -> None:
+        """Stop asking, and return when the client is released."""
+        self.unregister()
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         try:
-            moment = self._grid.after(time.time())
+            next_tick = self._ticks.after(time.time())
             while True:
-                moment = await self._ask_with_one_client(moment)
+                # a wrong connection is read no more often than others are asked
+                await _sleep_until(next_tick)
+                async with client_reference(self._conn_id) as reference:
+                    next_tick = await self._poll(reference)
         except Exception as error:
             if not isinstance(error, HyperoruError):
                 log.exception("Waiting for %s failed", self._conn_id)
-            _hub().end(self)
-            await self._tell(list(self.waiters), error, datetime.now(UTC))
+            self.unregister()
+            await _hand_out(error, list(self.waiters), datetime.now(UTC))
 
-    async def _ask_with_one_client(self, moment: float) -> float:
-        """Ask at every moment of the grid at which somebody is due, until the connection had better be read anew.
+    async def _poll(self, reference: ClientReference) -> float:
+        """Ask at each tick at which a waiter is due, until the client is retired.
 
-        :param moment: the first one. A connection that is wrong is not read more often than others are asked.
-        :return: the next one.
+        :return: the next tick.
         """
-        await asyncio.sleep(moment - time.time())
-        async with _leased(self._conn_id) as lease:
-            while True:
-                begun = time.time()
-                asked = list(self.waiters)
-                outcome: object = None
-                back = begun < self._begun  # the clock was put back: all that was due would come later by as much
-                self._begun = begun
-                due = [waiter for waiter in asked if back or waiter.due <= begun + self._grid.interval / 2]
-                if due:
-                    now = datetime.fromtimestamp(begun, UTC)
-                    try:
-                        outcome = await asked[0].condition.question(now).put_to(lease.client)
-                    except HyperoruApiError as error:
-                        if isinstance(error, HyperoruAuthenticationError) and lease.old:
-                            # the password or token may have been changed: the present one is to be refused, too
-                            _hub().forget(self._conn_id, lease)
-                            return self._grid.following(begun, time.time())
-                        if not error.transient:
-                            raise
-                        outcome = error
-                    for waiter in due:
-                        waiter.due = self._grid.due(waiter.schedule, begun, waiter.deadline)
-                    await self._tell(asked, outcome, now)
-                moment = self._grid.following(begun, time.time())
-                if isinstance(outcome, HyperoruConnectError) and lease.old:
-                    _hub().forget(self._conn_id, lease)
-                    return moment
-                await asyncio.sleep(moment - time.time())
+        while True:
+            tick = self._begin_tick()
+            if tick.due:
+                await self._ask(tick, reference)
+            next_tick = self._ticks.following(tick.at, time.time())
+            if reference.retired:
+                return next_tick
+            await _sleep_until(next_tick)
 
-    async def _tell(self, waiters: list[Waiter], outcome: object, now: datetime) -> None:
-        """Give an outcome to many without holding up the loop."""
-        for first in range(0, len(waiters), _AT_ONCE):
-            for waiter in waiters[first : first + _AT_ONCE]:
-                waiter.tell(outcome, now)
-            await asyncio.sleep(0)
+    def _begin_tick(self) -> _Tick:
+        now, waiters = time.time(), list(self.waiters)
+        clock_was_put_back = now < self._last_tick_at  # by which everybody's next answer would be late
+        self._last_tick_at = now
+        soon = now + self._ticks.interval / 2
+        return _Tick(now, waiters, [waiter for waiter in waiters if clock_was_put_back or waiter.due <= soon])
+
+    async def _ask(self, tick: _Tick, reference: ClientReference) -> None:
+        """Ask once, and hand out the reply.
+
+        :raises HyperoruError: waiting any longer is of no use, for anybody.
+        """
+        now = datetime.fromtimestamp(tick.at, UTC)
+        reply: object
+        try:
+            reply = await tick.waiters[0].condition.question(now).ask(reference.client)
+        except HyperoruAuthenticationError:
+            if not reference.stale:
+                raise
+            # the token or password may have been changed: what the connection holds now is to be refused, too
+            reference.retired = True
+            return
+        except HyperoruApiError as error:
+            if not error.transient:
+                raise
+            if isinstance(error, HyperoruConnectError) and reference.stale:
+                reference.retired = True  # the host may have been changed
+            reply = error
+        for waiter in tick.due:
+            waiter.due = self._ticks.due(waiter.schedule, tick.at, waiter.deadline)
+        await _hand_out(reply, tick.waiters, now)
+
+
+def _pollers() -> dict[_PollerKey, Poller]:
+    """Return the pollers of this event loop that can be joined."""
+    return _pollers_by_loop.setdefault(asyncio.get_running_loop(), {})
+
+
+@asynccontextmanager
+async def _joined_poller(waiter: Waiter, hyperoru_conn_id: str) -> AsyncIterator[None]:
+    """Make a waiter one of those whom a poller asks for; the last one to leave stops it."""
+    key = (hyperoru_conn_id, waiter.condition.sharing_key, waiter.schedule.interval)
+    poller = _pollers().get(key)
+    if poller is None:
+        poller = _pollers()[key] = Poller(*key)
+    poller.waiters[waiter] = None
+    try:
+        yield
+    finally:
+        del poller.waiters[waiter]
+        if not poller.waiters:
+            await poller.stop()
+
+
+async def _sleep_until(moment: float) -> None:
+    await asyncio.sleep(moment - time.time())
+
+
+async def _hand_out(reply: object, waiters: list[Waiter], now: datetime) -> None:
+    """Give a reply to many waiters without blocking the event loop."""
+    for first in range(0, len(waiters), _WAITERS_AT_ONCE):
+        for waiter in waiters[first : first + _WAITERS_AT_ONCE]:
+            waiter.handle(reply, now)
+        await asyncio.sleep(0)

@@ -1,1 +1,1 @@
-"""What is waited for, and when to ask. Pure: the same for a worker and a triggerer."""
+"""Conditions, the schedule of questions, and payloads of triggers. Pure: the same for a worker and a triggerer."""

@@ -1,4 +1,4 @@
-"""What is waited for: what to ask, and what an answer means. Pure: the same for a worker and a triggerer."""
+"""Conditions to wait for: what to ask, and what an answer means."""
 
 from __future__ import annotations
 
@@ -13,89 +13,92 @@ from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, P
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruError
 from hyperoru_provider.client.times import format_time, interval_length, parse_time
 
-#: Seconds for which a request is repeated before the question counts as not answered: the next one follows anyway.
+#: seconds for which a request is retried before its question counts as unanswered: the next question follows anyway
 RETRY_FOR = 10.0
 
-_NO_TIME = datetime.max.replace(tzinfo=UTC)
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 class Question(NamedTuple):
-    """A question that either client can be asked.
+    """A call of a client's method, which either client can be asked.
 
-    :param method: name of the client's method.
-    :param arguments: its arguments.
+    :param method: name of the method.
+    :param arguments: its positional arguments.
     """
 
     method: str
     arguments: tuple[Hashable, ...] = ()
 
-    def put_to(self, client: Any) -> Any:
-        """Ask; an async client's answer is to be awaited."""
+    def ask(self, client: Any) -> Any:
+        """Return the client's answer; an async client's is to be awaited."""
         return getattr(client, self.method)(*self.arguments)
 
 
 class Verdict(NamedTuple):
-    """What an answer means to one who waits.
+    """What an answer means for a wait.
 
     :param done: whether the wait is over.
-    :param says: why, or why not, in a sentence.
-    :param state: what the condition has to remember until the next answer, as JSON.
+    :param message: why, or why not, in a sentence.
+    :param state: what to remember until the next answer, as JSON.
     :param result: what the task returns when the wait is over, as JSON.
     """
 
     done: bool
-    says: str
+    message: str
     state: Any = None
     result: Any = None
 
 
 class Condition(ABC):
-    """Base of all conditions: a frozen dataclass whose fields are JSON."""
+    """Base of all conditions: a frozen dataclass whose fields are JSON.
+
+    Class and field names are stored with deferred tasks, so they can't be renamed.
+    """
 
     @abstractmethod
     def question(self, now: datetime) -> Question:
-        """Give what to ask at a moment."""
+        """Return what to ask at a moment."""
 
     @abstractmethod
-    def judge(self, answer: Any, state: Any, now: datetime) -> Verdict:
-        """Decide about an answer.
+    def evaluate(self, answer: Any, state: Any, now: datetime) -> Verdict:
+        """Return what an answer means.
 
-        :param answer: what the client's method gave.
-        :param state: what the verdict before said to remember; ``None`` at first.
-        :param now: when it was asked.
-        :raises HyperoruError: waiting on is of no use.
+        :param answer: what the client's method returned.
+        :param state: the state of the verdict before; ``None`` at first.
+        :param now: when the question was asked.
+        :raises HyperoruError: waiting any longer is of no use.
         """
 
     @property
-    def topic(self) -> Question:
-        """What all conditions have in common that one answer can serve: the question, whatever the time is."""
-        return self.question(_NO_TIME)
+    def sharing_key(self) -> Question:
+        """The question, whatever the time is: conditions for which it is equal can share an answer."""
+        return self.question(_END_OF_TIME)
 
-    def missed(self, state: Any) -> Any:
-        """Give what to remember after a question that got no answer."""
+    def state_after_failure(self, state: Any) -> Any:
+        """Return what to remember after a question that got no answer."""
         return state
 
-    def weigh(self, outcome: object, state: Any, now: datetime) -> Verdict:
-        """Decide about an answer, or about the error that came in its place.
+    def handle(self, reply: object, state: Any, now: datetime) -> Verdict:
+        """Return what a reply means: an answer, or the error that came in its place.
 
-        The one place that says what an error means to a sensor, in all its modes: what may pass is "not yet".
+        This is the one place that decides what an error means, in all modes of a sensor: a transient one is "not yet".
 
-        :raises HyperoruError: waiting on is of no use.
+        :raises HyperoruError: waiting any longer is of no use.
         """
-        if isinstance(outcome, HyperoruApiError) and outcome.transient:
-            return Verdict(False, f"Not known: {outcome}", self.missed(state))
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return self.judge(outcome, state, now)
+        if isinstance(reply, HyperoruApiError) and reply.transient:
+            return Verdict(False, f"Not known: {reply}", self.state_after_failure(state))
+        if isinstance(reply, BaseException):
+            raise reply
+        return self.evaluate(reply, state, now)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the condition as JSON; see :func:`load_condition`."""
+        """Return the condition as JSON, for :func:`load_condition`."""
         return {"rule": type(self).__name__, **vars(self)}
 
 
 @dataclass(frozen=True)
 class Healthy(Condition):
-    """The service calls itself healthy, so many times in a row.
+    """The service reports that it is healthy, several times in a row.
 
     :param checks: how many times.
     """
@@ -103,19 +106,19 @@ class Healthy(Condition):
     checks: int = 1
 
     def question(self, now: datetime) -> Question:
-        """Ask for the health."""
+        """Return the question for the service's health."""
         return Question("health")
 
-    def judge(self, answer: Health, state: int | None, now: datetime) -> Verdict:
-        """Count."""
+    def evaluate(self, answer: Health, state: int | None, now: datetime) -> Verdict:
+        """Count the healthy answers; any other resets the count."""
         if not answer.healthy:
             return Verdict(False, f"The service is {answer.status}, not healthy.")
         seen = (state or 0) + 1
         times = "" if self.checks == 1 else f" ({seen} of {self.checks} checks in a row)"
         return Verdict(seen >= self.checks, f"The service is healthy{times}.", seen)
 
-    def missed(self, state: int | None) -> None:
-        """Begin to count anew."""
+    def state_after_failure(self, state: int | None) -> None:
+        """Return ``None``: the count starts again."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class PriceReached(Condition):
 
     :param symbol: for example ``BTC``.
     :param way: ``above``, ``below`` or ``crosses``.
-    :param level: the price, as text.
+    :param level: the price, a decimal number as text.
     """
 
     symbol: str
@@ -132,30 +135,30 @@ class PriceReached(Condition):
     level: str
 
     def question(self, now: datetime) -> Question:
-        """Ask for the price."""
+        """Return the question for the symbol's price."""
         return Question("price", (self.symbol,))
 
-    def judge(self, answer: Price, state: str | None, now: datetime) -> Verdict:
-        """Compare, and for ``crosses`` remember the side that the price came from."""
+    def evaluate(self, answer: Price, state: str | None, now: datetime) -> Verdict:
+        """Compare the price with the level; for ``crosses``, remember the side that the price came from."""
         side = {1: "above", 0: "at", -1: "below"}[int(answer.price.compare(Decimal(self.level)))]
-        says = f"{self.symbol} is {answer.price:f}, {side} {self.level}"
+        message = f"{self.symbol} is {answer.price:f}, {side} {self.level}"
         result = {"symbol": self.symbol, "price": f"{answer.price:f}"}
         if self.way != "crosses":
-            return Verdict(side == self.way, f"{says}.", result=result)
+            return Verdict(side == self.way, f"{message}.", result=result)
         if state is None:
-            return Verdict(False, f"{says}, to begin with.", None if side == "at" else side)
-        return Verdict(side != state, f"{says}, and was {state}.", state, result)
+            return Verdict(False, f"{message}, to begin with.", None if side == "at" else side)
+        return Verdict(side != state, f"{message}, and was {state}.", state, result)
 
 
 @dataclass(frozen=True)
 class TradesThere(Condition):
-    """There are at least so many trades in a window, or since a time.
+    """There is a number of trades, or more, in a window or since a time.
 
-    :param start: begin, as text in UTC.
-    :param end: end, exclusive, as text in UTC; ``None`` for the moment of asking.
+    :param start: start of the window, inclusive, as ISO 8601 text in UTC.
+    :param end: end of the window, exclusive, likewise; ``None`` for the moment of asking.
     :param account_id: only this trader's; ``None`` for all.
     :param symbol: only this symbol's; ``None`` for all.
-    :param at_least: how many.
+    :param at_least: the number.
     """
 
     start: str
@@ -165,15 +168,15 @@ class TradesThere(Condition):
     at_least: int
 
     def question(self, now: datetime) -> Question:
-        """Ask for the number, as far as it matters."""
+        """Return the question for the number of trades so far, counted no further than needed."""
         start = parse_time(self.start)
-        # what lies ahead would change the list while it is read; no window is empty, not even before its start
+        # trades to come would change the list while it is read; before the start, the shortest window stands for none
         end = now if self.end is None else min(now, parse_time(self.end))
         end = max(end, start + datetime.resolution)
         return Question("count_trades", (start, end, self.account_id, self.symbol, self.at_least))
 
-    def judge(self, answer: int, state: None, now: datetime) -> Verdict:
-        """Compare."""
+    def evaluate(self, answer: int, state: None, now: datetime) -> Verdict:
+        """Compare the number of trades with the least one."""
         window = f"since {self.start}" if self.end is None else f"from {self.start} to {self.end}"
         if answer >= self.at_least:
             return Verdict(True, f"There are {self.at_least} trades or more {window}.")
@@ -182,12 +185,12 @@ class TradesThere(Condition):
 
 @dataclass(frozen=True)
 class KlinesCover(Condition):
-    """A symbol's candles cover a time range.
+    """The service's candles of a symbol and interval cover a time range.
 
     :param symbol: for example ``BTC``.
     :param interval: for example ``1h``.
-    :param start: begin of the range, as text in UTC.
-    :param end: its end, as text in UTC.
+    :param start: start of the range, as ISO 8601 text in UTC.
+    :param end: end of the range, likewise.
     """
 
     symbol: str
@@ -196,30 +199,37 @@ class KlinesCover(Condition):
     end: str
 
     def question(self, now: datetime) -> Question:
-        """Ask which candles there are."""
+        """Return the question for all candles that there are."""
         return Question("kline_coverage")
 
-    def judge(self, answer: Sequence[Coverage], state: None, now: datetime) -> Verdict:
-        """Look at all that the service has of the symbol and interval."""
-        named = f"{self.interval} candles of {self.symbol}"
-        says = f"There are no {named}."
+    def evaluate(self, answer: Sequence[Coverage], state: None, now: datetime) -> Verdict:
+        """Look for a row of the symbol and interval that covers the range without gaps."""
+        verdict = Verdict(False, f"There are no {self._candles}.")
         for row in answer:
-            if (row.symbol.casefold(), row.interval) != (self.symbol.casefold(), self.interval):
-                continue
-            if row.earliest is None or row.latest is None:
-                continue
-            length = interval_length(self.interval)
-            until = row.latest + length
-            expected = (until - row.earliest) // length
-            until = min(until, now)  # a last candle that is not over covers no more than this
-            says = f"The {named} are of {format_time(row.earliest)} to {format_time(until)}"
-            if row.earliest > parse_time(self.start) or until < parse_time(self.end):
-                says = f"{says}, which does not cover {self.start} to {self.end}."
-            elif row.total_candles is not None and row.total_candles < expected:
-                says = f"{says}, but with gaps: {row.total_candles} in place of {expected}."
-            else:
-                return Verdict(True, f"{says}.")
-        return Verdict(False, says)
+            if (row.symbol.casefold(), row.interval) == (self.symbol.casefold(), self.interval):
+                verdict = self._evaluate_row(row, now) or verdict
+                if verdict.done:
+                    break
+        return verdict
+
+    @property
+    def _candles(self) -> str:
+        return f"{self.interval} candles of {self.symbol}"
+
+    def _evaluate_row(self, row: Coverage, now: datetime) -> Verdict | None:
+        """Return what one row says, or ``None`` if it has no times."""
+        if row.earliest is None or row.latest is None:
+            return None
+        length = interval_length(self.interval)
+        end = row.latest + length
+        expected = (end - row.earliest) // length
+        end = min(end, now)  # the last candle may still be open, and covers nothing ahead
+        message = f"The {self._candles} are of {format_time(row.earliest)} to {format_time(end)}"
+        if row.earliest > parse_time(self.start) or end < parse_time(self.end):
+            return Verdict(False, f"{message}, which does not cover {self.start} to {self.end}.")
+        if row.total_candles is not None and row.total_candles < expected:
+            return Verdict(False, f"{message}, but with gaps: {row.total_candles} in place of {expected}.")
+        return Verdict(True, f"{message}.")
 
 
 @dataclass(frozen=True)
@@ -227,18 +237,18 @@ class BackfillOver(Condition):
     """A backfill job is over, however it ended.
 
     :param job: its id.
-    :param left_behind: what to say of it if the task is killed.
+    :param left_behind: what to log about the job when the task is killed.
     """
 
     job: int | str
     left_behind: str
 
     def question(self, now: datetime) -> Question:
-        """Ask how the job is."""
+        """Return the question for the job's status."""
         return Question("backfill_job", (self.job,))
 
-    def judge(self, answer: BackfillJob, state: None, now: datetime) -> Verdict:
-        """Look at what its status means."""
+    def evaluate(self, answer: BackfillJob, state: None, now: datetime) -> Verdict:
+        """Look at what the status means."""
         rows = "" if answer.rows_written is None else f", {answer.rows_written} rows written"
         return Verdict(answer.meaning != "running", f"The backfill job {self.job} is {answer.status}{rows}.")
 
@@ -247,9 +257,9 @@ _RULES = {rule.__name__: rule for rule in (Healthy, PriceReached, TradesThere, K
 
 
 def load_condition(data: Mapping[str, Any]) -> Condition:
-    """Read what :meth:`Condition.as_dict` gave.
+    """Return the condition that :meth:`Condition.as_dict` made JSON of.
 
-    :raises HyperoruError: it is of another version of this package.
+    :raises HyperoruError: the JSON is of another version of this package.
     """
     rule = _RULES.get(str(data.get("rule")))
     if rule is None:

@@ -1,4 +1,4 @@
-"""From events to hints: which events concern a trigger, and how many become one. Pure: no clock, no Airflow."""
+"""Summaries of events: which events pass a trigger's filter, and how many become one summary. Pure: no clock."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.client.times import format_time
 
-#: how far clocks may differ, and how late an event may be told
+#: how far clocks may differ, and how late an event may arrive
 OVERLAP = timedelta(seconds=60)
 
-_MOST_EVENTS = 1000
-_MOST_NAMES = 50
+_MAX_EVENTS = 1000
+_MAX_NAMES = 50
 
 
 @dataclass
 class Batch:
-    """What came on the stream within a moment; for all triggers, so that none may change it.
+    """What the stream delivered within a moment. Triggers share it, so they must not change it.
 
-    :param channels: those that are listened to.
-    :param gap: where events may be missing.
-    :param events: in the order in which they came.
+    :param channels: the subscribed channels.
+    :param gap: where events may be missing; ``None`` for nowhere.
+    :param events: in the order of their arrival.
     """
 
     channels: frozenset[str]
@@ -35,17 +35,17 @@ class Batch:
     events: list[Event] = field(default_factory=list)
 
     def add(self, item: Event | Gap) -> None:
-        """Take an item; of more than can be told one by one only the time is kept, as a gap."""
-        if isinstance(item, Event) and len(self.events) >= _MOST_EVENTS:
-            item = Gap("more events than can be told one by one", item.time, item.time + datetime.resolution)
+        """Add an item. When the batch is full, only an event's time is kept, as a gap."""
+        if isinstance(item, Event) and len(self.events) >= _MAX_EVENTS:
+            item = Gap("more events than a batch holds", item.time, item.time + datetime.resolution)
         if isinstance(item, Event):
             self.events.append(item)
         else:
-            self.gap = joined(self.gap, item)
+            self.gap = merge_gaps(self.gap, item)
 
 
-def joined(one: Gap | None, other: Gap) -> Gap:
-    """Give the gap that holds both."""
+def merge_gaps(one: Gap | None, other: Gap) -> Gap:
+    """Return the shortest gap that holds both."""
     if one is None:
         return other
     since = None if one.since is None or other.since is None else min(one.since, other.since)
@@ -54,15 +54,15 @@ def joined(one: Gap | None, other: Gap) -> Gap:
 
 @dataclass(frozen=True)
 class EventSummary:
-    """That something happened, and where to look.
+    """Says that something happened, and where to look for it.
 
     :param channel: the channel.
-    :param gap: whether events may be missing, so that there may be more, or none.
-    :param account_ids: whose; ``None`` for any.
-    :param symbols: of what; ``None`` for any.
+    :param gap: whether events may be missing: there may be more than were seen, or none at all.
+    :param account_ids: whose events they are; ``None`` for anybody's.
+    :param symbols: which symbols they are about; ``None`` for any.
     :param count: how many events were seen.
-    :param start: the earliest time; ``None``: not known how early.
-    :param end: just after the latest time.
+    :param start: the earliest time, inclusive; ``None`` if it is not known.
+    :param end: the latest time, exclusive.
     """
 
     channel: str
@@ -73,8 +73,8 @@ class EventSummary:
     start: datetime | None
     end: datetime
 
-    def joined(self, other: EventSummary) -> EventSummary:
-        """Give the hint that says both."""
+    def merge(self, other: EventSummary) -> EventSummary:
+        """Return a summary of the events of both."""
         return EventSummary(
             channel=self.channel,
             gap=self.gap or other.gap,
@@ -86,7 +86,7 @@ class EventSummary:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON; times in UTC, ``from`` inclusive and ``to`` exclusive."""
+        """Return the summary as JSON; times in UTC, ``from`` inclusive and ``to`` exclusive."""
         return {
             "kind": "gap" if self.gap else "events",
             "channel": self.channel,
@@ -102,18 +102,18 @@ def _union(one: frozenset[Any] | None, other: frozenset[Any] | None) -> frozense
     if one is None or other is None:
         return None
     both = one | other
-    return both if len(both) <= _MOST_NAMES else None
+    return both if len(both) <= _MAX_NAMES else None
 
 
-class Filter:
-    """Which events concern a trigger.
+class EventFilter:
+    """Selects the events that a trigger is interested in.
 
     :param channel: the channel.
     :param account_id: one or several; ``None`` for all.
     :param symbol: one or several, in upper or lower case; ``None`` for all.
     :param side: one or several, in upper or lower case; ``None`` for all.
-    :param min_notional: the least amount; ``None`` for any.
-    :raises HyperoruConfigError: there is no such channel, its events have no such field, or a value can't be.
+    :param min_notional: the least notional; ``None`` for any.
+    :raises HyperoruConfigError: there is no such channel, its events have no such field, or no event can have a value.
     """
 
     def __init__(
@@ -133,21 +133,21 @@ class Filter:
                     f"Events of {channel} have no {name} to filter by, only {', '.join(FILTERS[channel])}."
                 )
         for name, value in given.items():
-            values = listed(value)
+            values = normalize(value)
             if values is not None and (not values or {"", "None"} & {str(each).strip() for each in values}):
                 raise HyperoruConfigError(f"{name} is {value!r}, as no event has it: give a value, or leave it out.")
         self.channel = channel
-        self._account_ids = listed(account_id)
-        self._symbols = listed(symbol)
-        self._wanted = {
+        self._account_ids = normalize(account_id)
+        self._symbols = normalize(symbol)
+        self._accepted = {
             name: {str(each).strip().casefold() for each in values}
             for name, value in given.items()
-            if (values := listed(value)) is not None
+            if (values := normalize(value)) is not None
         }
         self._min_notional = _amount(min_notional)
 
-    def hint(self, batch: Batch) -> EventSummary | None:
-        """Give what a batch's events say to the trigger."""
+    def summarize(self, batch: Batch) -> EventSummary | None:
+        """Return a summary of the batch's events that pass, or ``None`` if there are none."""
         found = [event for event in batch.events if event.channel == self.channel and self._passes(event)]
         if not found:
             return None
@@ -162,8 +162,8 @@ class Filter:
             end=max(event.time for event in found) + datetime.resolution,
         )
 
-    def gap_hint(self, gap: Gap) -> EventSummary:
-        """Give what a gap says to the trigger."""
+    def summarize_gap(self, gap: Gap) -> EventSummary:
+        """Return a summary of the events that may be missing in a gap."""
         return EventSummary(
             channel=self.channel,
             gap=True,
@@ -175,14 +175,14 @@ class Filter:
         )
 
     def _passes(self, event: Event) -> bool:
-        for name, wanted in self._wanted.items():
-            if str(getattr(event, name)).casefold() not in wanted:
+        for name, accepted in self._accepted.items():
+            if str(getattr(event, name)).casefold() not in accepted:
                 return False
         return self._min_notional is None or (event.notional is not None and event.notional >= self._min_notional)
 
 
-def listed(value: Any) -> list[Any] | None:
-    """Give one or several values as a list that is the same for equal filters; ``None`` stays."""
+def normalize(value: Any) -> list[Any] | None:
+    """Return one or several values as a sorted list without duplicates, or ``None`` for ``None``."""
     if value is None:
         return None
     values = [value] if isinstance(value, (str, int)) else value
@@ -190,37 +190,38 @@ def listed(value: Any) -> list[Any] | None:
 
 
 class Throttle:
-    """Conflates hints: the first goes at once, then at most one in each interval, and the last always.
+    """Lets one summary through in each interval, and merges those that come meanwhile.
 
-    Times are seconds of a monotonic clock that the caller reads.
+    The first one passes at once, and the last one is never lost. Times are seconds of a monotonic clock that the
+    caller reads.
 
     :param interval: seconds.
     """
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._hint: EventSummary | None = None
-        self._next = -math.inf
+        self._pending: EventSummary | None = None
+        self._opens_at = -math.inf
 
-    def add(self, hint: EventSummary) -> None:
-        """Take a hint that is to go."""
-        self._hint = hint if self._hint is None else self._hint.joined(hint)
+    def add(self, summary: EventSummary) -> None:
+        """Add a summary to those that are to pass."""
+        self._pending = summary if self._pending is None else self._pending.merge(summary)
 
-    def wait(self, now: float) -> float | None:
-        """Give the seconds until one goes; ``None`` if there is none."""
-        return None if self._hint is None else max(self._next - now, 0.0)
+    def delay(self, now: float) -> float | None:
+        """Return the seconds until a summary passes, or ``None`` if there is none."""
+        return None if self._pending is None else max(self._opens_at - now, 0.0)
 
     def take(self, now: float) -> EventSummary | None:
-        """Give the hint that goes now."""
-        if self._hint is None or now < self._next:
+        """Return the summary that passes now, or ``None`` if there is none."""
+        if self._pending is None or now < self._opens_at:
             return None
-        hint, self._hint, self._next = self._hint, None, now + self._interval
-        return hint
+        summary, self._pending, self._opens_at = self._pending, None, now + self._interval
+        return summary
 
 
 def _named(values: Any) -> frozenset[Any] | None:
-    """Give names as a hint holds them: all known, and not too many."""
-    return None if values is None or None in values or len(values) > _MOST_NAMES else frozenset(values)
+    """Return names as a summary holds them, or ``None`` if one is unknown or they are too many."""
+    return None if values is None or None in values or len(values) > _MAX_NAMES else frozenset(values)
 
 
 def _amount(value: Any) -> Decimal | None:

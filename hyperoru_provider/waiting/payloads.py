@@ -1,4 +1,7 @@
-"""How the end of a wait crosses from the triggerer to the worker: as JSON, its errors with their class and facts."""
+"""The payload by which a trigger tells the worker how a wait ended: JSON, with an error's class and facts.
+
+Its keys and words are read by workers of other versions of this package, so they can't be renamed.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,24 @@ from hyperoru_provider.waiting.conditions import Verdict
 
 _LIMIT = 2_000
 _TEXTS = ("method", "path", "code", "request_id")
+_WITHOUT_FACTS = {cls.__name__: cls for cls in (HyperoruError, HyperoruConfigError)}
 
 
 def done(verdict: Verdict) -> dict[str, Any]:
-    """Say that what was waited for is there."""
-    return {"status": "done", "says": verdict.says, "result": verdict.result}
+    """Return the payload of a wait that ended well."""
+    return {"status": "done", "says": verdict.message, "result": verdict.result}
 
 
-def timed_out(says: str) -> dict[str, Any]:
-    """Say that it was not there in time, and why not."""
-    return {"status": "timeout", "says": says}
+def timed_out(message: str) -> dict[str, Any]:
+    """Return the payload of a wait whose deadline came first.
+
+    :param message: why the condition was not met.
+    """
+    return {"status": "timeout", "says": message}
 
 
 def failed(error: HyperoruError) -> dict[str, Any]:
-    """Say that waiting on is of no use."""
+    """Return the payload of a wait that an error ended."""
     facts = {name: value for name, value in vars(error).items() if name in (*_TEXTS, "status")}
     if _is_number(pause := getattr(error, "retry_after", None)):
         facts["retry_after"] = pause
@@ -38,24 +45,26 @@ def failed(error: HyperoruError) -> dict[str, Any]:
 
 
 def parse_event(event: object) -> Verdict:
-    """Read an event, which may be of another version of this package or somebody else's.
+    """Return how a wait ended.
 
-    :return: whether the wait ended well, or in a timeout.
-    :raises HyperoruError: it failed, with the error of the triggerer; or this is no such event.
+    :param event: the payload of a trigger, perhaps of another version of this package, or anything else.
+    :return: a verdict that is done, or after a timeout one that is not.
+    :raises HyperoruError: the error that ended the wait in the triggerer.
+    :raises HyperoruContractError: the event is no such payload.
     """
     match event:
-        case {"status": "done", "says": str(says), "result": None | str() | dict() as result}:
-            return Verdict(True, says[:_LIMIT], result=result)
-        case {"status": "timeout", "says": str(says)}:
-            return Verdict(False, says[:_LIMIT])
+        case {"status": "done", "says": str(message), "result": None | str() | dict() as result}:
+            return Verdict(True, message[:_LIMIT], result=result)
+        case {"status": "timeout", "says": str(message)}:
+            return Verdict(False, message[:_LIMIT])
         case {"status": "failed", "error": {"class": str(name), "message": str(message)} as facts}:
             raise _error(name, message[:_LIMIT], facts)
     raise HyperoruContractError(f"The trigger sent no event that can be understood, but a {type(event).__name__}.")
 
 
 def _error(name: str, message: str, facts: Mapping[str, Any]) -> HyperoruError:
-    if name in (HyperoruError.__name__, HyperoruConfigError.__name__):
-        return (HyperoruError if name == HyperoruError.__name__ else HyperoruConfigError)(message)
+    if name in _WITHOUT_FACTS:
+        return _WITHOUT_FACTS[name](message)
     found = getattr(errors, name, None)
     cls = found if isinstance(found, type) and issubclass(found, HyperoruApiError) else HyperoruApiError
     texts = {field: value[:_LIMIT] for field in _TEXTS if isinstance(value := facts.get(field), str)}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
@@ -20,13 +19,13 @@ from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 from hyperoru_provider.client import HyperoruClient, errors
 from hyperoru_provider.client.api.models import BackfillJob
 from hyperoru_provider.client.http.transport import AsyncTransport, Transport
-from hyperoru_provider.operators import _one_job
+from hyperoru_provider.operators import backfill_job
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.sandbox import Sandbox
-from hyperoru_provider.sandbox import jobs as sandbox_jobs
+from hyperoru_provider.sandbox.rows import iso
 
 KEY = "hyperoru_backfill"
-DAY = {"symbol": "BTC", "interval": "1h", "start": "2026-01-01", "end": "2026-01-02"}
+DAY: dict[str, Any] = {"symbol": "BTC", "interval": "1h", "start": "2026-01-01", "end": "2026-01-02"}
 WINDOW = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
 POST = "/api/klines/backfill"
 
@@ -138,9 +137,44 @@ class Task:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, connect: Callable[..., None], sandbox: Sandbox) -> None:
-    monkeypatch.setattr(_one_job, "_SETTLED", 0.0)
+    monkeypatch.setattr(backfill_job, "SETTLE_SECONDS", 0.0)
     connect(sandbox, token_cache="memory", max_retries=0)
     sandbox.set_faults(backfill_seconds=0.1)
+
+
+class Clock:
+    """The clock of those who wait for the server to show a job; sleeping takes no time.
+
+    :param acts: what happens while they sleep, by turns.
+    """
+
+    def __init__(self, acts: Iterable[Callable[[], object]]) -> None:
+        self.now = 0.0
+        self._acts = iter(acts)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        next(self._acts, nothing)()
+
+
+def nothing() -> None:
+    """Let time pass alone."""
+
+
+@pytest.fixture
+def settling(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Clock]:
+    """Let the server take a minute to show what it does, by a clock."""
+
+    def begin(*acts: Callable[[], object]) -> Clock:
+        clock = Clock(acts)
+        monkeypatch.setattr(backfill_job, "SETTLE_SECONDS", 60.0)
+        monkeypatch.setattr(backfill_job, "time", clock)
+        return clock
+
+    return begin
 
 
 @pytest.fixture(params=[False, True], ids=["worker", "triggerer"])
@@ -188,6 +222,63 @@ def test_a_backfill(sandbox: Sandbox, deferrable: bool) -> None:
         "window": WINDOW,
     }
     assert jobs(sandbox) == 1
+
+
+class BrokenStore(Store):
+    """A store that is away for some calls."""
+
+    def __init__(self, failing: str) -> None:
+        super().__init__(Points())
+        self._failing = failing
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._call("get")
+        return super().get(key, default)
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        self._call("set")
+        super().set(key, value, retention=retention)
+
+    def delete(self, key: str) -> None:
+        self._call("delete")
+        super().delete(key)
+
+    def _call(self, method: str) -> None:
+        if method == self._failing:
+            raise ConnectionError("the store is away")
+
+
+@pytest.mark.parametrize("failing", ["get", "set"])
+def test_while_the_store_is_away_no_job_is_started(sandbox: Sandbox, failing: str) -> None:
+    """It may hold one that an earlier try started, and could not keep this one."""
+    task = Task(deferrable=False)
+    task.store = BrokenStore(failing)
+    with pytest.raises(ConnectionError, match="the store is away"):
+        task.attempt()
+    assert jobs(sandbox) == 0
+
+
+def test_a_failed_job_is_told_although_it_can_not_be_forgotten(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.set_faults(backfill_fail=True)
+    task = Task(deferrable=False)
+    task.store = BrokenStore("delete")
+    with pytest.raises(errors.HyperoruJobFailedError):
+        task.attempt()
+    assert "The task's state hyperoru_backfill could not be cleared: ConnectionError" in caplog.text
+
+
+def test_what_is_noted_has_names_that_stay(sandbox: Sandbox) -> None:
+    """The next try may be of another version."""
+    task = Task(deferrable=False)
+    task.run()
+    noted = json.loads(task.store.texts[KEY])
+    assert noted.pop("request").keys() == {"server", "path", "body"}
+    assert noted == {"job": 1, "seen": True, "finished_in": 1}
+    intent = json.loads(lost(sandbox).store.texts[KEY])
+    assert intent.keys() == {"request", "since", "known"}
+    assert intent["known"] == ["1"]
 
 
 def test_without_a_task_state_store(sandbox: Sandbox) -> None:
@@ -304,16 +395,21 @@ def test_several_that_fit_are_named(sandbox: Sandbox) -> None:
     assert jobs(sandbox) == 2
 
 
-def test_a_request_that_is_on_its_way_is_waited_for(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_is_on_its_way_is_waited_for(sandbox: Sandbox, settling: Callable[..., Clock]) -> None:
     """A server may begin a job although nobody waits for the answer any more."""
-    monkeypatch.setattr(_one_job, "_SETTLED", 0.3)
     sandbox.set_faults(backfill_seconds=0)
     task = lost(sandbox)
-    late = threading.Timer(0.1, started, [sandbox])
-    late.start()
+    clock = settling(*[nothing] * 4, lambda: started(sandbox))
     assert task.attempt()["id"] == 1
-    late.join()
+    assert clock.now == 50
     assert jobs(sandbox) == 1
+
+
+def test_a_request_that_never_came_is_not_waited_for_longer(sandbox: Sandbox, settling: Callable[..., Clock]) -> None:
+    task = lost(sandbox)
+    clock = settling()
+    assert task.attempt()["id"] == 1
+    assert clock.now == 60
 
 
 NO_LIST = {"backfill_jobs": {"path": "/api/klines/no-such"}}
@@ -440,7 +536,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(sandbox: Sandbox, defer
 
 
 def test_execution_timeout_ends_the_wait_in_either_mode(sandbox: Sandbox, deferrable: bool) -> None:
-    sandbox.set_faults(backfill_seconds=0.6)
+    sandbox.set_faults(backfill_seconds=60)
     task = Task(deferrable, execution_timeout=timedelta(seconds=0.2))
     with pytest.raises(AirflowTaskTimeout, match="job 1"):
         task.attempt()
@@ -505,7 +601,7 @@ def test_an_event_that_is_none_is_not_believed(sandbox: Sandbox) -> None:
     task = Task(deferrable=True)
     with pytest.raises(TaskDeferred) as deferred:
         task.operator.execute(task.context)
-    kwargs = deferred.value.kwargs
+    kwargs = deferred.value.kwargs or {}
     for event in (None, {"status": "done"}, "done"):
         with pytest.raises(errors.HyperoruContractError, match="event"):
             task.operator.execute_complete(task.context, event, **kwargs)
@@ -518,8 +614,8 @@ def test_an_event_that_is_none_is_not_believed(sandbox: Sandbox) -> None:
 def test_a_server_whose_clock_is_hours_behind_has_one_job(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or that shows its local time without an offset."""
     sandbox.set_faults(backfill_lose_answer=True)
-    real = sandbox_jobs.iso
-    monkeypatch.setattr(sandbox_jobs, "iso", lambda moment: real(moment - 5 * 3600 * 1_000_000).rstrip("Z"))
+    local = lambda moment: iso(moment - 5 * 3600 * 1_000_000).rstrip("Z")  # noqa: E731
+    monkeypatch.setattr("hyperoru_provider.sandbox.jobs.iso", local)
     task = Task(deferrable=False)
     with pytest.raises(errors.HyperoruAmbiguousWriteError):
         task.attempt()
@@ -541,21 +637,19 @@ def test_a_job_of_another_server_is_not_taken_up(sandbox: Sandbox, connect: Call
 
 
 def test_a_job_that_is_listed_late_is_waited_for(
-    sandbox: Sandbox, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, deferrable: bool, settling: Callable[..., Clock]
 ) -> None:
     """A server may answer from a copy of its data that lags behind."""
-    monkeypatch.setattr(_one_job, "_SETTLED", 0.6)
     task = Task(deferrable)
     sandbox.set_faults(backfill_gone=True)
-    later = threading.Timer(0.2, sandbox.set_faults, kwargs={"backfill_gone": False})
-    later.start()
+    clock = settling(*[nothing] * 4, lambda: sandbox.set_faults(backfill_gone=False))
     assert task.attempt()["id"] == 1
-    later.join()
+    assert clock.now == 50
     assert jobs(sandbox) == 1
 
 
 def test_a_job_that_comes_between_two_questions_is_waited_for(
-    sandbox: Sandbox, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, deferrable: bool, monkeypatch: pytest.MonkeyPatch, settling: Callable[..., Clock]
 ) -> None:
     """How it is was asked too early, and it is listed a moment later: that proves no wrong address."""
     listed = HyperoruClient.backfill_jobs
@@ -564,7 +658,7 @@ def test_a_job_that_comes_between_two_questions_is_waited_for(
         sandbox.set_faults(backfill_gone=not jobs(sandbox))
         return listed(client)
 
-    monkeypatch.setattr(_one_job, "_SETTLED", 0.06)
+    settling()
     monkeypatch.setattr(HyperoruClient, "backfill_jobs", come_and_list)
     sandbox.set_faults(backfill_gone=True)
     assert Task(deferrable).attempt()["id"] == 1

@@ -1,3 +1,5 @@
+"""The event stream as a trigger and as a sensor, over the stream manager of Airflow's triggerer."""
+
 from __future__ import annotations
 
 import asyncio
@@ -5,7 +7,7 @@ import json
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,12 +21,13 @@ from airflow.triggers.base import BaseEventTrigger
 from airflow.triggers.shared_stream import SharedStreamManager
 
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError
-from hyperoru_provider.client.http.tokens import MemoryTokenStore
-from hyperoru_provider.client.stream.messages import Event
+from hyperoru_provider.client.stream.messages import Event, Gap
+from hyperoru_provider.hooks import hyperoru as hook_module
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors.events import HyperoruEventSensor
 from hyperoru_provider.triggers import events as module
 from hyperoru_provider.triggers.events import HyperoruEventTrigger
+from hyperoru_provider.waiting.event_summary import Batch
 
 Connect = Callable[..., None]
 
@@ -52,7 +55,7 @@ class Triggerer:
         finally:
             await self.manager.unsubscribe(number, key)
 
-    async def until(self, what: Callable[[], Any], seconds: float = 10.0) -> None:
+    async def until(self, what: Callable[[], Any], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not what():
             assert time.monotonic() < deadline, self.fired
@@ -84,18 +87,18 @@ def reborn(trigger: BaseEventTrigger) -> BaseEventTrigger:
     return found
 
 
-def run(test: Callable[[], Awaitable[None]]) -> None:
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PULSE", 0.2)
+    monkeypatch.setattr(module, "HEARTBEAT", 0.2)
 
 
 def test_fifty_filters_share_a_socket_and_each_gets_only_its_own(connect: Connect, sandbox: Sandbox) -> None:
     connect(sandbox, token_cache="memory")
-    filters = [
+    filters: list[dict[str, Any]] = [
         {"account_id": account, "symbol": symbol, "side": side, "min_notional": least}
         for account, symbol, side, least in product(
             [1, 2, [1, 3], None], ["BTC", ["ETH", "SOL"], None], ["BUY", "SELL", None], [None, 10_000]
@@ -118,7 +121,7 @@ def test_fifty_filters_share_a_socket_and_each_gets_only_its_own(connect: Connec
                 rows += sandbox.trade(account_id=account, symbol=symbol, side=side, notional=worth)
 
             def counts() -> list[int]:
-                return [sum(hint["count"] for hint in fired) for fired in triggerer.fired.values()]
+                return [sum(summary["count"] for summary in fired) for fired in triggerer.fired.values()]
 
             expected = [sum(concerns(wanted, row) for row in rows) for wanted in filters]
             await triggerer.until(lambda: counts() >= expected)
@@ -127,8 +130,10 @@ def test_fifty_filters_share_a_socket_and_each_gets_only_its_own(connect: Connec
             assert len(set(expected)) > 5
             for wanted, fired in zip(filters, triggerer.fired.values(), strict=True):
                 mine = [row for row in rows if concerns(wanted, row)]
-                assert {symbol for hint in fired[1:] for symbol in hint["symbols"]} == {row["symbol"] for row in mine}
-                assert {each for hint in fired[1:] for each in hint["account_ids"]} == {
+                assert {symbol for summary in fired[1:] for symbol in summary["symbols"]} == {
+                    row["symbol"] for row in mine
+                }
+                assert {each for summary in fired[1:] for each in summary["account_ids"]} == {
                     row["account_id"] for row in mine
                 }
         assert sandbox.stats()["sockets"]["opened"] == 1
@@ -147,7 +152,7 @@ def test_channels_share_the_socket_too(connect: Connect, sandbox: Sandbox) -> No
             sandbox.trade(20)
             await triggerer.until(lambda: all(len(fired) > 1 for fired in triggerer.fired.values()))
             for channel, fired in zip(channels, triggerer.fired.values(), strict=True):
-                assert {hint["channel"] for hint in fired} == {channel}
+                assert {summary["channel"] for summary in fired} == {channel}
         assert sandbox.stats()["sockets"]["opened"] == 1
 
     run(test)
@@ -164,14 +169,14 @@ def test_events_within_the_interval_become_one_and_the_last_is_sent(connect: Con
             while time.monotonic() < begun + 1.5:
                 rows += sandbox.trade()
                 await asyncio.sleep(0.05)
-            await triggerer.until(lambda: sum(hint["count"] for hint in triggerer.fired[0]) == len(rows))
-            hints = triggerer.fired[0][1:]
-            assert 2 <= len(hints) <= 4
+            await triggerer.until(lambda: sum(summary["count"] for summary in triggerer.fired[0]) == len(rows))
+            summaries = triggerer.fired[0][1:]
+            assert 2 <= len(summaries) <= time.monotonic() - begun + 1
             for row in rows:
                 moment = datetime.fromisoformat(row["trade_time"])
                 assert any(
-                    datetime.fromisoformat(hint["from"]) <= moment < datetime.fromisoformat(hint["to"])
-                    for hint in hints
+                    datetime.fromisoformat(summary["from"]) <= moment < datetime.fromisoformat(summary["to"])
+                    for summary in summaries
                 )
 
     run(test)
@@ -202,7 +207,7 @@ def test_a_trigger_that_joins_later_is_told_that_it_missed_something(connect: Co
         async with running(HyperoruEventTrigger()) as triggerer:
             joined_at = datetime.now(UTC)
             late = triggerer.start(HyperoruEventTrigger(symbol="BTC"))
-            await triggerer.until(lambda: triggerer.fired[late], seconds=2)
+            await triggerer.until(lambda: triggerer.fired[late])
             (gap,) = triggerer.fired[late]
             assert (gap["kind"], gap["from"]) == ("gap", None)
             assert datetime.fromisoformat(gap["to"]) >= joined_at
@@ -229,22 +234,43 @@ def test_a_flood_fails_no_trigger(connect: Connect, sandbox: Sandbox) -> None:
     run(test)
 
 
+def test_the_last_event_is_sent_although_nothing_follows_it() -> None:
+    channels = frozenset({"trades"})
+
+    async def stream() -> AsyncGenerator[Batch, None]:
+        yield Batch(channels)
+        yield Batch(channels, events=[Event("trades", {}, 1, "BTC", "BUY", None, datetime.now(UTC))])
+        await asyncio.sleep(600)
+
+    async def test() -> None:
+        kinds = []
+        trigger = HyperoruEventTrigger(min_interval=0.2)
+        async with asyncio.timeout(60), aclosing(trigger.filter_shared_stream(stream())) as events:
+            async for event in events:
+                kinds.append(event.payload["kind"])
+                if len(kinds) == 2:
+                    break
+        assert kinds == ["gap", "events"]
+
+    run(test)
+
+
 def test_what_comes_within_a_moment_is_told_at_once() -> None:
-    async def stream() -> AsyncIterator[Event]:
+    async def stream() -> AsyncGenerator[Event | Gap, None]:
         for number in range(5000):
             await asyncio.sleep(0)
             yield Event("trades", {"number": number}, 1, "BTC", "BUY", None, datetime.now(UTC))
         await asyncio.sleep(60)
 
     async def test() -> None:
-        told, batches = 0, 0
-        async with aclosing(module._batches(stream(), frozenset({"trades"}))) as found:
+        told, batches, begun = 0, 0, time.monotonic()
+        async with aclosing(module.batch_events(stream(), frozenset({"trades"}))) as found:
             async for batch in found:
                 batches += 1
                 told += len(batch.events) if batch.gap is None else 5000
                 if told >= 5000:
                     break
-        assert batches <= 20
+        assert batches <= (time.monotonic() - begun) / 0.1 + 1
 
     run(test)
 
@@ -253,7 +279,7 @@ def test_what_comes_within_a_moment_is_told_at_once() -> None:
 def test_a_connection_that_was_corrected_is_read_anew(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_REREAD_AFTER", 0.2)
+    monkeypatch.setattr(module, "REREAD_AFTER", 0.2)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         wrong = {"conn_type": "hyperoru", "host": f"http://127.0.0.1:{closed.getsockname()[1]}"}
@@ -291,15 +317,15 @@ def test_a_wrong_password_is_tried_once_and_then_only_after_a_while(
     sandbox.password, right = "wrong", sandbox.password
     connect(sandbox, token_cache="memory")
     sandbox.password = right
-    assert module._PENALTY == 60
-    monkeypatch.setattr(module, "_PENALTY", 1.0)
+    assert module.ERROR_DELAY == 60
+    monkeypatch.setattr(module, "ERROR_DELAY", 1.0)
 
     async def test() -> None:
         triggerer = Triggerer()
         begun = time.monotonic()
         for symbol in ("BTC", "ETH"):
             triggerer.start(HyperoruEventTrigger(symbol=symbol))
-        await asyncio.wait(triggerer.tasks.values(), timeout=5)
+        await asyncio.wait(triggerer.tasks.values(), timeout=60)
         assert time.monotonic() - begun >= 1.0
         for task in triggerer.tasks.values():
             assert isinstance(task.exception(), HyperoruAuthenticationError)
@@ -327,13 +353,13 @@ def test_a_filter_that_cant_work_is_an_error_after_a_while(
     words: str,
 ) -> None:
     connect(sandbox, token_cache="memory", contract=contract)
-    monkeypatch.setattr(module, "_PENALTY", 0.5)
+    monkeypatch.setattr(module, "ERROR_DELAY", 0.5)
 
     async def test() -> None:
         async with running(HyperoruEventTrigger()) as triggerer:
             task = triggerer.tasks[triggerer.start(HyperoruEventTrigger(**arguments))]
             begun = time.monotonic()
-            await asyncio.wait([task], timeout=5)
+            await asyncio.wait([task], timeout=60)
             assert time.monotonic() - begun >= 0.5
             with pytest.raises(HyperoruConfigError, match=words):
                 task.result()
@@ -346,11 +372,10 @@ def test_without_a_triggerer_it_listens_alone(connect: Connect, sandbox: Sandbox
     connect(sandbox, token_cache="memory")
 
     async def test() -> None:
-        stream = HyperoruEventTrigger(min_interval=0).run()
-        assert (await anext(stream)).payload["kind"] == "gap"
-        sandbox.trade(account_id=2)
-        assert (await anext(stream)).payload["account_ids"] == [2]
-        await stream.aclose()
+        async with aclosing(HyperoruEventTrigger(min_interval=0).run()) as stream:
+            assert (await anext(stream)).payload["kind"] == "gap"
+            sandbox.trade(account_id=2)
+            assert (await anext(stream)).payload["account_ids"] == [2]
         await Triggerer().until(lambda: sandbox.stats()["sockets"]["open"] == 0)
 
     run(test)
@@ -364,9 +389,27 @@ def test_equal_filters_are_one_trigger() -> None:
     assert one.serialize() != HyperoruEventTrigger().serialize()
 
 
+def test_what_is_stored_keeps_its_names() -> None:
+    assert HyperoruEventTrigger(account_id=1, min_notional=5, since="2026-01-15T00:00:00Z").serialize() == (
+        "hyperoru_provider.triggers.events.HyperoruEventTrigger",
+        {
+            "channel": "trades",
+            "account_id": [1],
+            "symbol": None,
+            "side": None,
+            "min_notional": "5",
+            "min_interval": 5.0,
+            "hyperoru_conn_id": "hyperoru_default",
+            "since": "2026-01-15T00:00:00Z",
+        },
+    )
+
+
 def test_no_token_in_a_trigger_an_event_or_a_log(
-    connect: Connect, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    connect: Connect, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tokens: set[str] = set()
+    monkeypatch.setattr(hook_module, "mask_secret", tokens.add)
     connect(sandbox, token_cache="memory")
     for name in ("", "websockets", "httpx", "httpcore", "asyncio", "hyperoru_provider", "airflow"):
         caplog.set_level(logging.DEBUG, logger=name)
@@ -374,15 +417,12 @@ def test_no_token_in_a_trigger_an_event_or_a_log(
 
     async def test() -> None:
         async with running(trigger) as triggerer:
-            tokens.update(token.value for token in MemoryTokenStore._tokens.values())
             sandbox.trade()
             await triggerer.until(lambda: len(triggerer.fired[0]) == 2)
             sandbox.revoke_tokens()
             await triggerer.until(lambda: len(triggerer.fired[0]) == 3)
-            tokens.update(token.value for token in MemoryTokenStore._tokens.values())
             told.append(str(triggerer.fired))
 
-    tokens: set[str] = set()
     run(test)
     text = caplog.text + "".join(told) + repr(trigger) + json.dumps(trigger.serialize())
     assert len(tokens) == 2
@@ -396,17 +436,19 @@ def deferred(sensor: HyperoruEventSensor) -> TaskDeferred:
 
 
 def fired_by(deferral: TaskDeferred, between: Callable[[], None], others: int = 0) -> list[dict[str, Any]]:
-    """Let a sensor's trigger wait; do something in between; give what it fired in the end."""
-    found = []
+    """Let a sensor's trigger wait; do something in between; return what it fired in the end."""
+    found: list[dict[str, Any]] = []
 
     async def test() -> None:
         async with running(*(HyperoruEventTrigger() for _ in range(others))) as triggerer:
             number = triggerer.start(deferral.trigger)
-            await asyncio.sleep(0.8)
+            probe = triggerer.start(HyperoruEventTrigger())
+            await triggerer.until(lambda: triggerer.fired[probe])  # by now the stream is heard
+            await asyncio.sleep(0.2)
             if not triggerer.tasks[number].done():
                 assert not triggerer.fired[number]
                 between()
-            await asyncio.wait([triggerer.tasks[number]], timeout=5)
+            await asyncio.wait([triggerer.tasks[number]], timeout=60)
             triggerer.tasks[number].result()
             found.extend(triggerer.fired[number])
 
@@ -426,8 +468,8 @@ def test_a_sensor_waits_for_one_event(connect: Connect, sandbox: Sandbox, others
         sandbox.trade(account_id=2, side="SELL", notional=500)
         sandbox.trade(account_id=2, side="SELL", notional=5000, symbol="ETH")
 
-    (hint,) = fired_by(deferral, between, others)
-    result = getattr(sensor, deferral.method_name)({}, event=hint)
+    (summary,) = fired_by(deferral, between, others)
+    result = getattr(sensor, deferral.method_name)({}, event=summary)
     assert (result["kind"], result["account_ids"], result["symbols"], result["count"]) == ("events", [2], ["ETH"], 1)
     assert sandbox.stats()["sockets"]["opened"] == 1
 
@@ -436,12 +478,12 @@ def test_a_sensor_waits_for_one_event(connect: Connect, sandbox: Sandbox, others
 def test_a_sensor_whose_event_may_have_been_missed_says_so(connect: Connect, sandbox: Sandbox) -> None:
     connect(sandbox, token_cache="memory")
     deferral = deferred(HyperoruEventSensor(task_id="any"))
-    (hint,) = fired_by(deferral, sandbox.revoke_tokens)
-    assert hint["kind"] == "gap" and hint["from"] is not None
+    (summary,) = fired_by(deferral, sandbox.revoke_tokens)
+    assert summary["kind"] == "gap" and summary["from"] is not None
     # another triggerer took over, an hour later
     deferral.trigger.since = "2026-01-15T00:00:00Z"
-    (hint,) = fired_by(deferral, lambda: None)
-    assert (hint["kind"], hint["from"]) == ("gap", "2026-01-14T23:59:00Z")
+    (summary,) = fired_by(deferral, lambda: None)
+    assert (summary["kind"], summary["from"]) == ("gap", "2026-01-14T23:59:00Z")
 
 
 def test_a_sensor_refuses_a_filter_that_can_pass_nothing() -> None:

@@ -29,6 +29,7 @@ class FirstPageProbe:
         self.certain = False
         self._page_size = page_size
         self._answers: list[frozenset[bytes]] = []
+        self._said_more: list[bool | None] = []
 
     def position(self) -> dict[str, Any]:
         """Return the parameters of the next request, by our names."""
@@ -42,6 +43,7 @@ class FirstPageProbe:
         if not self._ask_for_page_one:
             self.first = page
         self._answers.append(frozenset(page.rows))
+        self._said_more.append(page.more)
         self.first_page = self._known()
         if self.first_page is None and len(self._answers) >= _MOST_ANSWERS:
             raise HyperoruContractError(
@@ -59,7 +61,7 @@ class FirstPageProbe:
         latest = self._answers[-1]
         if len(self._answers) == 1:
             return None if latest else 1  # an empty list has no second page that could be taken for its first
-        if self._answers[-2] == latest:
+        if self._answers[-2] == latest and self._said_more[-2] == self._said_more[-1]:
             self.certain = len(latest) > 1
             return 1
         if len(self._answers) % 2 == 0:
@@ -76,4 +78,4 @@ class FirstPageProbe:
 
 def _likeness(one: frozenset[bytes], other: frozenset[bytes]) -> float:
     """Return which share of the rows are the same."""
-    return len(one & other) / max(len(one), len(other))
+    return len(one & other) / max(len(one), len(other), 1)

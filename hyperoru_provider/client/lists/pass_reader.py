@@ -145,7 +145,9 @@ class PassReader:
             return Reread(reason)
         if self._is_proved:
             return self._complete()
-        self._doubtful, open_second = doubt(self.time_slice, self._collector.listed)
+        self._doubtful, open_second = doubt(
+            self.time_slice, self._collector.listed, paged=self._endpoint.paging != "none"
+        )
         if open_second and self._evidence.longest >= self._longest_believed:
             self._doubtful = []
             return self._undecided()

@@ -98,6 +98,7 @@ servers = st.builds(
     guesses_more=st.sampled_from([False, False, True]),
     filters_pages=st.sampled_from([False] * 4 + [True]),
     stops=st.sampled_from([False] * 4 + [True]),
+    keeps_last=st.booleans(),
     drops=st.sampled_from([0, 0, 0, 2, 3, 5]),
     error_at=st.none(),
     error=st.sampled_from(ERRORS),

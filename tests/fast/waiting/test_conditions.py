@@ -1,4 +1,4 @@
-"""What is waited for, and how its end crosses to the worker."""
+"""Conditions, and the payload by which the end of a wait crosses to the worker."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from hyperoru_provider.client.errors import (
     HyperoruRateLimitError,
     HyperoruServerError,
 )
-from hyperoru_provider.client.lists.window_reader import UnsteadyError
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.waiting import payloads
 from hyperoru_provider.waiting.conditions import (
+    BackfillOver,
     Condition,
     Healthy,
     KlinesCover,
@@ -48,12 +48,12 @@ CONDITIONS = [
 ]
 
 
-def last(condition: Condition, *outcomes: object) -> Verdict:
-    """Give the last verdict, each state crossing as JSON."""
+def last(condition: Condition, *replies: object) -> Verdict:
+    """Return the last verdict; each state crosses as JSON."""
     verdict = Verdict(False, "")
-    for outcome in outcomes:
+    for reply in replies:
         assert not verdict.done
-        verdict = condition.weigh(outcome, json.loads(json.dumps(verdict.state)), NOW)
+        verdict = condition.handle(reply, json.loads(json.dumps(verdict.state)), NOW)
     return verdict
 
 
@@ -61,7 +61,28 @@ def last(condition: Condition, *outcomes: object) -> Verdict:
 def test_a_condition_survives_json(condition: Condition) -> None:
     again = load_condition(json.loads(json.dumps(condition.as_dict())))
     assert again == condition
-    assert again.topic == condition.topic
+    assert again.sharing_key == condition.sharing_key
+
+
+@pytest.mark.parametrize(
+    ("condition", "stored"),
+    [
+        (Healthy(3), {"rule": "Healthy", "checks": 3}),
+        (
+            PriceReached("BTC", "above", "1.5"),
+            {"rule": "PriceReached", "symbol": "BTC", "way": "above", "level": "1.5"},
+        ),
+        (
+            TradesThere(**DAY, account_id="2", symbol=None, at_least=10),
+            {"rule": "TradesThere", **DAY, "account_id": "2", "symbol": None, "at_least": 10},
+        ),
+        (KlinesCover("BTC", "1h", **DAY), {"rule": "KlinesCover", "symbol": "BTC", "interval": "1h", **DAY}),
+        (BackfillOver(7, "Killed."), {"rule": "BackfillOver", "job": 7, "left_behind": "Killed."}),
+    ],
+)
+def test_what_is_stored_with_a_deferred_task_keeps_its_names(condition: Condition, stored: dict[str, Any]) -> None:
+    assert condition.as_dict() == stored
+    assert load_condition(stored) == condition
 
 
 @pytest.mark.parametrize(
@@ -76,7 +97,7 @@ def test_a_condition_of_another_version_is_told(data: dict[str, Any]) -> None:
 def test_what_may_pass_is_not_yet_and_says_why(condition: Condition) -> None:
     verdict = last(condition, LOST)
     assert not verdict.done
-    assert "down" in verdict.says
+    assert "down" in verdict.message
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
@@ -92,17 +113,17 @@ def test_healthy_in_a_row() -> None:
     assert last(Healthy(3), GOOD, GOOD, GOOD).done
     assert not last(Healthy(3), GOOD, GOOD, BAD, GOOD, GOOD).done
     assert not last(Healthy(3), GOOD, GOOD, LOST, GOOD, GOOD).done
-    assert "2 of 3" in last(Healthy(3), GOOD, GOOD).says
-    assert "degraded" in last(Healthy(), BAD).says
+    assert "2 of 3" in last(Healthy(3), GOOD, GOOD).message
+    assert "degraded" in last(Healthy(), BAD).message
 
 
 @given(st.lists(st.sampled_from([GOOD, BAD, LOST]), max_size=20), st.integers(1, 4))
-def test_healthy_is_as_it_is_said(outcomes: list[Any], checks: int) -> None:
+def test_healthy_is_as_it_is_said(replies: list[Any], checks: int) -> None:
     state = None
-    for position, outcome in enumerate(outcomes):
-        verdict = Healthy(checks).weigh(outcome, state, NOW)
+    for position, reply in enumerate(replies):
+        verdict = Healthy(checks).handle(reply, state, NOW)
         state = verdict.state
-        row = outcomes[max(position - checks + 1, 0) : position + 1]
+        row = replies[max(position - checks + 1, 0) : position + 1]
         assert verdict.done == (len(row) == checks and all(each is GOOD for each in row))
 
 
@@ -148,16 +169,16 @@ def test_a_lost_answer_does_not_forget_the_side() -> None:
 
 def test_other_levels_of_a_symbol_share_its_question() -> None:
     one, other = PriceReached("BTC", "above", "1"), PriceReached("BTC", "crosses", "2")
-    assert one.topic == other.topic == one.question(NOW)
-    assert one.topic != PriceReached("ETH", "above", "1").topic
+    assert one.sharing_key == other.sharing_key == one.question(NOW)
+    assert one.sharing_key != PriceReached("ETH", "above", "1").sharing_key
 
 
-def test_trades_since_a_time_share_a_topic_although_the_question_moves_on() -> None:
+def test_trades_since_a_time_share_a_key_although_the_question_moves_on() -> None:
     condition = TradesThere(DAY["start"], None, None, None, 5)
     asked = condition.question(NOW)
     assert asked.arguments[1] == NOW
     assert asked != condition.question(NOW + timedelta(minutes=1))
-    assert condition.topic == TradesThere(DAY["start"], None, None, None, 5).topic
+    assert condition.sharing_key == TradesThere(DAY["start"], None, None, None, 5).sharing_key
     future = TradesThere("2026-02-01T00:00:00Z", None, None, None, 5).question(NOW)
     assert future.arguments[0] < future.arguments[1]  # type: ignore[operator]
 
@@ -167,7 +188,9 @@ def test_no_trades_of_the_future_are_asked_for() -> None:
     start, end = datetime(2026, 1, 19, tzinfo=UTC), datetime(2026, 1, 21, tzinfo=UTC)
     condition = TradesThere(format_time(start), format_time(end), None, None, 5)
     assert condition.question(NOW).arguments[:2] == (start, NOW)
-    assert condition.topic.arguments[:2] == condition.question(end + timedelta(days=1)).arguments[:2] == (start, end)
+    assert (
+        condition.sharing_key.arguments[:2] == condition.question(end + timedelta(days=1)).arguments[:2] == (start, end)
+    )
     early = condition.question(start - timedelta(days=1)).arguments
     assert early[:2] == (start, start + datetime.resolution)
 
@@ -175,7 +198,7 @@ def test_no_trades_of_the_future_are_asked_for() -> None:
 def test_enough_trades() -> None:
     condition = TradesThere(**DAY, account_id=None, symbol=None, at_least=5)
     assert not last(condition, 4).done
-    assert "4 trades" in last(condition, 4).says
+    assert "4 trades" in last(condition, 4).message
     assert last(condition, 5).done
 
 
@@ -214,14 +237,14 @@ def test_coverage(rows: list[Coverage], done: bool) -> None:
 
 def test_a_gap_is_named() -> None:
     verdict = last(KlinesCover("BTC", "1h", **DAY), [coverage("2026-01-15T00:00:00Z", "2026-01-15T23:00:00Z", 23)])
-    assert "gaps: 23 in place of 24" in verdict.says
+    assert "gaps: 23 in place of 24" in verdict.message
 
 
 def test_a_candle_that_is_not_over_covers_no_more_than_the_past() -> None:
     condition = KlinesCover("BTC", "1d", "2026-01-15T00:00:00Z", "2026-01-21T00:00:00Z")
     rows = [coverage("2026-01-01T00:00:00Z", "2026-01-20T00:00:00Z", interval="1d")]
-    assert not condition.weigh(rows, None, NOW + timedelta(hours=5)).done
-    assert condition.weigh(rows, None, NOW + timedelta(days=1)).done
+    assert not condition.handle(rows, None, NOW + timedelta(hours=5)).done
+    assert condition.handle(rows, None, NOW + timedelta(days=1)).done
 
 
 CLASSES = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, HyperoruApiError)]
@@ -237,8 +260,12 @@ def test_an_error_crosses_as_itself(cls: type[HyperoruApiError]) -> None:
 
 
 def test_an_error_of_the_clients_own_crosses_as_what_others_know() -> None:
-    with pytest.raises(HyperoruContractError, match="come and go"):
-        payloads.parse_event(payloads.failed(UnsteadyError("Rows come and go")))
+    class PrivateError(HyperoruContractError):
+        """Known to no other process."""
+
+    with pytest.raises(HyperoruContractError, match="come and go") as caught:
+        payloads.parse_event(payloads.failed(PrivateError("Rows come and go")))
+    assert type(caught.value) is HyperoruContractError
 
 
 def test_a_pause_without_end_is_no_json() -> None:
@@ -256,6 +283,18 @@ def test_good_ends_cross() -> None:
         True, "It is.", None, {"a": "1"}
     )
     assert payloads.parse_event(payloads.timed_out("It is not.")) == Verdict(False, "It is not.")
+
+
+def test_a_payload_keeps_its_names() -> None:
+    """A worker of an older version may read it."""
+    assert payloads.done(Verdict(True, "It is.", result="r")) == {"status": "done", "says": "It is.", "result": "r"}
+    assert payloads.timed_out("It is not.") == {"status": "timeout", "says": "It is not."}
+    error = HyperoruServerError("down", method="GET", path="/a", status=503, code="C", request_id="r", retry_after=2)
+    facts = {"method": "GET", "path": "/a", "status": 503, "code": "C", "request_id": "r", "retry_after": 2}
+    assert payloads.failed(error) == {
+        "status": "failed",
+        "error": {"class": "HyperoruServerError", "message": "down", **facts},
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+"""Which events pass a filter, and how many become one summary."""
+
 from __future__ import annotations
 
 import json
@@ -13,7 +15,15 @@ from hypothesis import strategies as st
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.client.times import parse_time
-from hyperoru_provider.waiting.event_summary import OVERLAP, Batch, EventSummary, Filter, Throttle, joined, listed
+from hyperoru_provider.waiting.event_summary import (
+    OVERLAP,
+    Batch,
+    EventFilter,
+    EventSummary,
+    Throttle,
+    merge_gaps,
+    normalize,
+)
 
 BEGIN = datetime(2026, 1, 15, tzinfo=UTC)
 CHANNELS = frozenset(FILTERS)
@@ -40,7 +50,7 @@ def several(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def event(**facts: Any) -> Event:
-    plain = {"account_id": 1, "symbol": "BTC", "side": "BUY", "notional": Decimal(10), "time": BEGIN}
+    plain: dict[str, Any] = {"account_id": 1, "symbol": "BTC", "side": "BUY", "notional": Decimal(10), "time": BEGIN}
     return Event(channel=facts.pop("channel", "trades"), data={}, **plain | facts)
 
 
@@ -69,71 +79,75 @@ def test_a_filter_passes_what_it_says_and_nothing_else(
         and among(each.side, side)
         and (least is None or (each.notional is not None and each.notional >= Decimal(str(least))))
     ]
-    hint = Filter("trades", account_id, symbol, side, least).hint(Batch(CHANNELS, events=came))
+    summary = EventFilter("trades", account_id, symbol, side, least).summarize(Batch(CHANNELS, events=came))
     if not mine:
-        assert hint is None
+        assert summary is None
         return
-    assert hint is not None
-    assert hint.count == len(mine)
-    assert all(hint.start <= each.time < hint.end for each in mine)
-    for names, kept in (
-        ({each.account_id for each in mine}, hint.account_ids),
-        ({each.symbol for each in mine}, hint.symbols),
-    ):
-        assert kept == (None if None in names else names)
+    assert summary is not None
+    assert summary.count == len(mine)
+    assert summary.start is not None
+    assert summary.start == min(each.time for each in mine)
+    assert max(each.time for each in mine) < summary.end
+    account_ids, symbols = {each.account_id for each in mine}, {each.symbol for each in mine}
+    assert summary.account_ids == (None if None in account_ids else account_ids)
+    assert summary.symbols == (None if None in symbols else symbols)
 
 
 @given(
     st.lists(st.tuples(st.floats(0, 5), st.lists(st.one_of(events, times), min_size=1, max_size=3)), max_size=20),
     st.sampled_from([0.0, 0.5, 2.0, 30.0]),
 )
-def test_conflated_hints_cover_every_event_and_keep_their_distance(
+def test_merged_summaries_cover_every_event_and_keep_their_distance(
     arrivals: list[tuple[float, list[Any]]], interval: float
 ) -> None:
-    wanted, pace, now = Filter("trades"), Throttle(interval), 0.0
+    event_filter, throttle, now = EventFilter("trades"), Throttle(interval), 0.0
     sent: list[tuple[float, EventSummary]] = []
-    owed: list[tuple[float, Event | Gap]] = []
+    owed: list[tuple[float, bool, datetime, datetime]] = []  # when it came, whether it is a gap, from when to when
 
     def pass_time(until: float) -> None:
         nonlocal now
-        while (wait := pace.wait(now)) is not None and now + wait <= until:
+        while (wait := throttle.delay(now)) is not None and now + wait <= until:
             now += wait
-            hint = pace.take(now)
-            assert hint is not None
-            sent.append((now, hint))
+            summary = throttle.take(now)
+            assert summary is not None
+            sent.append((now, summary))
         now = until
 
     for pause, items in arrivals:
         pass_time(now + pause)
         for item in items:
             batch = Batch(CHANNELS)
-            batch.add(item if isinstance(item, Event) else Gap("lost", item, item + timedelta(seconds=1)))
+            if isinstance(item, Event):
+                batch.add(item)
+            else:
+                end = item + timedelta(seconds=1)
+                batch.add(Gap("lost", item, end))
+                owed.append((now, True, item, end))
             if batch.gap:
-                pace.add(wanted.gap_hint(batch.gap))
-                owed.append((now, batch.gap))
-            if hint := wanted.hint(batch):
-                pace.add(hint)
-                owed.append((now, batch.events[0]))
+                throttle.add(event_filter.summarize_gap(batch.gap))
+            if summary := event_filter.summarize(batch):
+                throttle.add(summary)
+                owed.append((now, False, item.time, item.time + datetime.resolution))
     pass_time(now + interval)
-    assert pace.wait(now) is None
-    for came, item in owed:
-        hints = [hint for moment, hint in sent if came <= moment <= came + interval + 1e-6]
-        if isinstance(item, Event):
-            assert any(hint.start is None or hint.start <= item.time < hint.end for hint in hints)
-        else:
-            assert any(hint.gap and (hint.start <= item.since and item.until <= hint.end) for hint in hints)
+    assert throttle.delay(now) is None
+    for came, gap, start, end in owed:
+        summaries = [summary for moment, summary in sent if came <= moment <= came + interval + 1e-6]
+        assert any(
+            summary.gap >= gap and summary.start is not None and summary.start <= start and end <= summary.end
+            for summary in summaries
+        )
     moments = [moment for moment, _ in sent]
     assert all(later - earlier >= interval - 1e-6 for earlier, later in pairwise(moments))
     if owed:
         assert sent[0][0] == owed[0][0]  # the first at once
-        assert sum(hint.count for _, hint in sent) == sum(isinstance(item, Event) for _, item in owed)
+        assert sum(summary.count for _, summary in sent) == sum(not gap for _, gap, _, _ in owed)
 
 
-def test_a_hint_is_small_json_that_an_export_can_take() -> None:
+def test_a_summary_is_small_json_that_an_export_can_take() -> None:
     batch = Batch(CHANNELS, events=[event(), event(account_id=2, symbol="ETH", time=BEGIN + timedelta(seconds=1.5))])
-    hint = Filter("trades").hint(batch)
-    assert hint is not None
-    assert json.loads(json.dumps(hint.as_dict())) == {
+    summary = EventFilter("trades").summarize(batch)
+    assert summary is not None
+    assert json.loads(json.dumps(summary.as_dict())) == {
         "kind": "events",
         "channel": "trades",
         "account_ids": [1, 2],
@@ -142,21 +156,21 @@ def test_a_hint_is_small_json_that_an_export_can_take() -> None:
         "from": "2026-01-15T00:00:00Z",
         "to": "2026-01-15T00:00:01.500001Z",
     }
-    assert parse_time(hint.as_dict()["to"]) > batch.events[1].time
+    assert parse_time(summary.as_dict()["to"]) > batch.events[1].time
 
 
 def test_long_lists_become_any() -> None:
-    wanted = Filter("trades")
-    one = wanted.hint(Batch(CHANNELS, events=[event(account_id=number) for number in range(50)]))
-    other = wanted.hint(Batch(CHANNELS, events=[event(account_id=99)]))
+    event_filter = EventFilter("trades")
+    one = event_filter.summarize(Batch(CHANNELS, events=[event(account_id=number) for number in range(50)]))
+    other = event_filter.summarize(Batch(CHANNELS, events=[event(account_id=99)]))
     assert one is not None and other is not None
     assert len(one.as_dict()["account_ids"]) == 50
-    assert one.joined(other).as_dict()["account_ids"] is None
+    assert one.merge(other).as_dict()["account_ids"] is None
 
 
 def test_a_gap_names_what_the_trigger_is_about_and_reaches_back_a_little() -> None:
-    wanted = Filter("trades", account_id=[3, 2])
-    assert wanted.gap_hint(Gap("lost", BEGIN + OVERLAP, BEGIN + 2 * OVERLAP)).as_dict() == {
+    event_filter = EventFilter("trades", account_id=[3, 2])
+    assert event_filter.summarize_gap(Gap("lost", BEGIN + OVERLAP, BEGIN + 2 * OVERLAP)).as_dict() == {
         "kind": "gap",
         "channel": "trades",
         "account_ids": [2, 3],
@@ -165,12 +179,12 @@ def test_a_gap_names_what_the_trigger_is_about_and_reaches_back_a_little() -> No
         "from": "2026-01-15T00:00:00Z",
         "to": "2026-01-15T00:02:00Z",
     }
-    assert wanted.gap_hint(Gap("begin", None, BEGIN)).as_dict()["from"] is None
+    assert event_filter.summarize_gap(Gap("begin", None, BEGIN)).as_dict()["from"] is None
 
 
-def test_joined_gaps_hold_both() -> None:
+def test_merged_gaps_hold_both() -> None:
     later = BEGIN + timedelta(seconds=5)
-    both = joined(Gap("one", BEGIN, later), Gap("other", None, BEGIN))
+    both = merge_gaps(Gap("one", BEGIN, later), Gap("other", None, BEGIN))
     assert (both.since, both.until) == (None, later)
 
 
@@ -196,18 +210,18 @@ def test_more_events_than_a_batch_holds_become_a_gap() -> None:
 )
 def test_a_filter_that_can_pass_nothing_is_an_error(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(HyperoruConfigError, match=words):
-        Filter(**arguments)
+        EventFilter(**arguments)
 
 
 def test_equal_lists_are_the_same_list() -> None:
-    assert listed(("ETH", "BTC", "ETH")) == listed(["BTC", "ETH"]) == ["BTC", "ETH"]
-    assert listed("BTC") == ["BTC"]
-    assert listed(3) == [3]
-    assert listed(None) is None
+    assert normalize(("ETH", "BTC", "ETH")) == normalize(["BTC", "ETH"]) == ["BTC", "ETH"]
+    assert normalize("BTC") == ["BTC"]
+    assert normalize(3) == [3]
+    assert normalize(None) is None
 
 
 @pytest.mark.parametrize("nothing", [[], "", " ", "None", [None], ["BTC", ""]])
 @pytest.mark.parametrize("name", ["account_id", "symbol", "side"])
 def test_a_filter_of_nothing_is_an_error_as_it_would_wait_forever(name: str, nothing: Any) -> None:
     with pytest.raises(HyperoruConfigError, match=f"{name} is .*leave it out"):
-        Filter("trades", **{name: nothing})
+        EventFilter("trades", **{name: nothing})

@@ -1,0 +1,77 @@
+"""What a task remembers from try to try. The one module that knows Airflow's task state store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+class TaskState:
+    """The state of a task instance: JSON values by name, which outlive its tries, its deferrals and its worker.
+
+    Without a store (outside of a task, or in an Airflow that has none) nothing is kept: :meth:`read` returns ``None``,
+    and :meth:`write` and :meth:`clear` do nothing.
+
+    A store that fails costs a warning, not the task: a value that can't be read counts as absent, so a sensor counts
+    anew and an export starts over. Where forgetting does harm, as with a job that would be started twice, the state is
+    *required*: then :meth:`read` and :meth:`write` raise what the store raised, and the caller goes no further.
+    :meth:`clear` only ever warns, as it is called when a task ends, and must not hide how.
+
+    :param context: of the task.
+    :param required: whether a failure to read or write is raised. Default: no.
+    """
+
+    def __init__(self, context: Context, *, required: bool = False) -> None:
+        self._store: Any = context.get("task_state_store")
+        self._task_instance: Any = context.get("ti")
+        self._required = required
+
+    @property
+    def available(self) -> bool:
+        """Whether values are kept."""
+        return self._store is not None
+
+    @property
+    def max_tries(self) -> int | None:
+        """The task instance's ``max_tries``, or ``None`` outside of a task.
+
+        It stays when the task is tried again, and grows when it is cleared, which does not clear the store: so a value
+        noted beside it can be told from one of an earlier run.
+        """
+        return getattr(self._task_instance, "max_tries", None)
+
+    def read(self, name: str) -> Any:
+        """Return the value of a name, or ``None`` if there is none."""
+        return self._attempt("read", name, lambda: self._store.get(name), required=self._required)
+
+    def write(self, name: str, value: Any, *, retention: timedelta | None = None) -> None:
+        """Keep a value in place of the earlier one.
+
+        :param value: JSON; not ``None``.
+        :param retention: how long to keep it. Default: Airflow's ``[state_store] default_retention_days``.
+        """
+        self._attempt(
+            "written", name, lambda: self._store.set(name, value, retention=retention), required=self._required
+        )
+
+    def clear(self, name: str) -> None:
+        """Forget the value of a name, if there is one."""
+        self._attempt("cleared", name, lambda: self._store.delete(name), required=False)
+
+    def _attempt(self, what: str, name: str, action: Callable[[], Any], *, required: bool) -> Any:
+        if self._store is None:
+            return None
+        try:
+            return action()
+        except Exception as error:
+            if required:
+                raise
+            log.warning("The task's state %s could not be %s: %s: %s", name, what, type(error).__name__, error)
+            return None

@@ -1,0 +1,95 @@
+"""What a task remembers, in a store that keeps, is missing, or fails."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hyperoru_provider.hooks.task_state import TaskState
+
+
+class Store:
+    """A task's state store, as Airflow has it: JSON by name."""
+
+    def __init__(self, *failing: str) -> None:
+        self.texts: dict[str, str] = {}
+        self.retentions: list[timedelta | None] = []
+        self.failing = failing
+
+    def get(self, key: str) -> Any:
+        self._fail("get")
+        return json.loads(self.texts[key]) if key in self.texts else None
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        self._fail("set")
+        self.texts[key] = json.dumps(value)
+        self.retentions.append(retention)
+
+    def delete(self, key: str) -> None:
+        self._fail("delete")
+        self.texts.pop(key, None)
+
+    def _fail(self, method: str) -> None:
+        if method in self.failing:
+            raise ConnectionError(f"{method}: the store is away")
+
+
+def context(store: Store | None, **more: Any) -> Any:
+    return {"task_state_store": store, **more}
+
+
+def test_a_value_is_kept_until_it_is_cleared() -> None:
+    store = Store()
+    state = TaskState(context(store))
+    assert state.available
+    assert state.read("a") is None
+    state.write("a", {"b": [1, "2"]})
+    assert TaskState(context(store)).read("a") == {"b": [1, "2"]}
+    state.clear("a")
+    state.clear("a")
+    assert state.read("a") is None
+
+
+def test_a_value_is_kept_as_long_as_is_said() -> None:
+    store = Store()
+    TaskState(context(store)).write("a", 1, retention=timedelta(days=1))
+    TaskState(context(store)).write("a", 1)
+    assert store.retentions == [timedelta(days=1), None]
+
+
+@pytest.mark.parametrize("required", [False, True])
+@pytest.mark.parametrize("without", [{}, {"task_state_store": None}])
+def test_without_a_store_nothing_is_kept(without: Any, required: bool) -> None:
+    state = TaskState(without, required=required)
+    assert not state.available
+    state.write("a", 1)
+    state.clear("a")
+    assert state.read("a") is None
+
+
+def test_a_store_that_fails_costs_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    state = TaskState(context(Store("get", "set", "delete")))
+    state.write("a", 1)
+    assert state.read("a") is None
+    state.clear("a")
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 3
+    assert "The task's state a could not be read: ConnectionError: get: the store is away" in caplog.text
+
+
+def test_a_store_that_is_required_raises_except_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    state = TaskState(context(Store("get", "set", "delete")), required=True)
+    with pytest.raises(ConnectionError, match="get"):
+        state.read("a")
+    with pytest.raises(ConnectionError, match="set"):
+        state.write("a", 1)
+    state.clear("a")
+    assert caplog.text.count("could not be") == 1
+
+
+def test_a_cleared_task_can_be_told_from_one_that_is_tried_again() -> None:
+    assert TaskState(context(None, ti=SimpleNamespace(max_tries=3))).max_tries == 3
+    assert TaskState(context(None)).max_tries is None
