@@ -324,6 +324,15 @@ def test_two_threads_share_a_client(client_of: Callable[..., HyperoruClient], sa
     assert sandbox.stats()["logins"] == 1
 
 
+def test_orders(call: Call, sandbox: Sandbox) -> None:
+    found = call("orders", 2)
+    assert found and {order.account_id for order in found} == {2}
+    assert isinstance(found[0].quantity, Decimal)
+    assert sandbox.stats()["by_path"]["/api/orders/account/2"] == 1
+    with pytest.raises(errors.HyperoruNotFoundError):
+        call("orders", 999)
+
+
 ORDER = {"id": 1, "account_id": 2, "symbol": "BTC", "side": "buy", "price": 1.00, "status": "filled"}
 
 
