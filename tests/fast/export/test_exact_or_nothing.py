@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import exports
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
-from model_server import Server, at, inside, trade
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
@@ -21,6 +19,8 @@ from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.params.window import Window
+from tests import exports
+from tests.model_server import Server, at, inside, trade
 
 PAGINGS = ["page", "offset", "cursor", "none"]
 ERRORS: list[dict[str, Any]] = [
@@ -73,8 +73,9 @@ def listings(draw: st.DrawFn) -> list[dict[str, Any]]:
         | {"table": number % tables}
         for number, (position, step, account) in enumerate(places)
     ]
-    if rows and draw(st.booleans()):
-        changes = draw(st.sampled_from([{}, {}, {"price": -1}, {"trade_time": rows[0]["trade_time"]}]))
+    if bool(rows) and draw(st.booleans()):
+        kinds: list[dict[str, Any]] = [{}, {}, {"price": -1}, {"trade_time": rows[0]["trade_time"]}]
+        changes = draw(st.sampled_from(kinds))
         rows += [{**row, **changes} for row in draw(st.lists(st.sampled_from(rows), min_size=1, max_size=2))]
     return rows
 

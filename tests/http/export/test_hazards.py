@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import exports
 import pytest
 
 from hyperoru_provider.client import HyperoruClient
@@ -29,6 +28,7 @@ from hyperoru_provider.client.errors import (
 from hyperoru_provider.client.times import format_time, parse_time
 from hyperoru_provider.params.window import Window
 from hyperoru_provider.sandbox import Sandbox
+from tests import exports
 
 Make = Callable[..., HyperoruClient]
 
@@ -76,8 +76,8 @@ class Hazard:
     filters: Mapping[str, Any] = field(default_factory=dict)
 
 
-NO_PAGES = {"paging": "none", "page_size": None}
-UNPAGED = {"paging": "none", "ignore_unknown": True}
+NO_PAGES: dict[str, Any] = {"paging": "none", "page_size": None}
+UNPAGED: dict[str, Any] = {"paging": "none", "ignore_unknown": True}
 
 HAZARDS = {
     # 1: unknown query parameters are ignored, not refused
@@ -199,7 +199,7 @@ def run(
     client: HyperoruClient, where: Path, contract: Mapping[str, Any], filters: Mapping[str, Any], concurrency: int
 ) -> None:
     endpoint = load_contract({"trades": {"page_size": 50, **contract}}).trades
-    exports.commit(client, endpoint, WINDOW, where, filters, concurrency=concurrency, span_rows=120, rows_per_part=100)
+    exports.commit(client, endpoint, WINDOW, where, filters, concurrency=concurrency, slice_rows=120, rows_per_part=100)
 
 
 def assert_exact(where: Path, filters: Mapping[str, Any]) -> None:
