@@ -171,9 +171,7 @@ class PassReader:
         """Believe the rows, unless the list did not keep still."""
         keys = set(self.rows.keys)
         if not keys >= self._expectation.shown:
-            return Reread(
-                "Rows that the list showed at first are missing from it now: it changes while it is read.", keys=keys
-            )
+            return Reread(_GONE, keys=keys)
         if not self._evidence.steady and keys != self._expectation.previous:
             return Reread(_UNSTEADY, keys=keys)
         return Complete(self.rows)
@@ -184,6 +182,11 @@ class PassReader:
             return Reread(_SHRINKING, self._evidence.longest)
         if self.time_slice.can_be_split:
             return Split(2)
+        if self.time_slice.start is None:
+            raise HyperoruContractError(
+                f"The list came with {self._evidence.longest} rows, and the server says that there are more, or cut "
+                "it at the contract's cap. Correct the contract's paging, or its cap."
+            )
         raise HyperoruContractError(
             f"The list came with {self._evidence.longest} rows and may have been cut there by the server, and its "
             "window is too short to be split. If the server cuts its lists at more rows, set the contract's cap; if it "
