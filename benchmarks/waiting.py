@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.request import urlopen
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from benchmarks.server import EMAIL, PASSWORD
 from benchmarks.waiting_server import MARKS

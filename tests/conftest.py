@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import Database, in_file, in_schema
 from hypothesis import HealthCheck, settings
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.http.tokens import MemoryTokenStore
 from hyperoru_provider.sandbox import Sandbox
+from tests.databases import Database, in_file, in_schema
 
 # a machine under load is slow now and then, which says nothing about the code
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -50,8 +50,8 @@ def client_of() -> Iterator[Callable[..., HyperoruClient]]:
     clients = []
 
     def make(sandbox: Sandbox, **options: Any) -> HyperoruClient:
-        options = {"email": sandbox.email, "password": sandbox.password, "retry_policy": FAST} | options
-        clients.append(HyperoruClient(sandbox.url, **options))
+        defaults: dict[str, Any] = {"email": sandbox.email, "password": sandbox.password, "retry_policy": FAST}
+        clients.append(HyperoruClient(sandbox.url, **defaults | options))
         return clients[-1]
 
     yield make

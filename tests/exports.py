@@ -35,12 +35,13 @@ def commit(
     concurrency: int,
     slice_rows: int,
     rows_per_part: int,
+    on_empty: str | None = "succeed",
 ) -> None:
     """Export trades to just this directory, in slices so short that there are several."""
     reader = WindowReader(endpoint, window.start, window.end, filters, slice_rows)
     spec = _SpecOfOnePlace("trades", window, filters, Trade, endpoint, place=where.name)
     destination = StorageDestination(UPath(where.parent), "jsonl", "none", rows_per_part=rows_per_part)
-    export_rows(spec, lambda *_: fetch(client, reader, concurrency), destination, on_empty="succeed")
+    export_rows(spec, lambda *_: fetch(client, reader, concurrency), destination, on_empty=on_empty)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
-from databases import Database
 
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
@@ -19,6 +18,7 @@ from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
 from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
+from tests.databases import Database
 
 DAY: dict[str, Any] = {"start": "2026-01-15", "end": "2026-01-16"}
 INTERVAL: dict[str, Any] = {

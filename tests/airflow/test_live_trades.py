@@ -19,10 +19,10 @@ import pendulum
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from places import EXAMPLES
 
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.params.window import Window
+from tests.places import EXAMPLES
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 EXAMPLE = EXAMPLES / "hyperoru_live_trades.py"

@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Context
-from databases import Database
-from places import REAL_ROWS
 
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.sandbox import Sandbox
+from tests.databases import Database
+from tests.places import REAL_ROWS
 
 REAL_SUMS = (Decimal("80597.53564146"), Decimal("1272260.125956"))
 START, END = datetime(2024, 9, 20, tzinfo=UTC), datetime(2025, 5, 2, tzinfo=UTC)

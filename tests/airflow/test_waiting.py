@@ -81,7 +81,7 @@ async def until(what: Callable[[], Any], seconds: float = 30.0) -> None:
 def alive(cls: type[T]) -> list[T]:
     """Return all objects of a class to which anything still refers."""
     gc.collect()
-    return [each for each in gc.get_objects() if isinstance(each, cls)]
+    return [each for each in gc.get_objects() if issubclass(type(each), cls)]  # isinstance would wake lazy objects
 
 
 @asynccontextmanager

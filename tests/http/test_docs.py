@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from places import ROOT
+
+from tests.places import ROOT
 
 DOCS = ROOT / "docs"
 EXAMPLE = (DOCS / "contract.md").read_text().partition("## A worked example")[2].partition("\n## ")[0]

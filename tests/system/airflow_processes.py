@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 import sqlalchemy
-from airflow_home import environment, fernet_key
 from cryptography.fernet import Fernet
+
+from tests.airflow_home import environment, fernet_key
 
 T = TypeVar("T")
 
@@ -173,7 +174,8 @@ class AirflowProcesses:
 
         answer = self.wait_for(created, f"the DAG {dag_id}")
         assert answer.status_code == 200, answer.text
-        return answer.json()["dag_run_id"]
+        run_id: str = answer.json()["dag_run_id"]
+        return run_id
 
     def finished(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Wait until a run has succeeded; gives its task instances."""
@@ -186,7 +188,8 @@ class AirflowProcesses:
 
         assert self.wait_for(state, f"the run of {dag_id}") == "success", self.tail()
         answer = self._client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
-        return answer.json()["task_instances"]
+        instances: list[dict[str, Any]] = answer.json()["task_instances"]
+        return instances
 
     def fail(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Mark a task as failed, as a user does."""
@@ -247,6 +250,6 @@ def files(directory: Path) -> list[Path]:
 def _lives(process: psutil.Process) -> bool:
     """Whether a process runs; one that is dead but still listed does not."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

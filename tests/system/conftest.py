@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "airflow" / "dag"))
-
-from airflow_home import connection, copied, migrated
-from airflow_processes import AirflowProcesses
-from sample_trades import trades
-
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow_home import connection, copied, migrated
+from tests.sample_trades import trades
+from tests.system.airflow_processes import AirflowProcesses
 
 HERE = Path(__file__).resolve().parent
 

@@ -8,6 +8,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow.parquet  # noqa: F401
 from airflow.sdk import ObjectStoragePath
@@ -23,7 +24,7 @@ def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
 
     The client waits as it does in production, only shorter.
     """
-    retry.RetryPolicy = partial(retry.RetryPolicy, initial_delay=0.02, max_delay=0.1)
+    patch.object(retry, "RetryPolicy", partial(retry.RetryPolicy, initial_delay=0.02, max_delay=0.1)).start()
     logging.basicConfig(filename=directory / "log", level=logging.INFO, force=True)
     tempfile.tempdir = str(directory / "temp")
     os.environ["AIRFLOW_CONN_HYPERORU_DEFAULT"] = connection

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import connection, copied, migrated
-from airflow_processes import AirflowProcesses
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow_home import connection, copied, migrated
+from tests.system.airflow_processes import AirflowProcesses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from airflow_processes import AirflowProcesses, files
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.system.airflow_processes import AirflowProcesses, files
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -53,7 +53,7 @@ def runs(airflow: AirflowProcesses, sandbox: Sandbox, tmp_path_factory: pytest.T
 
 def stored_token(airflow: AirflowProcesses) -> str:
     """The token that is shared; empty if there is none."""
-    return airflow.secret(VARIABLE).get("token", "")
+    return str(airflow.secret(VARIABLE).get("token", ""))
 
 
 def test_each_task_of_each_run_succeeds_at_once(runs: list[Run]) -> None:

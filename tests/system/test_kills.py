@@ -19,9 +19,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import exporter
 import pytest
-from sample_trades import trades
+
+from tests.sample_trades import trades
+from tests.system import exporter
 
 KILLS = int(os.environ.get("HYPERORU_KILLS", "12"))
 SEED = int(os.environ.get("HYPERORU_SEED", "1"))
@@ -37,7 +38,7 @@ EARLIER = {"file_format": "jsonl", "compression": "none", "rows_per_part": 3_500
 FAULTS = {"latency": 0.01, "error_rate": 0.05, "rate_limit_rate": 0.03, "drop_rate": 0.03, "retry_after": 0.05}
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["exporter"])
+_processes.set_forkserver_preload([exporter.__name__])
 
 
 class Kind(NamedTuple):

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import connection, migrated
-from airflow_processes import AirflowProcesses
-from databases import of_one_own
-from listed import held
-from places import EXAMPLES
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow_home import connection, migrated
+from tests.databases import of_one_own
+from tests.listed import held
+from tests.places import EXAMPLES
+from tests.system.airflow_processes import AirflowProcesses
 
 SECONDS = float(os.environ.get("HYPERORU_MARKET_SECONDS", "30"))
 PACE = float(os.environ.get("HYPERORU_MARKET_PACE", "20"))
@@ -180,7 +180,7 @@ def settled(airflow: AirflowProcesses) -> None:
     def quiet() -> bool:
         before = states(airflow, LIVE, "dag_run")
         time.sleep(4)
-        return before and set(before) == {"success"} and states(airflow, LIVE, "dag_run") == before
+        return set(before) == {"success"} and states(airflow, LIVE, "dag_run") == before
 
     airflow.wait_for(quiet, "the DAG to come to rest")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from airflow_processes import AirflowProcesses
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.system.airflow_processes import AirflowProcesses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

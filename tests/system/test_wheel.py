@@ -20,9 +20,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from places import ROOT
 
 from hyperoru_provider.get_provider_info import get_provider_info
+from tests.places import ROOT
 
 pytestmark = pytest.mark.slow
 

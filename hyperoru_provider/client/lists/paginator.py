@@ -154,5 +154,8 @@ def paginator_for(endpoint: ListEndpoint, page_size: int | None, first_page: int
 def _ends(page: Page) -> bool:
     """Return whether a page is the last one of a list with numbers or offsets."""
     if page.more and not page.texts:
-        raise HyperoruContractError("The server sent no rows and says that there are more.")
+        raise HyperoruContractError(
+            "The server sent no rows and says that there are more. If it drops or merges rows after it has cut the "
+            "page, set the contract's paging to none to read the list in slices of time."
+        )
     return not page.texts or page.more is False

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from airflow_home import connection, copied, environment, migrated
-from dag_runs import Outcome, RunDag
-from places import EXAMPLES
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow.dag.dag_runs import Outcome, RunDag
+from tests.airflow_home import connection, copied, environment, migrated
+from tests.places import EXAMPLES
 
 HERE = Path(__file__).resolve().parent
 
@@ -44,8 +44,9 @@ def run_dag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDag]:
             text=True,
         ) as process,
     ):
-        assert process.stdin
-        assert process.stdout
+        orders, answers = process.stdin, process.stdout
+        assert orders
+        assert answers
 
         def run(
             sandbox: Sandbox,
@@ -63,8 +64,8 @@ def run_dag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDag]:
                 "environ": {"AIRFLOW_CONN_HYPERORU_DEFAULT": connection(sandbox), **environ},
             }
             begin = log.stat().st_size
-            print(json.dumps(order), file=process.stdin, flush=True)
-            answer = process.stdout.readline()
+            print(json.dumps(order), file=orders, flush=True)
+            answer = answers.readline()
             said = log.read_bytes()[begin:].decode(errors="replace")[-20_000:]
             assert answer, said
             outcome = json.loads(answer)
@@ -76,7 +77,7 @@ def run_dag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDag]:
         try:
             yield run
         finally:
-            process.stdin.close()
+            orders.close()
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:

@@ -50,7 +50,7 @@ def run(file: Path, dag_id: str, logical_date: str | None, conf: dict[str, Any])
     dag = bag.dags[dag_id]
     for task in dag.tasks:
         task.retries = 0  # what fails is to be seen now, and not in five minutes
-    finished = dag.test(logical_date=logical_date and parse(logical_date), run_conf=conf)
+    finished = dag.test(logical_date=parse(logical_date) if logical_date else None, run_conf=conf)
     with create_session() as session:
         tasks = [
             {"task": ti.task_id, "index": ti.map_index, "state": ti.state, "tries": ti.try_number}

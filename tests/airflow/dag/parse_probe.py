@@ -84,7 +84,8 @@ def main(moment: str, *files: str) -> None:
         with time_machine.travel(moment, tick=True), watched(file, touched):
             bag = BundleDagBag(dag_folder=file, bundle_path=Path(file).parent, safe_mode=False)
         dags = {
-            dag_id: SerializedDagModel.hash(DagSerialization.to_dict(dag)) for dag_id, dag in sorted(bag.dags.items())
+            dag_id: SerializedDagModel.hash(DagSerialization.to_dict(dag))  # type: ignore[no-untyped-call]
+            for dag_id, dag in sorted(bag.dags.items())
         }
         found[file] = {"touched": sorted(touched), "errors": list(bag.import_errors.values()), "dags": dags}
     print(json.dumps(found), file=answers, flush=True)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import landed
 import pytest
-from dag_runs import Outcome, RunDag
 
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow.dag import landed
+from tests.airflow.dag.dag_runs import Outcome, RunDag
 
 pytestmark = pytest.mark.slow
 

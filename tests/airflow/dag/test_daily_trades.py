@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import landed
 import pytest
-from dag_runs import Outcome, RunDag
-from listed import held
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow.dag import landed
+from tests.airflow.dag.dag_runs import Outcome, RunDag
+from tests.listed import held
 
 pytestmark = pytest.mark.slow
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from airflow_home import connection
-from dag_runs import RunDag
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow.dag.dag_runs import RunDag
+from tests.airflow_home import connection
 
 pytestmark = pytest.mark.slow
 

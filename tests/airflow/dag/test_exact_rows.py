@@ -13,13 +13,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import landed
 import pytest
-from dag_runs import RunDag
-from places import REAL_ROWS
-from sample_trades import trades
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow.dag import landed
+from tests.airflow.dag.dag_runs import RunDag
+from tests.places import REAL_ROWS
+from tests.sample_trades import trades
 
 pytestmark = pytest.mark.slow
 

@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
-import landed
 import pytest
-from dag_runs import Outcome, RunDag
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow.dag import landed
+from tests.airflow.dag.dag_runs import Outcome, RunDag
 
 pytestmark = pytest.mark.slow
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import copied, environment, migrated
-from places import EXAMPLES
 
 import hyperoru_provider
+from tests.airflow_home import copied, environment, migrated
+from tests.places import EXAMPLES
 
 pytestmark = pytest.mark.slow
 
@@ -132,7 +132,8 @@ def test_changing_dag_would_be_seen(parsed: list[dict[str, dict[str, Any]]], off
 
 @pytest.fixture(scope="module")
 def costs(home: Path) -> dict[str, dict[str, Any]]:
-    return probe(home, "import_probe.py", *MODULES, "hyperoru_provider.export.formats")()
+    found: dict[str, dict[str, Any]] = probe(home, "import_probe.py", *MODULES, "hyperoru_provider.export.formats")()
+    return found
 
 
 @pytest.mark.parametrize("module", MODULES)

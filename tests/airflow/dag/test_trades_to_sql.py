@@ -10,10 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from dag_runs import Outcome, RunDag
-from sample_trades import trades
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow.dag.dag_runs import Outcome, RunDag
+from tests.sample_trades import trades
 
 pytestmark = pytest.mark.slow
 

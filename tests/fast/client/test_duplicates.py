@@ -14,7 +14,7 @@ from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.rows import Rows
 
 NOW = datetime(2026, 1, 15, tzinfo=UTC)
-PARTS = [[(1, "a"), (2, "b"), ("3", "ü")], [(-1, 7), (-3, 8)], ["only"], [2**70]]
+PARTS: list[list[Any]] = [[(1, "a"), (2, "b"), ("3", "ü")], [(-1, 7), (-3, 8)], ["only"], [2**70]]
 
 
 def rows_of(keys: list[Any]) -> Rows:

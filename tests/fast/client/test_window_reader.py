@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_server import Server, at, inside, trade
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError
@@ -18,6 +17,7 @@ from hyperoru_provider.client.lists.readers import kline_readers
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import format_time, parse_time
+from tests.model_server import Server, at, inside, trade
 
 
 def answered(server: Server, reader: WindowReader) -> Iterator[Rows]:

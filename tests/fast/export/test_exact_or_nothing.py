@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import exports
 import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
-from model_server import Server, at, inside, trade
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
@@ -22,6 +20,8 @@ from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.params.window import Window
+from tests import exports
+from tests.model_server import Server, at, inside, trade
 
 CASES = int(os.environ.get("HYPERORU_CASES", "4000"))
 PAGINGS = ["page", "offset", "cursor", "none"]
@@ -53,7 +53,7 @@ class Client:
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("earlier")
     client, endpoint = Client(Server([trade(f"old{number}", number) for number in range(10)])), load_contract().trades
-    how = {"concurrency": 1, "slice_rows": 100, "rows_per_part": 3}
+    how: dict[str, Any] = {"concurrency": 1, "slice_rows": 100, "rows_per_part": 3}
     exports.commit(client, endpoint, Window(at(0), at(60)), where, {}, **how)
     return where
 
@@ -75,8 +75,9 @@ def listings(draw: st.DrawFn) -> list[dict[str, Any]]:
         | {"table": number % tables}
         for number, (position, step, account) in enumerate(places)
     ]
-    if rows and draw(st.booleans()):
-        changes = draw(st.sampled_from([{}, {}, {"price": -1}, {"trade_time": rows[0]["trade_time"]}]))
+    if bool(rows) and draw(st.booleans()):
+        kinds: list[dict[str, Any]] = [{}, {}, {"price": -1}, {"trade_time": rows[0]["trade_time"]}]
+        changes = draw(st.sampled_from(kinds))
         rows += [{**row, **changes} for row in draw(st.lists(st.sampled_from(rows), min_size=1, max_size=2))]
     return rows
 
@@ -165,7 +166,7 @@ def test_the_exact_rows_or_nothing(
     start = data.draw(st.integers(-5, 60))
     end = start + data.draw(st.sampled_from([1, 60, 600, 600, 3000, 90_000]))
     account_id = data.draw(st.none() | st.just(1))
-    how = {
+    how: dict[str, Any] = {
         "slice_rows": data.draw(st.sampled_from([2, 10, 20_000])),
         "concurrency": data.draw(st.sampled_from([1, 3])),
         "rows_per_part": data.draw(st.sampled_from([2, 1000])),

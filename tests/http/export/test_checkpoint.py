@@ -14,12 +14,12 @@ from typing import Any, cast
 import pytest
 import time_machine
 from airflow.sdk import Context
-from exports import WRITES, Killed, assert_readable, files_of
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
+from tests.exports import WRITES, Killed, assert_readable, files_of
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 ROWS = [

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from airflow.sdk import ObjectStoragePath
-from exports import WRITES, Killed, assert_readable, batch_of, files_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +33,7 @@ from hyperoru_provider.export.formats import FORMATS, choose_encoder
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.run import export_rows
 from hyperoru_provider.params.window import Window
+from tests.exports import WRITES, Killed, assert_readable, batch_of, files_of
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 WINDOW = Window(START, START + timedelta(days=1))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,8 +63,8 @@ def test_the_rows_are_those_of_one_reader(
 @pytest.mark.parametrize("paging", ["offset", "cursor", "none"])
 def test_any_paging_is_read_at_once(client_of: Make, sandbox: Sandbox, paging: str) -> None:
     sandbox.set_faults(paging=paging, latency=0.01, **({"cap": 100, "total": "none"} if paging == "none" else {}))
-    spans = fetch(client_of(sandbox), reader(paging=paging, page_size=None if paging == "none" else 50), 4)
-    assert ids(spans) == list(range(3000))
+    batches = fetch(client_of(sandbox), reader(paging=paging, page_size=None if paging == "none" else 50), 4)
+    assert ids(batches) == list(range(3000))
     assert sandbox.stats()["max_in_flight"] > 1
 
 
@@ -78,7 +78,7 @@ def test_every_page_is_counted(client_of: Make, sandbox: Sandbox, concurrency: i
 @pytest.mark.parametrize("slice_rows", [200, 100_000])
 def test_the_rest_of_a_window_is_what_comes_after_a_row(client_of: Make, sandbox: Sandbox, slice_rows: int) -> None:
     client = client_of(sandbox)
-    rows = [row for span in fetch(client, reader(slice_rows), 4) for row in span]
+    rows = [row for batch in fetch(client, reader(slice_rows), 4) for row in batch]
     for number in (0, 1, 4, 1234, 2998, 2999):
         rest = fetch(client, reader(slice_rows).after(rows[number]), 4)
         assert ids(rest) == list(range(number + 1, 3000))
@@ -102,18 +102,19 @@ def test_nothing_is_an_answer(client_of: Make) -> None:
 
 def test_a_failure_ends_it_all(client_of: Make, sandbox: Sandbox) -> None:
     client = client_of(sandbox)
-    spans = fetch(client, reader(), 4)
-    next(spans)
+    batches = fetch(client, reader(), 4)
+    next(batches)
     sandbox.set_faults(error_rate=1.0)
     with pytest.raises(HyperoruServerError):
-        list(spans)
+        list(batches)
 
 
 def test_a_reader_that_stops_stops_the_requests(client_of: Make, sandbox: Sandbox) -> None:
     sandbox.set_faults(latency=0.02)
-    spans = fetch(client_of(sandbox), reader(), 4)
-    next(spans)
-    spans.close()
+    batches = fetch(client_of(sandbox), reader(), 4)
+    next(batches)
+    assert isinstance(batches, Generator)
+    batches.close()
     asked = sandbox.stats()["requests"]
     time.sleep(0.2)
     assert sandbox.stats()["requests"] == asked
@@ -132,12 +133,12 @@ def test_a_key_that_comes_at_two_times_is_an_error(client_of: Make) -> None:
         list(fetch(client_of(twice), reader(), 4))
 
 
-def test_one_busy_minute_of_a_long_window_is_read_span_by_span(client_of: Make) -> None:
+def test_one_busy_minute_of_a_long_window_is_read_slice_by_slice(client_of: Make) -> None:
     rows = [
         {**ROWS[0], "trade_id": number, "trade_time": (START + timedelta(seconds=1800 + number // 100)).isoformat()}
         for number in range(3000)
     ]
     with Sandbox(rows=rows) as busy:
-        spans = list(fetch(client_of(busy), reader(200), 4))
-    assert ids(spans) == list(range(3000))
-    assert max(map(len, spans)) <= 200
+        batches = list(fetch(client_of(busy), reader(200), 4))
+    assert ids(batches) == list(range(3000))
+    assert max(map(len, batches)) <= 200

@@ -14,8 +14,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from databases import Database
-from exports import committed, files_of, rows
 from upath import UPath
 
 from hyperoru_provider.client import HyperoruClient
@@ -27,6 +25,8 @@ from hyperoru_provider.export.destinations.xcom import XComDestination
 from hyperoru_provider.export.run import export_list
 from hyperoru_provider.params.window import Window
 from hyperoru_provider.sandbox import Sandbox
+from tests.databases import Database
+from tests.exports import committed, files_of, rows
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 DAY = Window(START, START + timedelta(days=1))

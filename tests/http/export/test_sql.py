@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from databases import Database, in_file
-from exports import batch_of
 from psycopg import DataError
 from psycopg.rows import dict_row
 
@@ -30,6 +28,8 @@ from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.run import export_rows
 from hyperoru_provider.export.sql_table import SqlTable
 from hyperoru_provider.params.window import Window
+from tests.databases import Database, in_file
+from tests.exports import batch_of
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 DAY = timedelta(days=1)

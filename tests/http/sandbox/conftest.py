@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sandbox_caller import Caller, Rows, Serve
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.http.sandbox.sandbox_caller import Caller, Rows, Serve
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from sandbox_caller import TRADES, Rows, Serve
+
+from tests.http.sandbox.sandbox_caller import TRADES, Rows, Serve
 
 
 def test_health_needs_no_token(serve: Serve) -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sandbox_caller import Rows, Serve
 
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sandbox.book import Book, FileBook
 from hyperoru_provider.sandbox.market import Market
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices, number
 from hyperoru_provider.sandbox.rows import DAY, SECOND, Row, iso, micros
+from tests.http.sandbox.sandbox_caller import Rows, Serve
 
 ODD_ROWS = [
     b'{"id":2,"account_id":9,"symbol":"BTC","quantity":1.00E-05,"x": "\xc3\xa9","trade_time":"2025-01-01T00:00:00"}',

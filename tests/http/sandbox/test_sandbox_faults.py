@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sandbox_caller import TRADES, Caller, Rows, Serve
 
 from hyperoru_provider.sandbox import FaultError, Faults, Sandbox
+from tests.http.sandbox.sandbox_caller import TRADES, Caller, Rows, Serve
 
 
 def statuses(caller: Caller, times: int = 60, path: str = "/api/health") -> list[int]:

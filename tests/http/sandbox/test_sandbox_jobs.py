@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from sandbox_caller import Caller, Serve
+
+from tests.http.sandbox.sandbox_caller import Caller, Serve
 
 PATH = "/api/klines/backfill"
 DAY = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sandbox_caller import TRADES, Caller, Rows, Serve
 
 from hyperoru_provider.sandbox import FaultError, Faults, Sandbox
+from tests.http.sandbox.sandbox_caller import TRADES, Caller, Rows, Serve
 
 DAYS: dict[str, Any] = {"start": "2026-03-01", "end": "2026-03-03"}
 

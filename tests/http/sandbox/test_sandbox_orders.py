@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from sandbox_caller import Caller, Rows, Serve
 
 from hyperoru_provider.sandbox import Sandbox
+from tests.http.sandbox.sandbox_caller import Caller, Rows, Serve
 
 PATH = "/api/orders/account/"
 ORDERS: Rows = [

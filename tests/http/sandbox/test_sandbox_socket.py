@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sandbox_caller import Caller, Rows, Serve
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -25,6 +24,7 @@ from hyperoru_provider.sandbox.book import FileBook
 from hyperoru_provider.sandbox.connection import Connection
 from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices
+from tests.http.sandbox.sandbox_caller import Caller, Rows, Serve
 
 WAIT = 20.0  # at most, on a busy machine
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG
 
@@ -13,7 +14,7 @@ from hyperoru_provider.sensors.price import HyperoruPriceSensor
 from hyperoru_provider.sensors.trades import HyperoruTradesSensor
 
 with DAG("waiting", schedule=None, params={"since": "", "until": ""}):
-    wait = {"deferrable": True, "poke_interval": 1, "timeout": timedelta(minutes=2).total_seconds()}
+    wait: dict[str, Any] = {"deferrable": True, "poke_interval": 1, "timeout": timedelta(minutes=2).total_seconds()}
     HyperoruHealthSensor(task_id="health", checks=3, **wait)
     HyperoruPriceSensor(task_id="price", symbol="BTC", below="1e9", **wait)
     HyperoruTradesSensor(task_id="trades", start="{{ params.since }}", account_id=5, at_least=2, **wait)

@@ -27,6 +27,6 @@ with DAG(
 
     @task
     def seen(found: dict[str, Any]) -> str:
-        return found["price"]
+        return str(found["price"])
 
-    seen(price.output)
+    seen(price.output)  # type: ignore[arg-type]

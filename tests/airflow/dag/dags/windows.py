@@ -16,7 +16,8 @@ with DAG(
 
     @task
     def windows(params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        return (params or {})["windows"]
+        given: list[dict[str, Any]] = (params or {})["windows"]
+        return given
 
     HyperoruExportTradesOperator.partial(
         task_id="export",
