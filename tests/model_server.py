@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 from zlib import crc32
@@ -12,6 +13,7 @@ from zlib import crc32
 from hyperoru_provider.client.errors import HyperoruServerError, HyperoruValidationError
 from hyperoru_provider.client.times import format_time, parse_time
 
+moment_of = lru_cache(100_000)(parse_time)
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -97,7 +99,7 @@ class Server:
                 raise HyperoruServerError("The server failed")
             if self.asked > 1 and self.arrivals:
                 self.rows.append(self.arrivals.pop())
-            self._window = parse_time(query["end"]) - parse_time(query["start"])
+            self._window = moment_of(query["end"]) - moment_of(query["start"])
             body = self._page({name: query[name] for name in query if name not in self.ignored})
             if self.asked == self.error_at:
                 body = {"items": [], "next_cursor": None, **self.error}
@@ -162,7 +164,7 @@ class Server:
         return max(length - size, 0) if self.keeps_last else 0, size, meant
 
     def _matches(self, row: dict[str, Any], query: dict[str, str]) -> bool:
-        moment = parse_time(row["trade_time"])
+        moment = moment_of(row["trade_time"])
         if "start" in query and moment < self._bound(query["start"]):
             return False
         if "end" in query:
@@ -182,9 +184,9 @@ class Server:
         return bool(self.drops) and crc32(str(row["trade_id"]).encode()) % self.drops == 0
 
     def _bound(self, text: str) -> datetime:
-        moment = parse_time(text)
+        moment = moment_of(text)
         return moment.replace(hour=0, minute=0, second=0, microsecond=0) if self.by_day else moment
 
 
 def inside(rows: list[dict[str, Any]], start: float, end: float) -> list[dict[str, Any]]:
-    return [row for row in rows if at(start) <= parse_time(row["trade_time"]) < at(end)]
+    return [row for row in rows if at(start) <= moment_of(row["trade_time"]) < at(end)]
