@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 from zlib import crc32
@@ -12,6 +13,7 @@ from zlib import crc32
 from hyperoru_provider.client.errors import HyperoruServerError, HyperoruValidationError
 from hyperoru_provider.client.times import format_time, parse_time
 
+moment_of = lru_cache(100_000)(parse_time)
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -97,41 +99,18 @@ class Server:
                 raise HyperoruServerError("The server failed")
             if self.asked > 1 and self.arrivals:
                 self.rows.append(self.arrivals.pop())
-            self._window = parse_time(query["end"]) - parse_time(query["start"])
+            self._window = moment_of(query["end"]) - moment_of(query["start"])
             body = self._page({name: query[name] for name in query if name not in self.ignored})
             if self.asked == self.error_at:
-                body |= {"items": [], **self.error}
+                body = {"items": [], "next_cursor": None, **self.error}
             return json.dumps(body).encode()
 
     def _page(self, query: dict[str, str]) -> dict[str, Any]:
         account_id = query.pop("account_id", None) if self.filters_pages else None
-        listed = [row for row in self.rows if self._matches(row, query)]
-        listed.sort(key=lambda row: (row["trade_time"], str(row["trade_id"])), reverse=self.order == "newest")
-        if self.order == "any":
-            listed.sort(key=lambda row: crc32(str(row["trade_id"]).encode()) % 97)
-        if self.flips_at and self.asked >= self.flips_at:
-            listed.reverse()
-        if self.removed_at == self.asked and listed:
-            self.removed.append(listed.pop(0))
-            self.rows.remove(self.removed[0])
-        asked = int(query.get("per_page", query.get("limit", self.page_size)))
-        size = min(asked, self.cap or asked)
-        meant = asked if self.cap_skips else size
-        first = 0
-        if self.paging == "page":
-            number = int(query.get("page", self.first_page)) - self.first_page
-            if number < 0:
-                raise HyperoruValidationError("There is no such page")
-            first = min(number, max(len(listed) - 1, 0) // meant) * meant if self.stops else number * meant
-        elif self.paging in ("offset", "cursor"):
-            first = int(query.get("offset", query.get("cursor", 0)))
-        else:
-            size = self.cap or len(listed)
-            if self.keeps_last:
-                first = max(len(listed) - size, 0)
-        page = listed[first : first + size]
-        full = len(page) == asked
-        count = len(listed)
+        listed = self._listed(query)
+        first, size, meant = self._bounds(query, len(listed))
+        raw = listed[first : first + size]
+        page, count = raw, len(listed)
         if account_id is not None:
             page = [row for row in page if str(row["account_id"]) == account_id]
             count = sum(str(row["account_id"]) == account_id for row in listed)
@@ -142,19 +121,50 @@ class Server:
             self._shown |= {str(row) for row in page}
         if self.naive:
             page = [{**row, "trade_time": row["trade_time"].removesuffix("Z")} for row in page]
-        more = first + (size if self.paging == "cursor" else meant) < len(listed)
         body: dict[str, Any] = {"items": page or (None if self.null_when_empty else [])}
         if self.total != "none":
             counts = {"right": count, "before_filter": len(self.rows) + 3, "page": len(page), "limited": min(count, 10)}
             body["total"] = counts.get(self.total, count + (first > 0))
+        more = first + (size if self.paging == "cursor" else meant) < len(listed)
         if self.paging == "cursor":
             body["next_cursor"] = str(first + size) if more else None
         elif self.has_more and self.paging != "none":
-            body["has_more"] = full if self.guesses_more else more
+            body["has_more"] = len(raw) == self._asked_size(query) if self.guesses_more else more
         return body
 
+    def _listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        """List the rows that match, in the order of this request."""
+        listed = [row for row in self.rows if self._matches(row, query)]
+        listed.sort(key=lambda row: (row["trade_time"], str(row["trade_id"])), reverse=self.order == "newest")
+        if self.order == "any":
+            listed.sort(key=lambda row: crc32(str(row["trade_id"]).encode()) % 97)
+        if self.flips_at and self.asked >= self.flips_at:
+            listed.reverse()
+        if self.removed_at == self.asked and listed:
+            self.removed.append(listed.pop(0))
+            self.rows.remove(self.removed[0])
+        return listed
+
+    def _asked_size(self, query: dict[str, str]) -> int:
+        return int(query.get("per_page", query.get("limit", self.page_size)))
+
+    def _bounds(self, query: dict[str, str], length: int) -> tuple[int, int, int]:
+        """Say where a page begins, how many rows it has, and how many rows further the next one begins."""
+        asked = self._asked_size(query)
+        size = min(asked, self.cap or asked)
+        meant = asked if self.cap_skips else size
+        if self.paging == "page":
+            number = int(query.get("page", self.first_page)) - self.first_page
+            if number < 0:
+                raise HyperoruValidationError("There is no such page")
+            return (min(number, max(length - 1, 0) // meant) if self.stops else number) * meant, size, meant
+        if self.paging in ("offset", "cursor"):
+            return int(query.get("offset", query.get("cursor", 0))), size, meant
+        size = self.cap or length
+        return max(length - size, 0) if self.keeps_last else 0, size, meant
+
     def _matches(self, row: dict[str, Any], query: dict[str, str]) -> bool:
-        moment = parse_time(row["trade_time"])
+        moment = moment_of(row["trade_time"])
         if "start" in query and moment < self._bound(query["start"]):
             return False
         if "end" in query:
@@ -174,9 +184,9 @@ class Server:
         return bool(self.drops) and crc32(str(row["trade_id"]).encode()) % self.drops == 0
 
     def _bound(self, text: str) -> datetime:
-        moment = parse_time(text)
+        moment = moment_of(text)
         return moment.replace(hour=0, minute=0, second=0, microsecond=0) if self.by_day else moment
 
 
 def inside(rows: list[dict[str, Any]], start: float, end: float) -> list[dict[str, Any]]:
-    return [row for row in rows if at(start) <= parse_time(row["trade_time"]) < at(end)]
+    return [row for row in rows if at(start) <= moment_of(row["trade_time"]) < at(end)]

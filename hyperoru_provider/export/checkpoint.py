@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Row, key_of, parts_of
 from hyperoru_provider.client.times import format_time, parse_time
 from hyperoru_provider.export.directory import ExportDirectory, Part
 
@@ -125,7 +125,7 @@ class ResumableExportState(ExportState):
             "begun_at": format_time(self._begun),
             "parts": [asdict(part) for part in self.parts],
             "first_time": self.first and format_time(self.first),
-            "last": {"time": last.time and format_time(last.time), "key": list(last.key)},
+            "last": {"time": last.time and format_time(last.time), "key": parts_of(last.key)},
         }
         self._store.write(_NAME, state, retention=_MAX_AGE)
 
@@ -143,7 +143,7 @@ class ResumableExportState(ExportState):
         for part, dumped in filter(None, found):
             parts.append(part)
             keys.load(dumped)
-        last = Row(parse_time(state["last"]["time"]), tuple(state["last"]["key"]), b"")
+        last = Row(parse_time(state["last"]["time"]), key_of(state["last"]["key"]), b"")
         self.first, self.last = parse_time(state["first_time"]), last
         self.parts, self.keys, self._begun = parts, keys, begun
         log.info("Resuming after %s: %d rows in %d parts are there", state["last"]["time"], self.rows, len(parts))

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.lists.rows import Row
+from hyperoru_provider.client.lists.rows import Row, parts_of
 from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.sql_engine import TYPES, begin_writing, insert, make_engine
@@ -124,7 +124,7 @@ class SqlTable:
         :raises HyperoruContractError: a row is not as the model says; the text names it.
         """
         return [
-            (*values, *(str(row.key[place]) for place in self._added))
+            (*values, *(str(parts_of(row.key)[place]) for place in self._added))
             for row, values in zip(rows, self._spec.schema.values(rows), strict=True)
         ]
 

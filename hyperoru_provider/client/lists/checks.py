@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, count, islice
 from operator import attrgetter, ge, le
@@ -14,7 +14,7 @@ from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.decoding import NOT_JSON, canonical
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import Page
-from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
+from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice, key_of, parts_of
 from hyperoru_provider.client.times import format_time, parse_time, parse_times
 
 _ROWS_IN_ORDER = 10
@@ -102,13 +102,24 @@ class ListedTimes:
     def add(self, times: Sequence[datetime]) -> None:
         """Take the times of further rows, in the order of the list."""
         self.rows += len(times)
-        joined = times if self._last is None else [self._last, *times]
-        self.newest_first = self.newest_first and all(map(ge, joined, islice(joined, 1, None)))
-        self.oldest_first = self.oldest_first and all(map(le, joined, islice(joined, 1, None)))
-        first, last = min(times), max(times)
-        self.earliest = first if self.earliest is None else min(first, self.earliest)
-        self.latest = last if self.latest is None else max(last, self.latest)
+        last = times[0] if self._last is None else self._last
+        self.newest_first = self.newest_first and last >= times[0] and _is_ordered(times, ge)
+        self.oldest_first = self.oldest_first and last <= times[0] and _is_ordered(times, le)
+        earliest, latest = spread(times)
+        self.earliest = earliest if self.earliest is None else min(earliest, self.earliest)
+        self.latest = latest if self.latest is None else max(latest, self.latest)
         self._last = times[-1]
+
+
+def spread(times: Sequence[datetime]) -> tuple[datetime, datetime]:
+    """Return the earliest and the latest time; fast where they are in order, as they mostly are."""
+    if _is_ordered(times, ge):
+        return times[-1], times[0]
+    return min(times), max(times)
+
+
+def _is_ordered(times: Sequence[datetime], compare: Callable[[Any, Any], bool]) -> bool:
+    return all(map(compare, times, islice(times, 1, None)))
 
 
 class RowCollector:
@@ -147,7 +158,8 @@ class RowCollector:
             times: Any = found.times
             self.listed.add(times)
             start, end = self._slice.bounds
-            if not (start <= min(times) and max(times) < end):
+            earliest, latest = spread(times)
+            if not (start <= earliest and latest < end):
                 found = found.take([place for place, moment in enumerate(times) if start <= moment < end])
         self._times += found.times
         self._keys += found.keys
@@ -165,10 +177,10 @@ class RowCollector:
             keys = self._keys_of(fields.key, len(texts))
             fresh = dict(zip(keys, texts, strict=True))
             right = (
-                all(set(map(type, part)) <= {int, str} and "" not in part for part in fields.key)
+                all(_are_key_parts(part) for part in fields.key)
                 and len(fresh) == len(keys)
                 and self._known.keys().isdisjoint(fresh)
-                and (self._slice.start is None or self._in_range(min(times), max(times)))
+                and (self._slice.start is None or self._in_range(*spread(times)))
                 and all(
                     self._slice.matches(field, sent)
                     for field, column in fields.verified.items()
@@ -184,7 +196,13 @@ class RowCollector:
 
     def _keys_of(self, parts: list[list[Any]], rows: int) -> list[Key]:
         """Return the rows' keys; where the list has none, a row is named by its place."""
-        return list(zip(*parts, strict=True)) if parts else [(place,) for place in islice(self._places, rows)]
+        match parts:
+            case []:
+                return list(islice(self._places, rows))
+            case [values]:
+                return values  # a tuple for each row would have the garbage collector look at all of them
+            case _:
+                return list(zip(*parts, strict=True))
 
     def _in_range(self, earliest: datetime, latest: datetime) -> bool:
         first, last = self._slice.accepted_range
@@ -214,7 +232,7 @@ class RowCollector:
 
     def _key_of(self, data: Mapping[str, Any]) -> Key:
         if not self._endpoint.key:
-            return (next(self._places),)
+            return next(self._places)
         parts = []
         for field in self._endpoint.key:
             value = data.get(field)
@@ -224,7 +242,7 @@ class RowCollector:
                     f"its fields are {', '.join(data)}. Correct the contract's key or fields."
                 )
             parts.append(value if type(value) is int else str(value))
-        return tuple(parts)
+        return key_of(parts)
 
     def _checked_time(self, data: Mapping[str, Any], key: Key) -> datetime | None:
         """Return a row's time, once all of it that can be checked is what was asked for."""
@@ -253,5 +271,11 @@ class RowCollector:
         return moment
 
     def _named(self, key: Key) -> str:
-        named = ", ".join(f"{field}={value}" for field, value in zip(self._endpoint.key, key, strict=False))
-        return named or f"number {key[0]}"
+        if not self._endpoint.key:
+            return f"number {key}"
+        return ", ".join(f"{field}={value}" for field, value in zip(self._endpoint.key, parts_of(key), strict=True))
+
+
+def _are_key_parts(values: list[Any]) -> bool:
+    types = set(map(type, values))
+    return types == {int} or (types <= {int, str} and "" not in values)

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import lt
+from typing import Any
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
@@ -20,8 +21,12 @@ class DuplicateDetector:
 
     def add(self, rows: Rows) -> None:
         """Record the keys of rows that are different among themselves."""
-        parts = list(map(_unsalted, zip(*rows.keys, strict=True)))
-        self._hashes.extend(map(hash, parts[0] if len(parts) == 1 else zip(*parts, strict=True)))
+        keys: Sequence[Any] = rows.keys
+        if isinstance(keys[0], tuple):
+            keys = list(zip(*map(_unsalted, zip(*keys, strict=True)), strict=True))
+        else:
+            keys = _unsalted(keys)
+        self._hashes.extend(map(hash, keys))
 
     def record(self, batches: Iterable[Rows]) -> Iterator[Rows]:
         """Pass batches of rows on, and record their keys."""

@@ -27,6 +27,7 @@ class ListEvidence:
         self._page_size = page_size
         self._first_total: int | None = None
         self._first_size: int | None = None
+        self._last_size = 0
         self._pages: set[tuple[int, bytes, bytes]] = set()
         self._shrank = False
         self._overlapped = False
@@ -42,6 +43,7 @@ class ListEvidence:
         self.seen += new
         self._overlapped |= self._first_size is not None and new < rows
         self.longest = max(self.longest, rows)
+        self._last_size = rows
         if rows:
             self._check_repeat(page, nothing_new=new == 0)
             self._first_size = self._first_size or rows
@@ -71,6 +73,12 @@ class ListEvidence:
     def pages_are_short(self) -> bool:
         """Whether no page had as many rows as were asked for: the server may skip what it cuts from them."""
         return self._page_size is not None and 0 < self.longest < self._page_size and not self.counted
+
+    @property
+    def pages_are_as_asked(self) -> bool:
+        """Whether pages are as long as asked for, and the last one is none of those that may stand for hidden rows."""
+        asked = self._endpoint.paging == "cursor" or self._page_size in (None, self.longest)
+        return asked and (self._last_size > 0 or self.seen == 0)
 
     @property
     def short_first_page(self) -> int | None:

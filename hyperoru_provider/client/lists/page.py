@@ -35,7 +35,7 @@ class Page:
     more: bool | None = None
     cursor: str | None = None
 
-    @property
+    @cached_property
     def text(self) -> bytes:
         """The JSON text of the list."""
         return b"[" + b",".join(self.texts) + b"]"

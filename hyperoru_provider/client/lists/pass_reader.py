@@ -32,10 +32,12 @@ class Reread(NamedTuple):
 
     :param reason: why, for the error if it remains so.
     :param page_size: rows to ask for at once from now on; ``None`` for as many as now.
+    :param keys: the rows of a pass that came to its end; ``None`` for one that did not.
     """
 
     reason: str
     page_size: int | None = None
+    keys: Set[Key] | None = None
 
 
 class Complete(NamedTuple):
@@ -126,9 +128,10 @@ class PassReader:
         if self._doubtful:
             return self._accept_doubtful(page)
         short = self._evidence.short_first_page
+        new = self._collector.add(page)
         if page.texts and short and self._endpoint.paging == "page":
             return Reread(_SHRINKING, short)
-        self._evidence.add(page, self._collector.add(page))
+        self._evidence.add(page, new)
         self._paginator.advance(page)
         self._knowledge.longest = max(self._knowledge.longest, len(page.texts))
         if self._is_too_large:
@@ -168,9 +171,9 @@ class PassReader:
         """Believe the rows, unless the list did not keep still."""
         keys = set(self.rows.keys)
         if not keys >= self._expectation.shown:
-            return Reread("Rows that the list showed at first are missing from it now: it changes while it is read.")
+            return Reread(_GONE, keys=keys)
         if not self._evidence.steady and keys != self._expectation.previous:
-            return Reread("The list changed each time that it was read, so it can't be told whether it was complete.")
+            return Reread(_UNSTEADY, keys=keys)
         return Complete(self.rows)
 
     def _cut(self) -> PassResult:
@@ -179,6 +182,11 @@ class PassReader:
             return Reread(_SHRINKING, self._evidence.longest)
         if self.time_slice.can_be_split:
             return Split(2)
+        if self.time_slice.start is None:
+            raise HyperoruContractError(
+                f"The list came with {self._evidence.longest} rows, and the server says that there are more, or cut "
+                "it at the contract's cap. Correct the contract's paging, or its cap."
+            )
         raise HyperoruContractError(
             f"The list came with {self._evidence.longest} rows and may have been cut there by the server, and its "
             "window is too short to be split. If the server cuts its lists at more rows, set the contract's cap; if it "
@@ -196,8 +204,7 @@ class PassReader:
         """Whether the server's own statements leave no doubt that all was shown."""
         if self._endpoint.paging == "none":
             return self._is_full
-        told = self._paginator.told and (self._endpoint.paging == "cursor" or not self._evidence.pages_are_short)
-        return self._evidence.counted or told
+        return self._evidence.counted or (self._paginator.told and self._evidence.pages_are_as_asked)
 
     @property
     def _is_full(self) -> bool:
@@ -232,6 +239,8 @@ class PassReader:
         return paginator_for(self._endpoint, self._knowledge.page_size, first_page)
 
 
+_GONE = "Rows that the list showed at first are missing from it now: it changes while it is read."
+_UNSTEADY = "The list changed each time that it was read, so it can't be told whether it was complete."
 _SHRINKING = (
     "The server sends fewer rows on a page than were asked for, however many that are: it seems to drop or merge rows "
     "after it has cut the page, so it can't be told whether it skips some. Set the contract's paging to none to read "

@@ -6,22 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
-from itertools import chain, islice, pairwise, takewhile
-from operator import gt, lt
+from itertools import pairwise, takewhile
+from operator import ge, le
 from typing import Any, TypeAlias, overload
 
 from msgspec import UNSET, Raw, Struct
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 
-Key: TypeAlias = tuple[int | str, ...]
+#: the value of the field that names a row, or a tuple where several do
+Key: TypeAlias = int | str | tuple[int | str, ...]
 
 
 class Row(Struct, frozen=True, gc=False):
     """A row.
 
     :param time: its time, in UTC; ``None`` in a list without times.
-    :param key: its key, of numbers and texts.
+    :param key: its key.
     :param raw: its JSON text, as the server sent it, in one line.
     """
 
@@ -67,15 +68,16 @@ class Rows(Sequence[Row]):
 
     def in_order(self) -> Rows:
         """Return the rows by time, then key: numbers first, and 9 before 10 also in texts."""
-        times: Sequence[Any] = self.times
-        if len(times) < 2 or (times[0] is not None and all(map(lt, times, islice(times, 1, None)))):
+        if len(self) < 2:
             return self
-        if times[0] is not None and all(map(gt, times, islice(times, 1, None))):
-            return Rows(self.times[::-1], self.keys[::-1], self.texts[::-1])
-        numbers = set(map(type, chain.from_iterable(self.keys))) <= {int}
+        numbers = set(map(type, self.keys)) == {int}
+        moments: Sequence[Any] = self.times if self.times[0] is not None else [_NO_TIME] * len(self)
         ranks: Sequence[Any] = self.keys if numbers else [*map(_rank, self.keys)]
-        moments = times if times[0] is not None else [_NO_TIME] * len(times)
-        return self.take([place for _, _, place in sorted(zip(moments, ranks, range(len(times)), strict=True))])
+        for compare, ordered in ((le, self), (ge, self[::-1])):
+            if all(map(compare, moments, moments[1:])) and all(map(compare, ranks, ranks[1:])):
+                return ordered
+        order = list(zip(moments, ranks, strict=True))
+        return self.take(sorted(range(len(self)), key=order.__getitem__))
 
     def take(self, places: Sequence[int]) -> Rows:
         """Return the rows at these places."""
@@ -93,8 +95,18 @@ NO_ROWS = Rows((), (), ())
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
+def key_of(parts: Sequence[int | str]) -> Key:
+    """Return the key that these values make up."""
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def parts_of(key: Key) -> tuple[int | str, ...]:
+    """Return the values of all fields of a key."""
+    return key if isinstance(key, tuple) else (key,)
+
+
 def _rank(key: Key) -> list[tuple[int, int, str]]:
-    return [(0, part, "") if isinstance(part, int) else (1, len(part), part) for part in key]
+    return [(0, part, "") if isinstance(part, int) else (1, len(part), part) for part in parts_of(key)]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Set
 from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -66,7 +66,7 @@ class WindowReader:
         self._knowledge = Knowledge(endpoint.page_size, endpoint.first_page)
         self._slices = [self._window]
         self._shown: dict[Key, datetime | None] = {}
-        self._previous: set[Key] | None = None
+        self._previous: Set[Key] | None = None
         self._passes = 0
         self._pass: PassReader | None = None
         self._probe: FirstPageProbe | None = None
@@ -154,12 +154,12 @@ class WindowReader:
                 self._shown.update(zip(reader.rows.keys, reader.rows.times, strict=True))
                 self._slices[-1:] = reversed(reader.time_slice.split(pieces))
                 self._end_slice()
-            case Reread(reason, page_size):
+            case Reread(reason, page_size, keys):
                 self._passes += 1
                 if self._passes >= _MOST_PASSES:
                     raise UnsteadyError(reason)
                 self._shown.update(zip(reader.rows.keys, reader.rows.times, strict=True))
-                self._previous = set(reader.rows.keys)
+                self._previous = keys
                 self._knowledge.page_size = page_size or self._knowledge.page_size
                 self._pass = None
             case Complete(rows):

@@ -16,7 +16,7 @@ import pyarrow.compute as pc  # noqa: TID253
 import pyarrow.json  # noqa: TID253
 
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.rows import Rows, parts_of
 from hyperoru_provider.export.columns import Column, ColumnSchema, extra_text, raw_text
 from hyperoru_provider.export.parts import Batch
 
@@ -212,7 +212,7 @@ def _array(values: Sequence[Any], field: pa.Field, rows: Rows) -> pa.Array:
                 pa.array([value], field.type)
             except pa.ArrowInvalid as error:
                 raise HyperoruContractError(
-                    f"{field.name} of the row {'/'.join(map(str, row.key))} does not fit {field.type}: {error}. "
-                    "Nothing was rounded; export as jsonl to keep it."
+                    f"{field.name} of the row {'/'.join(map(str, parts_of(row.key)))} does not fit {field.type}: "
+                    f"{error}. Nothing was rounded; export as jsonl to keep it."
                 ) from None
         raise

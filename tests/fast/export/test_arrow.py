@@ -29,7 +29,7 @@ def row(number: int, **fields: str) -> Row:
     given = {"trade_id": str(number), "symbol": '"BTC"', "side": '"BUY"', "price": "1.5", "quantity": "2"}
     texts = {**given, "trade_time": f'"{time}"', **fields}
     raw = "{" + ",".join(f'"{name}": {text}' for name, text in texts.items() if text) + "}"
-    return Row(START + timedelta(seconds=number), (number,), raw.encode())
+    return Row(START + timedelta(seconds=number), number, raw.encode())
 
 
 def rows_of(rows: list[Row]) -> Rows:

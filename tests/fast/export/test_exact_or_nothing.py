@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from hyperoru_provider.params.window import Window
 from tests import exports
 from tests.model_server import Server, at, inside, trade
 
+CASES = int(os.environ.get("HYPERORU_CASES", "4000"))
 PAGINGS = ["page", "offset", "cursor", "none"]
 ERRORS: list[dict[str, Any]] = [
     {"error": {"code": "X", "message": "down"}},
@@ -51,7 +53,7 @@ class Client:
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("earlier")
     client, endpoint = Client(Server([trade(f"old{number}", number) for number in range(10)])), load_contract().trades
-    how = {"concurrency": 1, "slice_rows": 100, "rows_per_part": 3}
+    how: dict[str, Any] = {"concurrency": 1, "slice_rows": 100, "rows_per_part": 3}
     exports.commit(client, endpoint, Window(at(0), at(60)), where, {}, **how)
     return where
 
@@ -101,7 +103,7 @@ servers = st.builds(
     stops=st.sampled_from([False] * 4 + [True]),
     keeps_last=st.booleans(),
     drops=st.sampled_from([0, 0, 0, 2, 3, 5]),
-    error_at=st.none(),
+    error_at=st.sampled_from([None] * 14 + [1, 2, 3, 4]),
     error=st.sampled_from(ERRORS),
     null_when_empty=st.booleans(),
     inclusive=st.booleans(),
@@ -112,7 +114,7 @@ servers = st.builds(
     ),
     flips_at=st.sampled_from([None] * 4 + [2, 3, 4]),
     removed_at=st.sampled_from([None] * 5 + [2, 3, 4]),
-    failing=NONE | NONE | NONE | st.frozensets(st.integers(1, 30), max_size=1),
+    failing=NONE | NONE | NONE | NONE | NONE | st.frozensets(st.integers(1, 30), max_size=1),
 )
 
 
@@ -153,8 +155,8 @@ def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-@settings(max_examples=2500, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@pytest.mark.timeout(300 if CASES < 10_000 else 0)
+@settings(max_examples=CASES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), server=servers)
 def test_the_exact_rows_or_nothing(
     earlier: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, server: Server
@@ -164,7 +166,7 @@ def test_the_exact_rows_or_nothing(
     start = data.draw(st.integers(-5, 60))
     end = start + data.draw(st.sampled_from([1, 60, 600, 600, 3000, 90_000]))
     account_id = data.draw(st.none() | st.just(1))
-    how = {
+    how: dict[str, Any] = {
         "slice_rows": data.draw(st.sampled_from([2, 10, 20_000])),
         "concurrency": data.draw(st.sampled_from([1, 3])),
         "rows_per_part": data.draw(st.sampled_from([2, 1000])),

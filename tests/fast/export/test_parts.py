@@ -15,7 +15,7 @@ NOW = datetime(2026, 1, 15, tzinfo=UTC)
 
 def rows_of(sizes: list[int]) -> Rows:
     """Make rows which come to so many bytes as JSON lines."""
-    keys = [(number,) for number in range(len(sizes))]
+    keys = list(range(len(sizes)))
     return Rows([NOW] * len(sizes), keys, [b"x" * (size - 1) for size in sizes])
 
 

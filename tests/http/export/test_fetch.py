@@ -10,7 +10,7 @@ import pytest
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
-from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.rows import Key, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.fetch import fetch
 from hyperoru_provider.export.progress import Progress
@@ -45,8 +45,8 @@ def reader(slice_rows: int = 200, **trades: Any) -> WindowReader:
     return WindowReader(endpoint, START, END, {}, slice_rows)
 
 
-def ids(batches: Iterable[Rows]) -> list[int | str]:
-    return [key[0] for rows in batches for key in rows.keys]
+def ids(batches: Iterable[Rows]) -> list[Key]:
+    return [key for rows in batches for key in rows.keys]
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8])

@@ -43,7 +43,7 @@ def trade(number: int, price: str = "1.5", at: timedelta | None = None, **more: 
     fields = {"account_id": "1", "symbol": '"BTC"'} | more
     text = "".join(f',"{name}":{value}' for name, value in fields.items())
     text = f'{{"trade_id":{number},"side":"BUY","price":{price},"quantity":2,"trade_time":"{time}"{text}}}'
-    return Row(parse_time(time), (number,), text.encode())
+    return Row(parse_time(time), number, text.encode())
 
 
 def spec_of(window: Window | None = WINDOW, endpoint: WindowedEndpoint = CONTRACT.trades, **filters: Any) -> ExportSpec:

@@ -1,0 +1,129 @@
+"""What pages prove, and what must be asked for before a slice is believed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.checks import ListedTimes
+from hyperoru_provider.client.lists.evidence import ListEvidence, doubt
+from hyperoru_provider.client.lists.page import Page
+from hyperoru_provider.client.lists.rows import TimeSlice
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+ENDPOINT = load_contract().trades
+
+
+def at(seconds: float) -> datetime:
+    return DAY + timedelta(seconds=seconds)
+
+
+def page(first: int, rows: int, total: int | None = None) -> Page:
+    return Page([msgspec.Raw(b'{"id":%d}' % number) for number in range(first, first + rows)], total=total)
+
+
+def evidence(*pages: tuple[Page, int], page_size: int | None = 5) -> ListEvidence:
+    """Weigh pages, of which so many rows are new."""
+    found = ListEvidence(ENDPOINT, page_size)
+    for each, new in pages:
+        found.add(each, new)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("totals", "counted"),
+    [((7, 7), True), ((7, 8), False), ((8, 7), False), ((9, 9), False), ((6, 6), False), ((None, None), False)],
+)
+def test_a_total_proves_something_if_it_was_met_throughout(totals: tuple[int | None, ...], counted: bool) -> None:
+    assert evidence((page(0, 5, totals[0]), 5), (page(5, 2, totals[1]), 2)).counted is counted
+
+
+@pytest.mark.parametrize("total", [10, 20, 100])
+def test_a_round_total_proves_nothing(total: int) -> None:
+    assert not evidence((page(0, total, total), total), page_size=500).counted
+
+
+def test_a_total_of_nothing_is_met() -> None:
+    assert evidence((page(0, 0, 0), 0)).counted
+
+
+def test_a_total_that_is_not_met_says_what_is_missing() -> None:
+    assert "counts 9 rows and listed 7" in (evidence((page(0, 5, 9), 5), (page(5, 2, 9), 2)).missing or "")
+    assert "8 rows at first and 9" in (evidence((page(0, 5, 8), 5), (page(5, 2, 9), 2)).missing or "")
+    assert evidence((page(0, 5, 7), 5), (page(5, 2, 7), 2)).missing is None
+
+
+def test_pages_that_overlap_or_a_count_that_falls_are_not_steady() -> None:
+    assert evidence((page(0, 5), 5), (page(5, 5), 5)).steady
+    assert not evidence((page(0, 5), 5), (page(4, 5), 4)).steady
+    assert not evidence((page(0, 5, 12), 5), (page(5, 5, 11), 5)).steady
+    assert evidence((page(0, 5), 4)).steady  # a row twice on the first page hides none
+
+
+def test_a_page_that_comes_again_is_an_error() -> None:
+    with pytest.raises(HyperoruContractError, match="same page twice"):
+        evidence((page(0, 5), 5), (page(0, 5), 0))
+
+
+def test_short_pages() -> None:
+    assert evidence((page(0, 3), 3)).pages_are_short
+    assert not evidence((page(0, 5), 5)).pages_are_short
+    assert not evidence((page(0, 3, 3), 3)).pages_are_short
+    assert evidence((page(0, 3), 3)).short_first_page == 3
+    assert evidence((page(0, 5), 5)).short_first_page is None
+
+
+def test_an_end_is_believed_of_pages_as_asked_that_end_with_rows() -> None:
+    assert evidence((page(0, 5), 5), (page(5, 2), 2)).pages_are_as_asked
+    assert not evidence((page(0, 3), 3)).pages_are_as_asked
+    assert not evidence((page(0, 9), 9)).pages_are_as_asked  # it ignores the size
+    assert not evidence((page(0, 5), 5), (page(5, 0), 0)).pages_are_as_asked
+
+
+def doubtful(*seconds: float, start: float = 0, end: float = 100, paged: bool = False) -> list[tuple[float, float]]:
+    listed = ListedTimes()
+    if seconds:
+        listed.add([at(each) for each in seconds])
+    parts, _ = doubt(TimeSlice(ENDPOINT, {}, at(start), at(end)), listed, paged=paged)
+    return [tuple((bound - DAY).total_seconds() for bound in part.bounds) for part in parts]  # type: ignore[misc]
+
+
+TEN = [90.5, *range(90, 50, -5), 20.5]
+
+
+def test_beyond_the_oldest_and_the_newest_row_of_a_list_without_pages() -> None:
+    assert doubtful(*TEN) == [(0, 21), (90, 100)]
+    assert doubtful(*TEN[::-1]) == [(0, 21), (90, 100)]
+
+
+def test_beyond_the_last_row_of_pages() -> None:
+    assert doubtful(*TEN, paged=True) == [(0, 21)]
+    assert doubtful(*TEN[::-1], paged=True) == [(90, 100)]
+
+
+def test_a_list_that_went_on_before_or_after_the_slice() -> None:
+    assert doubtful(*TEN, start=20.7) == [(90, 100)]
+    assert doubtful(*TEN, end=90.5) == [(0, 21)]
+
+
+def test_a_few_rows_may_be_in_order_by_chance() -> None:
+    assert doubtful(50, 10) == [(0, 31), (31, 100)]
+    assert doubtful(10, 50, 30, 20, 60, 70, 80, 15, 25, 35, 45) == [(0, 46), (46, 100)]
+
+
+def test_rows_of_one_second_have_no_order() -> None:
+    assert doubtful(50.1, 50.2) == [(0, 51), (50, 100)]
+
+
+def test_the_same_question_again_proves_nothing() -> None:
+    assert doubtful(99.5) == [(0, 99), (99, 100)]
+    assert doubtful(0.5) == [(0, 1), (1, 100)]
+    assert doubtful(0.5, end=1) == []
+
+
+def test_a_list_of_nothing() -> None:
+    assert doubtful() == []
