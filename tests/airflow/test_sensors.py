@@ -39,6 +39,8 @@ from hyperoru_provider.sensors.price import HyperoruPriceSensor
 from hyperoru_provider.sensors.trades import HyperoruTradesSensor
 from hyperoru_provider.triggers.poll import HyperoruPollTrigger
 
+pytestmark = pytest.mark.usefixtures("connection")
+
 DAY = {"start": "2026-01-15", "end": "2026-01-16"}
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 SENSORS: dict[type[HyperoruSensor], dict[str, Any]] = {
@@ -57,11 +59,6 @@ PATIENT = {"poke_interval": 0.1, "timeout": 100}
 HASTY = {"poke_interval": 0.1, "timeout": 0.5}  # what can't come need not be waited for
 
 
-@pytest.fixture(autouse=True)
-def connection(connect: Callable[..., None], sandbox: Sandbox) -> None:
-    connect(sandbox, token_cache="memory", max_retries=0)
-
-
 async def fired(trigger: HyperoruPollTrigger) -> Any:
     async for event in trigger.run():
         return event.payload
@@ -73,7 +70,7 @@ def resumed(sensor: HyperoruSensor, context: Any, deferred: TaskDeferred) -> Any
     while True:
         path, kwargs = deferred.trigger.serialize()
         assert path == "hyperoru_provider.triggers.poll.HyperoruPollTrigger"
-        trigger = HyperoruPollTrigger(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs)))
+        trigger = HyperoruPollTrigger(**Trigger(path, kwargs).kwargs)
         event = json.loads(json.dumps(asyncio.run(fired(trigger))))
         try:
             return sensor.resume_execution(deferred.method_name, {**(deferred.kwargs or {}), "event": event}, context)
