@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow coverage kill-test market-test lint fmt clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow coverage coverage-report kill-test market-test lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,7 +40,11 @@ test-airflow: $(STAMP)  ## Run the tests in a real Airflow, and of the built whe
 	$(BIN)/python -m pytest tests/airflow tests/system
 
 coverage: $(STAMP)  ## Show which lines and branches the tests reach that run in one process
-	$(BIN)/python -m pytest --cov --cov-report=term-missing tests/fast tests/http tests/airflow --ignore=tests/airflow/dag
+	$(BIN)/python -m pytest --cov --cov-report= tests/fast tests/http tests/airflow --ignore=tests/airflow/dag
+	@$(MAKE) --no-print-directory coverage-report
+
+coverage-report: $(STAMP)
+	$(BIN)/python -m coverage report --fail-under=90
 
 kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an undisturbed one; some minutes [KILLS=200]
 	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py
