@@ -44,7 +44,7 @@ coverage: $(STAMP)  ## Show which lines and branches the tests reach that run in
 	@$(MAKE) --no-print-directory coverage-report
 
 coverage-report: $(STAMP)
-	$(BIN)/python -m coverage report --fail-under=90
+	$(BIN)/python -m coverage report --fail-under=98
 
 kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an undisturbed one; some minutes [KILLS=200]
 	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py
