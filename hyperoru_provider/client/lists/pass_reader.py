@@ -239,8 +239,14 @@ class PassReader:
         return paginator_for(self._endpoint, self._knowledge.page_size, first_page)
 
 
-_GONE = "Rows that the list showed at first are missing from it now: it changes while it is read."
-_UNSTEADY = "The list changed each time that it was read, so it can't be told whether it was complete."
+_GONE = (
+    "Rows that the list showed at first are missing from it now: it changes while it is read. Export the window once "
+    "it has settled."
+)
+_UNSTEADY = (
+    "The list changed each time that it was read, so it can't be told whether it was complete. Export the window once "
+    "it has settled."
+)
 _SHRINKING = (
     "The server sends fewer rows on a page than were asked for, however many that are: it seems to drop or merge rows "
     "after it has cut the page, so it can't be told whether it skips some. Set the contract's paging to none to read "
