@@ -28,7 +28,7 @@ class ExportOperator(BaseOperator):
     """Exports a list to the destination that a subclass names.
 
     :param resource: the list.
-    :param start: begin of the window.
+    :param start: start of the window.
     :param end: end of the window.
     :param filters: what else limits the rows.
     :param concurrency: how many requests to have under way at once.

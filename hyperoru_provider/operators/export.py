@@ -32,8 +32,8 @@ class HyperoruExportOperator(ExportOperator):
     .. seealso:: ``docs/export-trades.md``
 
     :param resource: the list, such as ``trades`` or ``orders``. (templated)
-    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: the begin of the run's data interval, where the list has a window. (templated)
+    :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+        Default: the start of the run's data interval, where the list has a window. (templated)
     :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param filters: what else limits the rows, such as ``{"account_id": 1}``. Default: all rows. (templated)
     :param destination: object-storage URL or local path. Default: the rows go to XCom. (templated)
@@ -136,8 +136,8 @@ class HyperoruToSqlOperator(ExportOperator):
     :param resource: the list, such as ``trades`` or ``orders``. (templated)
     :param sql_conn_id: the database's connection. (templated)
     :param table: the table, or ``schema.table``, exactly as the database has it. (templated)
-    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: the begin of the run's data interval, where the list has a window. (templated)
+    :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+        Default: the start of the run's data interval, where the list has a window. (templated)
     :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param filters: what else limits the rows, such as ``{"account_id": 1}``. Default: all rows. (templated)
     :param mode: ``replace`` (the default): the table then has the server's rows of the window and of the filters, and

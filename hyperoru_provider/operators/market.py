@@ -34,7 +34,7 @@ class HyperoruFetchMarketOperator(BaseOperator):
     :param symbols: such as ``["BTC", "ETH"]``; a text is split at commas. (templated)
     :param data: ``price`` (the default) or ``klines``. (templated)
     :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
-    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+    :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
         Default: ``{{ data_interval_start }}``. (templated)
     :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
     :param destination: object-storage URL or local path. Default: the rows go to XCom. (templated)

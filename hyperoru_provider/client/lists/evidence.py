@@ -76,7 +76,7 @@ class ListEvidence:
 
     @property
     def pages_are_as_asked(self) -> bool:
-        """Whether pages are as long as asked for, and the last one is none of those that may stand for hidden rows."""
+        """Whether pages are as long as asked for, and the last one is not empty, which may stand for hidden rows."""
         asked = self._endpoint.paging == "cursor" or self._page_size in (None, self.longest)
         return asked and (self._last_size > 0 or self.seen == 0)
 

@@ -139,7 +139,7 @@ class PassReader:
         return self._conclude(page) if self._paginator.ended else Incomplete()
 
     def _conclude(self, last: Page) -> PassResult:
-        """Weigh what the pages prove, once there are no more."""
+        """Return what follows from all pages, once there are no more."""
         if self._endpoint.paging == "none" and not self._is_full:
             limits = [limit for limit in (self._endpoint.cap, self._knowledge.page_size) if limit is not None]
             if last.more or any(len(last.texts) >= limit for limit in limits):
@@ -168,7 +168,7 @@ class PassReader:
         return Incomplete() if self._doubtful else self._complete()
 
     def _complete(self) -> PassResult:
-        """Believe the rows, unless the list did not keep still."""
+        """Return the rows as complete, unless the list changed while it was read."""
         keys = set(self.rows.keys)
         if not keys >= self._expectation.shown:
             return Reread(_GONE, keys=keys)
@@ -177,7 +177,10 @@ class PassReader:
         return Complete(self.rows)
 
     def _cut(self) -> PassResult:
-        """Read in another way what was not shown whole."""
+        """Return how to read again what was not shown whole.
+
+        :raises HyperoruContractError: there is no other way.
+        """
         if self._evidence.pages_are_short and self._endpoint.paging == "page":
             return Reread(_SHRINKING, self._evidence.longest)
         if self.time_slice.can_be_split:
@@ -194,7 +197,7 @@ class PassReader:
         )
 
     def _undecided(self) -> PassResult:
-        """Decide about a list of only known rows, but of so many that it may have been cut."""
+        """Return what follows from a list of known rows only, but of so many that it may have been cut."""
         if self._endpoint.paging == "none" or self._evidence.pages_are_short:
             return self._cut()
         return self._complete()
