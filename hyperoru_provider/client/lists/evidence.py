@@ -30,6 +30,7 @@ class ListEvidence:
         self._last_size = 0
         self._pages: set[tuple[int, bytes, bytes]] = set()
         self._shrank = False
+        self._counts_pages = False
         self._overlapped = False
 
     def add(self, page: Page, new: int) -> None:
@@ -51,6 +52,7 @@ class ListEvidence:
             self._shrank |= self.total is not None and rows != page.total < self.total
             self._first_total = page.total if self._first_total is None else self._first_total
             self.total = page.total
+            self._counts_pages |= page.total <= self.seen and (page.more is True or page.cursor is not None)
 
     @property
     def counted(self) -> bool:
@@ -58,7 +60,8 @@ class ListEvidence:
 
         A round number proves nothing, as it may be where the server stops to count, and to list.
         """
-        return self.total == self.seen == self._first_total and (self.total % 10 != 0 or self.total == 0)
+        met = self.total == self.seen == self._first_total and not self._counts_pages
+        return met and (self.seen % 10 != 0 or self.seen == 0)
 
     @property
     def steady(self) -> bool:

@@ -113,10 +113,9 @@ def trade_counter(
 ) -> RowCounter:
     """Return a counter of the trades of a window; see :func:`list_reader` and :class:`RowCounter`."""
     # with a limit, all pages count from the first on, as no more is held than that
-    slice_rows = {} if limit is None else {"slice_rows": sys.maxsize}
-    return RowCounter(
-        list_reader(contract, "trades", start, end, filters, first_pages=first_pages, **slice_rows), limit
-    )
+    slice_rows = SLICE_ROWS if limit is None else sys.maxsize
+    reader = list_reader(contract, "trades", start, end, filters, slice_rows=slice_rows, first_pages=first_pages)
+    return RowCounter(reader, limit)
 
 
 def kline_readers(

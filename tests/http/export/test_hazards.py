@@ -81,6 +81,11 @@ NO_PAGES: dict[str, Any] = {"paging": "none", "page_size": None}
 UNPAGED: dict[str, Any] = {"paging": "none", "ignore_unknown": True}
 UNSIGNED: dict[str, Any] = {"total": "none", "has_more": False}  # nothing tells how many rows there are
 ERRORS = ("error_object", "error_text", "errors", "ok", "status", "success_text", "success_zero", "code")
+BESIDE: dict[str, dict[str, Any]] = {
+    "an_empty_list": {},
+    "an_empty_further_page": {"error_beside_page": "further"},
+    "rows": {"error_beside_rows": True},
+}
 NO_FIRST_PAGE = "can't be told whether it counts its pages from 0 or from 1"
 
 HAZARDS = {
@@ -217,11 +222,7 @@ HAZARDS = {
     **{
         f"{kind}_beside_{what}": Hazard({"error_beside": kind, **faults}, "answered with success, but (says|its code)")
         for kind in ERRORS
-        for what, faults in {
-            "an_empty_list": {},
-            "an_empty_further_page": {"error_beside_page": "further"},
-            "rows": {"error_beside_rows": True},
-        }.items()
+        for what, faults in BESIDE.items()
     },
     # lists come in many envelopes
     **{f"envelope_{name}": Hazard({"envelope": name}) for name in ("bare", "trades", "data", "results")},

@@ -152,7 +152,8 @@ class TestTheLimitFirstAndMergesAfterwards:
     def test_a_list_without_pages(self, both: Both, cap: int, known: bool, order: str) -> None:
         faults = {"paging": "none", "cap": cap, "merge_after_limit": 0.5, "order": order, **UNSIGNED}
         with Sandbox(rows=trades(1_200), **faults) as sandbox:
-            both.run(sandbox, **NO_PAGES, **({"cap": cap} if known else {}))
+            contract = {**NO_PAGES, "cap": cap} if known else NO_PAGES
+            both.run(sandbox, None, **contract)
             wanted = {row["trade_id"] for row in sandbox.trades(format_time(DAY.start), format_time(DAY.end))}
         assert 500 < len(wanted) < 700
         assert set(both.prices()) == wanted
