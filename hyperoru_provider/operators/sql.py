@@ -56,7 +56,7 @@ class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
         symbol: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(resource="trades", start=start, end=end, **kwargs)
+        super().__init__(resource="trades", start=start, end=end, filters=None, **kwargs)
         self.account_id = account_id
         self.symbol = symbol
 
