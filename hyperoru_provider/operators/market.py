@@ -42,7 +42,7 @@ class HyperoruFetchMarketOperator(BaseOperator):
     :param file_format: ``jsonl`` (the default), ``csv`` or ``parquet``. (templated)
     :param compression: as for the trades export. (templated)
     :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
-    :param on_empty: what no candles at all are; as for
+    :param on_empty: what becomes of no candles at all; as for
         :class:`~hyperoru_provider.operators.export.HyperoruExportOperator`.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, or the rows are too many for XCom.
