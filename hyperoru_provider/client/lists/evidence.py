@@ -27,9 +27,11 @@ class ListEvidence:
         self._page_size = page_size
         self._first_total: int | None = None
         self._first_size: int | None = None
-        self._last_size = 0
+        self._last_size: int | None = None
+        self._earlier_sizes: set[int] = set()
         self._pages: set[tuple[int, bytes, bytes]] = set()
         self._shrank = False
+        self._counts_pages = False
         self._overlapped = False
 
     def add(self, page: Page, new: int) -> None:
@@ -43,6 +45,8 @@ class ListEvidence:
         self.seen += new
         self._overlapped |= self._first_size is not None and new < rows
         self.longest = max(self.longest, rows)
+        if self._last_size is not None:
+            self._earlier_sizes.add(self._last_size)
         self._last_size = rows
         if rows:
             self._check_repeat(page, nothing_new=new == 0)
@@ -51,6 +55,7 @@ class ListEvidence:
             self._shrank |= self.total is not None and rows != page.total < self.total
             self._first_total = page.total if self._first_total is None else self._first_total
             self.total = page.total
+            self._counts_pages |= page.total <= self.seen and (page.more is True or page.cursor is not None)
 
     @property
     def counted(self) -> bool:
@@ -58,16 +63,19 @@ class ListEvidence:
 
         A round number proves nothing, as it may be where the server stops to count, and to list.
         """
-        return self.total == self.seen == self._first_total and (self.total % 10 != 0 or self.total == 0)
+        met = self.total == self.seen == self._first_total and not self._counts_pages
+        return met and (self.seen % 10 != 0 or self.seen == 0)
 
     @property
     def steady(self) -> bool:
         """Whether the list kept still.
 
         Rows that arrive shift others onto the next page, which is harmless; an order that changes hides some. A
-        count proves nothing then, as rows that came meanwhile may make up for those that were hidden.
+        count proves nothing then, as rows that came meanwhile may make up for those that were hidden. Where the
+        server leaves rows out of pages, an order that changes leaves no trace at all.
         """
-        return not self._shrank and not self._overlapped
+        pages_are_even = self._earlier_sizes <= {self._page_size or self.longest}
+        return not self._shrank and not self._overlapped and (pages_are_even or self.counted)
 
     @property
     def pages_are_short(self) -> bool:
@@ -75,10 +83,14 @@ class ListEvidence:
         return self._page_size is not None and 0 < self.longest < self._page_size and not self.counted
 
     @property
-    def pages_are_as_asked(self) -> bool:
-        """Whether pages are as long as asked for, and the last one is none of those that may stand for hidden rows."""
-        asked = self._endpoint.paging == "cursor" or self._page_size in (None, self.longest)
-        return asked and (self._last_size > 0 or self.seen == 0)
+    def size_is_kept(self) -> bool:
+        """Whether pages are as long as asked for, or as long as the server likes where a cursor tells the next one."""
+        return self._endpoint.paging == "cursor" or self._page_size in (None, self.longest)
+
+    @property
+    def ends_with_rows(self) -> bool:
+        """Whether the last page is not empty: an empty one may stand for hidden rows."""
+        return self._last_size != 0 or self.seen == 0
 
     @property
     def short_first_page(self) -> int | None:
