@@ -125,7 +125,7 @@ class ResumableExportState(ExportState):
             "begun_at": format_time(self._begun),
             "parts": [asdict(part) for part in self.parts],
             "first_time": self.first and format_time(self.first),
-            "last": {"time": last.time and format_time(last.time), "key": parts_of(last.key)},
+            "last": {"time": last.time and format_time(last.time), "key": list(parts_of(last.key))},
         }
         self._store.write(_NAME, state, retention=_MAX_AGE)
 

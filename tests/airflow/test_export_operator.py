@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -22,17 +21,14 @@ from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors.health import HyperoruHealthSensor
 from tests.databases import Database
 
+pytestmark = pytest.mark.usefixtures("connection")
+
 DAY: dict[str, Any] = {"start": "2026-01-15", "end": "2026-01-16"}
 INTERVAL: dict[str, Any] = {
     "data_interval_start": datetime(2026, 1, 15, tzinfo=UTC),
     "data_interval_end": datetime(2026, 1, 16, tzinfo=UTC),
 }
 ORDERS: dict[str, Any] = {"resource": "orders", "filters": {"account_id": 1}}
-
-
-@pytest.fixture(autouse=True)
-def connection(connect: Callable[..., None], sandbox: Sandbox) -> None:
-    connect(sandbox, token_cache="memory", max_retries=0)
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ class ListEvidence:
         self._page_size = page_size
         self._first_total: int | None = None
         self._first_size: int | None = None
-        self._last_size = 0
+        self._last_size: int | None = None
+        self._earlier_sizes: set[int] = set()
         self._pages: set[tuple[int, bytes, bytes]] = set()
         self._shrank = False
         self._counts_pages = False
@@ -44,6 +45,8 @@ class ListEvidence:
         self.seen += new
         self._overlapped |= self._first_size is not None and new < rows
         self.longest = max(self.longest, rows)
+        if self._last_size is not None:
+            self._earlier_sizes.add(self._last_size)
         self._last_size = rows
         if rows:
             self._check_repeat(page, nothing_new=new == 0)
@@ -68,9 +71,11 @@ class ListEvidence:
         """Whether the list kept still.
 
         Rows that arrive shift others onto the next page, which is harmless; an order that changes hides some. A
-        count proves nothing then, as rows that came meanwhile may make up for those that were hidden.
+        count proves nothing then, as rows that came meanwhile may make up for those that were hidden. Where the
+        server leaves rows out of pages, an order that changes leaves no trace at all.
         """
-        return not self._shrank and not self._overlapped
+        pages_are_even = self._earlier_sizes <= {self._page_size or self.longest}
+        return not self._shrank and not self._overlapped and (pages_are_even or self.counted)
 
     @property
     def pages_are_short(self) -> bool:
@@ -78,10 +83,14 @@ class ListEvidence:
         return self._page_size is not None and 0 < self.longest < self._page_size and not self.counted
 
     @property
-    def pages_are_as_asked(self) -> bool:
-        """Whether pages are as long as asked for, and the last one is not empty, which may stand for hidden rows."""
-        asked = self._endpoint.paging == "cursor" or self._page_size in (None, self.longest)
-        return asked and (self._last_size > 0 or self.seen == 0)
+    def size_is_kept(self) -> bool:
+        """Whether pages are as long as asked for, or as long as the server likes where a cursor tells the next one."""
+        return self._endpoint.paging == "cursor" or self._page_size in (None, self.longest)
+
+    @property
+    def ends_with_rows(self) -> bool:
+        """Whether the last page is not empty: an empty one may stand for hidden rows."""
+        return self._last_size != 0 or self.seen == 0
 
     @property
     def short_first_page(self) -> int | None:

@@ -153,10 +153,8 @@ class PassReader:
         self._doubtful, open_second = doubt(
             self.time_slice, self._collector.listed, paged=self._endpoint.paging != "none"
         )
-        if open_second and self._evidence.longest >= self._longest_believed:
-            self._doubtful = []
-            return self._undecided()
-        return Incomplete() if self._doubtful else self._complete()
+        self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
+        return Incomplete() if self._doubtful else self._decide()
 
     def _accept_doubtful(self, page: Page) -> PassResult:
         """Take what a part of the slice lists that must list no further row."""
@@ -169,9 +167,7 @@ class PassReader:
             self._doubtful = []
             return self._cut()
         self._may_be_cut |= full
-        if self._doubtful:
-            return Incomplete()
-        return self._undecided() if self._may_be_cut else self._complete()
+        return Incomplete() if self._doubtful else self._decide()
 
     def _complete(self) -> PassResult:
         """Return the rows as complete, unless the list changed while it was read."""
@@ -202,11 +198,10 @@ class PassReader:
             "has pages, its paging."
         )
 
-    def _undecided(self) -> PassResult:
-        """Return what follows from a list of known rows only, but of so many that it may have been cut."""
-        if self._endpoint.paging == "none" or self._evidence.pages_are_short:
-            return self._cut()
-        return self._complete()
+    def _decide(self) -> PassResult:
+        """Return what follows once no further row was found, but perhaps as many known ones as may have been cut."""
+        believed = self._endpoint.paging != "none" and self._evidence.size_is_kept
+        return self._complete() if believed or not self._may_be_cut else self._cut()
 
     def _shows_a_cut(self, answer: Page) -> bool:
         """Return whether a list of one answer says that it goes on, or has as many rows as may be a limit of it."""
@@ -221,7 +216,8 @@ class PassReader:
         """Whether the server's own statements leave no doubt that all was shown."""
         if self._endpoint.paging == "none":
             return self._is_full
-        return self._evidence.counted or (self._paginator.told and self._evidence.pages_are_as_asked)
+        told = self._paginator.told and self._evidence.size_is_kept and self._evidence.ends_with_rows
+        return self._evidence.counted or told
 
     @property
     def _is_full(self) -> bool:
@@ -235,7 +231,8 @@ class PassReader:
     def _longest_believed(self) -> int:
         """An answer of so many rows or more may have been cut: one that is shorter than another was not."""
         rows = max(self._knowledge.longest, self._endpoint.cap or _SMALLEST_CAP)
-        return min(rows, self._knowledge.page_size or rows)
+        limited = self._endpoint.paging == "none" or self._evidence.size_is_kept
+        return min(rows, self._knowledge.page_size or rows) if limited else rows
 
     @property
     def _is_too_large(self) -> bool:
