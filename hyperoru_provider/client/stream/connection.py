@@ -149,7 +149,7 @@ async def open_connection(settings: Settings, endpoint: StreamEndpoint, token: s
         explained = _explain(error, endpoint, secrets)
         api_error = explained.error if isinstance(explained, TokenRefusedError) else explained
         if isinstance(api_error, HyperoruApiError):
-            redact_error(api_error.with_context(method="GET", path=endpoint.path), secrets)
+            redact_error(api_error.with_context(method="GET", path=endpoint.path), secrets).shortened()
         raise explained from None
 
 
