@@ -89,7 +89,7 @@ class ListEvidence:
 
     @property
     def ends_with_rows(self) -> bool:
-        """Whether the last page is none of those that may stand for hidden rows."""
+        """Whether the last page is not empty: an empty one may stand for hidden rows."""
         return self._last_size != 0 or self.seen == 0
 
     @property

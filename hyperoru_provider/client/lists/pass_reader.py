@@ -143,7 +143,7 @@ class PassReader:
         return self._conclude(page) if self._paginator.ended else Incomplete()
 
     def _conclude(self, last: Page) -> PassResult:
-        """Weigh what the pages prove, once there are no more."""
+        """Return what follows from all pages, once there are no more."""
         if self._endpoint.paging == "none" and not self._is_full and self._shows_a_cut(last):
             return self._cut()
         if reason := self._evidence.missing:
@@ -170,7 +170,7 @@ class PassReader:
         return Incomplete() if self._doubtful else self._decide()
 
     def _complete(self) -> PassResult:
-        """Believe the rows, unless the list did not keep still."""
+        """Return the rows as complete, unless the list changed while it was read."""
         keys = set(self.rows.keys)
         if not keys >= self._expectation.shown:
             return Reread(_GONE, keys=keys)
@@ -179,7 +179,10 @@ class PassReader:
         return Complete(self.rows)
 
     def _cut(self) -> PassResult:
-        """Read in another way what was not shown whole."""
+        """Return how to read again what was not shown whole.
+
+        :raises HyperoruContractError: there is no other way.
+        """
         if self._evidence.pages_are_short and self._endpoint.paging == "page":
             return Reread(_SHRINKING, self._evidence.longest)
         if self.time_slice.can_be_split:
@@ -196,7 +199,7 @@ class PassReader:
         )
 
     def _decide(self) -> PassResult:
-        """Decide about a list that shows no further row, but perhaps as many known ones as may have been cut."""
+        """Return what follows once no further row was found, but perhaps as many known ones as may have been cut."""
         believed = self._endpoint.paging != "none" and self._evidence.size_is_kept
         return self._complete() if believed or not self._may_be_cut else self._cut()
 

@@ -1,4 +1,4 @@
-"""Readers of the lists that are read by time or counted. Pure: no I/O."""
+"""Make readers of the lists, from a resource's name and what a caller asks for. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RowCounter:
     """Counts the rows of a list, each once, and stops reading where there are enough.
 
     :param reader: what to read.
-    :param limit: how many rows are enough; ``None`` to count all.
+    :param limit: stop reading once there are so many; ``None`` to count all.
     """
 
     def __init__(self, reader: WindowReader, limit: int | None) -> None:
