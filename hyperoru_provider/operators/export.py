@@ -212,9 +212,7 @@ class HyperoruToSqlOperator(ExportOperator):
         table = arguments.required("table", self.table)
         hook = BaseHook.get_connection(self.sql_conn_id).get_hook()  # type: ignore[no-untyped-call]
         if not isinstance(hook, DbApiHook):
-            raise HyperoruConfigError(
-                f"The connection {self.sql_conn_id} is no SQL database: its hook is {hook!r}."
-            )
+            raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: its hook is {hook!r}.")
         return SqlDestination(
             hook.get_conn, table, self.mode, create_table=self.create_table, batch_rows=self.batch_rows
         )
