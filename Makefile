@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow coverage kill-test market-test lint fmt clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow coverage coverage-report kill-test market-test lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed$(if $(PYTHON),-$(subst /,_,$(PYTHON)))
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PARTS := tests/fast tests/http tests/airflow --ignore=tests/airflow/dag
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq --constraint constraints.txt
 
 help:  ## Say what there is to make
@@ -33,14 +34,19 @@ quick: $(STAMP)  ## Run the tests without network and files of any size, in half
 test: lint  ## Check format, style, types and layers, then run all tests [JOBS=2]
 	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),2) test-unit test-airflow
 
+# The two halves take about the same time.
 test-unit: $(STAMP)  ## Run the tests of the parts
-	$(BIN)/python -m pytest tests/fast tests/http
+	$(BIN)/python -m pytest $(PARTS)
 
-test-airflow: $(STAMP)  ## Run the tests in a real Airflow, and of the built wheel
-	$(BIN)/python -m pytest tests/airflow tests/system
+test-airflow: $(STAMP)  ## Run DAGs and whole deployments in a real Airflow, and test the built wheel
+	$(BIN)/python -m pytest tests/airflow/dag tests/system
 
 coverage: $(STAMP)  ## Show which lines and branches the tests reach that run in one process
-	$(BIN)/python -m pytest --cov --cov-report=term-missing tests/fast tests/http tests/airflow --ignore=tests/airflow/dag
+	$(BIN)/python -m pytest --cov --cov-report= $(PARTS)
+	@$(MAKE) --no-print-directory coverage-report
+
+coverage-report: $(STAMP)
+	$(BIN)/python -m coverage report --fail-under=98
 
 kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an undisturbed one; some minutes [KILLS=200]
 	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py

@@ -1,4 +1,4 @@
-"""What both clients share: their options, and what is made of them."""
+"""The base of both clients: their options, and how a transport is configured by them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BaseClient(Generic[HttpT, TransportT]):
     :param requests_per_second: upper bound for this client; ``None`` for none.
     :param token_stores: where to look for a session token before logging in, and to keep it; by default this
         process's memory.
-    :param on_token: told each token before its first use, to mask it in logs.
+    :param on_token: called with each token before its first use, for example to mask it in logs.
     :param http_client: an httpx client of one's own, whose timeouts, headers, proxies and certificates hold in place
         of ours, and which stays open when this client is closed.
     :param transport: an httpx transport of one's own for our HTTP client, closed with it.
@@ -94,7 +94,10 @@ class BaseClient(Generic[HttpT, TransportT]):
         raise NotImplementedError
 
     def _open(self, http: HttpT, *, owned: bool) -> None:
-        """Make the transport around an HTTP client."""
+        """Create the transport that uses an HTTP client.
+
+        :param owned: whether it is closed with this client.
+        """
         raise NotImplementedError
 
     def list_reader(

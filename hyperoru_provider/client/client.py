@@ -37,7 +37,7 @@ T = TypeVar("T")
 class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
     """The Hyperoru API, for threads. Use it as a context manager, or call :meth:`close`.
 
-    Nothing is asked before the first call. Every call may raise a
+    No request is sent before the first call. Every call may raise a
     :class:`~hyperoru_provider.client.errors.HyperoruApiError`, after the retries that its kind deserves.
 
     The options are those of :class:`~hyperoru_provider.client.base.BaseClient`.
@@ -54,7 +54,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         return self._run(calls.health(self.contract))
 
     def login(self) -> None:
-        """Make sure that there is a session: reuse a known token, or log in."""
+        """Log in, unless a usable token is known."""
         self._transport.login(calls.login(self.contract))
 
     def profile(self) -> Profile:

@@ -192,10 +192,17 @@ def from_status(
     path: str,
     retry_after: float | None = None,
 ) -> HyperoruApiError:
-    """Return the error that an answer without success means.
+    """Return the error that the status of an answer means.
 
     Understands ``{"error", "code", "request_id"}``, ``{"code", "details", "message"}``, ``{"detail": text}``,
     ``{"detail": [{"loc", "msg", "type"}]}``, a proxy's HTML page, and an empty body.
+
+    :param status: HTTP status of the answer, not one of success.
+    :param headers: of the answer, by lower-case names.
+    :param body: of the answer, without secrets.
+    :param method: HTTP method of the request.
+    :param path: path of the request, without its query.
+    :param retry_after: seconds that the server asked to wait.
     """
     facts = dict[str, Any](method=method, path=path, status=status, retry_after=retry_after)
     failure = _read_body(body).shortened()

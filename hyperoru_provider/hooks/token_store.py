@@ -65,5 +65,5 @@ class VariableTokenStore:
     def _warn(self, what: str, error: Exception) -> None:
         # without the error's text, which may hold the token
         log.warning(
-            "The Variable %s can't be %s (%s); tasks may log in more often.", self._key, what, type(error).__name__
+            "The Variable %s can't be %s (%s); there may be more logins.", self._key, what, type(error).__name__
         )

@@ -38,7 +38,7 @@ class Incoming:
     def json(self) -> dict[str, Any]:
         """Return the body, an object.
 
-        :raises Refusal: if it is none
+        :raises Refusal: if it is not one
         """
         try:
             value = json.loads(self.body)

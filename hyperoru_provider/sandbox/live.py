@@ -216,7 +216,7 @@ class Live:
 
 
 def _amount(value: Any) -> Decimal:
-    """Return an amount of a row or a request; 0 for what is none."""
+    """Return an amount of a row or a request; 0 for anything else."""
     try:
         amount = Decimal(str(value))
     except InvalidOperation:

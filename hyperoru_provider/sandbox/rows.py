@@ -51,7 +51,7 @@ def parse_row(given: bytes | dict[str, Any], time_fields: Sequence[str] = TIME_F
 
     :param given: a JSON object with a time, an ``account_id`` and a ``symbol``
     :param time_fields: where the time may stand; the first that is there counts
-    :raises ValueError: if it is none; the message has the reason alone
+    :raises ValueError: if it is not one; the message holds only the reason
     """
     body = given if isinstance(given, bytes) else json.dumps(given, separators=(",", ":"), ensure_ascii=False).encode()
     try:

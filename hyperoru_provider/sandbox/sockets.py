@@ -199,7 +199,7 @@ class Sockets:
 def _parse(content: str | bytes) -> dict[str, Any]:
     """Return a message, with its ``data``.
 
-    :raises Refusal: if it is none
+    :raises Refusal: if it is not one
     """
     try:
         message = json.loads(content) if isinstance(content, str) else None

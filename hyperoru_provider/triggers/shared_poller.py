@@ -121,7 +121,7 @@ class Poller:
         self._task = asyncio.create_task(self._run(), context=Context())
 
     def unregister(self) -> None:
-        """Let nobody else join."""
+        """Remove this poller from those that can be joined."""
         pollers = _pollers()
         if pollers.get(self._key) is self:
             del pollers[self._key]
@@ -200,7 +200,7 @@ def _pollers() -> dict[_PollerKey, Poller]:
 
 @asynccontextmanager
 async def _joined_poller(waiter: Waiter, hyperoru_conn_id: str) -> AsyncIterator[None]:
-    """Make a waiter one of those whom a poller asks for; the last one to leave stops it."""
+    """Join the poller that asks a waiter's question, and leave it at the end; the last one to leave stops it."""
     key = (hyperoru_conn_id, waiter.condition.sharing_key, waiter.schedule.interval)
     poller = _pollers().get(key)
     if poller is None:
@@ -219,7 +219,7 @@ async def _sleep_until(moment: float) -> None:
 
 
 async def _hand_out(reply: object, waiters: list[Waiter], now: datetime) -> None:
-    """Let many waiters handle a reply, without blocking the event loop."""
+    """Hand a reply to many waiters, without blocking the event loop."""
     for first in range(0, len(waiters), _WAITERS_AT_ONCE):
         for waiter in waiters[first : first + _WAITERS_AT_ONCE]:
             waiter.handle(reply, now)

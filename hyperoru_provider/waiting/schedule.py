@@ -65,9 +65,9 @@ class PollTicks:
         """Return the first tick after a question and its answer.
 
         :param asked_at: when the question was asked, near a tick.
-        :param answered_at: when it was answered.
+        :param answered_at: when it was answered; earlier if the clock was put back in between.
         """
-        return max(self.nearest(asked_at + self.interval), self.after(answered_at))
+        return max(self.nearest(min(asked_at, answered_at) + self.interval), self.after(answered_at))
 
     def due(self, schedule: Schedule, asked_at: float, deadline: float) -> float:
         """Return the tick at which a waiter is due next, at the latest the last one before its deadline.

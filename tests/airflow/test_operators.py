@@ -1,4 +1,4 @@
-"""Operators and sensor without a task runner; in real Airflow they run in tests/dag."""
+"""Operators and sensor without a task runner; in real Airflow they run in tests/airflow/dag."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class SessionAuth(httpx.Auth):
     :param endpoint: the contract's login.
     :param build_request: makes a request as the HTTP client does, with its own headers.
     :param stores: where to look for a token before a login, in this order; a new one is written to all.
-    :param on_token: told each token before its first use, to mask it in logs.
+    :param on_token: called with each token before its first use, for example to mask it in logs.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class SessionAuth(httpx.Auth):
         return _drive_async(self._send_with_token(request))
 
     def sync_login_flow(self) -> Generator[httpx.Request, httpx.Response, None]:
-        """Make sure that there is a token; yields a login request if one is needed."""
+        """Log in, unless a usable token is known; yields a login request if one is needed."""
         return _drive(self._get_token(Session()))
 
     def async_login_flow(self, session: Session) -> AsyncGenerator[httpx.Request, httpx.Response]:

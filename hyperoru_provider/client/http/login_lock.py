@@ -33,7 +33,7 @@ class LoginLock:
         self._file: int | None = None
 
     def acquire(self) -> bool:
-        """Try once to get the lock, without waiting, and return whether to go on."""
+        """Try once to get the lock, without waiting, and return whether to log in now."""
         if fcntl is None:
             return True
         try:
@@ -47,7 +47,7 @@ class LoginLock:
         return True
 
     def release(self) -> None:
-        """Let the next one log in."""
+        """Release the lock, if it is held."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

@@ -19,10 +19,10 @@ from hyperoru_provider.client.errors import (
 class RetryPolicy:
     """How often and how patiently a request is repeated.
 
-    :param max_retries: repeats after the first try; 0 for none.
+    :param max_retries: repeats after the first attempt; 0 for none.
     :param initial_delay: first wait in seconds; it doubles with each repeat.
     :param max_delay: cap in seconds for a wait, and for what ``Retry-After`` may ask.
-    :param deadline: seconds from the first try after which no further one begins.
+    :param deadline: seconds from the first attempt after which no further one begins.
     """
 
     max_retries: int = 8
@@ -33,11 +33,11 @@ class RetryPolicy:
     def wait(
         self, error: HyperoruApiError, *, attempts: int, elapsed: float, idempotent: bool, jitter: float
     ) -> float | None:
-        """Return the seconds to wait before the next try, or ``None`` to give up.
+        """Return the seconds to wait before the next attempt, or ``None`` to give up.
 
         :param error: the failure.
         :param attempts: how often the request was sent so far, at least 1.
-        :param elapsed: seconds since the first try began.
+        :param elapsed: seconds since the first attempt began.
         :param idempotent: whether the request may be sent twice.
         :param jitter: a number from 0 to 1, drawn by the caller.
         """
@@ -52,7 +52,7 @@ class RetryPolicy:
 
         They are spread widely, as a server's restart cuts all off at once.
 
-        :param error: how the last try failed, or the stream was lost.
+        :param error: how the last attempt failed, or the stream was lost.
         :param attempts: failures in a row, at least 1.
         :param jitter: a number from 0 to 1, drawn by the caller.
         """
@@ -66,7 +66,7 @@ def refused_unread(error: HyperoruApiError) -> bool:
 
 
 def as_final(error: HyperoruApiError, *, idempotent: bool) -> HyperoruApiError:
-    """Return the error that is left when no further try follows; that of a write may leave open what became of it."""
+    """Return the error to raise when no further attempt follows; that of a write may leave open what became of it."""
     if idempotent or not error.transient or refused_unread(error):
         return error
     return error.as_type(
@@ -77,7 +77,11 @@ def as_final(error: HyperoruApiError, *, idempotent: bool) -> HyperoruApiError:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, or ``None`` if it can't be read."""
+    """Return the seconds that a ``Retry-After`` header asks for, or ``None`` if it can't be read.
+
+    :param value: the header: seconds, or an HTTP date.
+    :param now: when the answer came, in UTC.
+    """
     if not value:
         return None
     try:
@@ -105,13 +109,13 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def reserve(self, now: float) -> float:
-        """Take the next free moment for a request, and return the seconds until then."""
+        """Reserve the next free moment for a request, and return the seconds until then."""
         with self._lock:
             moment = max(now, self._next)
             self._next = moment + self._gap
             return moment - now
 
     def hold(self, until: float) -> None:
-        """Let no request begin before a moment."""
+        """Hold back all requests until a moment."""
         with self._lock:
             self._next = max(self._next, until)

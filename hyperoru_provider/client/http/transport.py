@@ -1,4 +1,4 @@
-"""Sends requests over HTTP: a sync and an async driver around the pure parts. Nothing else knows httpx's clients."""
+"""Sends requests over HTTP: a sync and an async driver around the pure parts, and the only I/O of HTTP."""
 
 from __future__ import annotations
 
@@ -101,7 +101,12 @@ class Settings:
 
     @contextmanager
     def map_errors(self, request: Request, answer: Answer | None = None) -> Iterator[None]:
-        """Turn what goes wrong with a request, or with its answer, into this package's errors, without secrets."""
+        """Turn what goes wrong with a request, or with its answer, into this package's errors, without secrets.
+
+        :param request: the request, for the errors' facts.
+        :param answer: its answer; ``None`` before there is one.
+        :raises HyperoruApiError: in place of any error of httpx.
+        """
         facts: dict[str, Any] = {"method": request.method, "path": request.path}
         if answer:
             facts.update(status=answer.status, request_id=answer.request_id)
@@ -125,7 +130,10 @@ class Settings:
             raise redact_error(error.with_context(**facts), self.auth.secrets).shortened() from None
 
     def check(self, request: Request, response: httpx.Response) -> Answer:
-        """Return the answer, or raise what its status means."""
+        """Return the answer if its status is one of success.
+
+        :raises HyperoruApiError: it is not.
+        """
         if response.is_success:
             return Answer(response.content, response.status_code, response.headers.get("x-request-id"))
         pause = parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
@@ -140,7 +148,11 @@ class Settings:
 
 
 class Attempts:
-    """The tries of one request: counts them, and decides about the next."""
+    """Counts the attempts of one request, and decides about the next.
+
+    :param settings: when to repeat, and when to begin.
+    :param request: the request.
+    """
 
     def __init__(self, settings: Settings, request: Request) -> None:
         self._settings = settings
@@ -149,12 +161,16 @@ class Attempts:
         self._begun = time.monotonic()
 
     def start(self) -> float:
-        """Begin a try, and return the seconds to wait before it is sent."""
+        """Begin an attempt, and return the seconds to wait before it is sent."""
         self._attempts += 1
         return self._settings.rate_limiter.reserve(time.monotonic())
 
     def failed(self, error: HyperoruApiError) -> float:
-        """Return the seconds to wait before the next try, or raise the error as final."""
+        """Return the seconds to wait before the next attempt, or raise the error as final.
+
+        :param error: how this one failed.
+        :raises HyperoruApiError: no further attempt is allowed, or worth it.
+        """
         now = time.monotonic()
         idempotent = self._request.idempotent
         pause = self._settings.policy.wait(
@@ -194,8 +210,9 @@ class Transport:
         return self._retried(request, lambda: self._send(request))
 
     def login(self, request: Request) -> None:
-        """Make sure that there is a session; ``request`` says what a login is in errors.
+        """Log in, unless a usable token is known.
 
+        :param request: what errors name as the request.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
         return self._retried(request, self._login)
@@ -252,9 +269,10 @@ class AsyncTransport:
         return await self._retried(request, lambda: self._send(request))
 
     async def login(self, request: Request, session: Session | None = None) -> None:
-        """Make sure that there is a session; ``request`` says what a login is in errors.
+        """Log in, unless a usable token is known.
 
-        :param session: gets its next token.
+        :param request: what errors name as the request.
+        :param session: gets its next token; ``None`` if only the login matters.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
         return await self._retried(request, lambda: self._login(session or Session()))

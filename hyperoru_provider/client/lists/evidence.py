@@ -88,9 +88,13 @@ class ListEvidence:
         return self._endpoint.paging == "cursor" or self._page_size in (None, self.longest)
 
     @property
-    def ends_with_rows(self) -> bool:
-        """Whether the last page is not empty: an empty one may stand for hidden rows."""
-        return self._last_size != 0 or self.seen == 0
+    def ends_with_a_part_of_a_page(self) -> bool:
+        """Whether the last page has rows, but not as many as asked for.
+
+        An empty page may stand for hidden rows, and a full one may be as long as asked for by chance.
+        """
+        last = self._last_size or 0
+        return self.seen == 0 or (0 < last and (self._page_size is None or last < self._page_size))
 
     @property
     def short_first_page(self) -> int | None:

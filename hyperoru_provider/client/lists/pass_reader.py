@@ -216,7 +216,7 @@ class PassReader:
         """Whether the server's own statements leave no doubt that all was shown."""
         if self._endpoint.paging == "none":
             return self._is_full
-        told = self._paginator.told and self._evidence.size_is_kept and self._evidence.ends_with_rows
+        told = self._paginator.told and self._evidence.size_is_kept and self._evidence.ends_with_a_part_of_a_page
         return self._evidence.counted or told
 
     @property

@@ -65,7 +65,7 @@ class TokenRefusedError(Exception):
 
 @dataclass(frozen=True)
 class Pong:
-    """A sign of life of a server that has nothing to tell.
+    """The answer to a ping, from a server that has nothing to send.
 
     :param asked_at: all messages that were sent before this time were received.
     """

@@ -83,10 +83,12 @@ def test_the_size_is_kept_if_a_page_is_just_as_long() -> None:
     assert not evidence((page(0, 9), 9)).size_is_kept
 
 
-def test_an_empty_page_at_the_end_may_stand_for_hidden_rows() -> None:
-    assert evidence((page(0, 5), 5), (page(5, 2), 2)).ends_with_rows
-    assert not evidence((page(0, 5), 5), (page(5, 0), 0)).ends_with_rows
-    assert evidence((page(0, 0), 0)).ends_with_rows
+def test_an_empty_page_at_the_end_may_stand_for_hidden_rows_and_a_full_one_be_so_long_by_chance() -> None:
+    assert evidence((page(0, 5), 5), (page(5, 2), 2)).ends_with_a_part_of_a_page
+    assert not evidence((page(0, 5), 5), (page(5, 0), 0)).ends_with_a_part_of_a_page
+    assert not evidence((page(0, 5), 5), (page(5, 5), 5)).ends_with_a_part_of_a_page
+    assert evidence((page(0, 0), 0)).ends_with_a_part_of_a_page
+    assert evidence((page(0, 5), 5), page_size=None).ends_with_a_part_of_a_page
 
 
 def test_pages_of_which_rows_are_left_out_are_not_steady() -> None:

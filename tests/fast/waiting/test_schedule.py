@@ -55,6 +55,16 @@ def test_a_late_answer_is_followed_by_the_next_moment(
     assert done - TINY <= ticks.following(begun, done) <= done + interval + TINY
 
 
+@given(INTERVALS, KEYS, MOMENTS, st.floats(1.1, 1e6))
+def test_a_clock_that_is_put_back_during_a_question_puts_off_none(
+    interval: float, key: object, now: float, back: float
+) -> None:
+    ticks = PollTicks(interval, key)
+    begun = ticks.after(now)
+    done = begun - back
+    assert done - TINY <= ticks.following(begun, done) <= done + 1.5 * interval + TINY
+
+
 def test_keys_are_spread_over_the_interval() -> None:
     phases = sorted(PollTicks(10, ("conn", f"S{number}")).after(1e9) - 1e9 for number in range(1_000))
     tenths = [sum(1 for phase in phases if tenth <= phase < tenth + 1) for tenth in range(10)]
