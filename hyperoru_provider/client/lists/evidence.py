@@ -94,7 +94,7 @@ class ListEvidence:
         An empty page may stand for hidden rows, and a full one may be as long as asked for by chance.
         """
         last = self._last_size or 0
-        return self.seen == 0 or (0 < last and (self._page_size is None or last < self._page_size))
+        return self.seen == 0 or (last > 0 and (self._page_size is None or last < self._page_size))
 
     @property
     def short_first_page(self) -> int | None:
