@@ -142,7 +142,7 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         """Listen to the event stream, forever: it connects again by itself, and says where events may be missing.
 
         The first item is a gap, too: what happened before it was not seen. Close the generator when done, with
-        :func:`contextlib.aclosing`. A slow consumer holds the server's messages back, and nothing is piled up.
+        :func:`contextlib.aclosing`. A slow consumer holds the server's messages back; none are piled up here.
 
         :param channels: of ``trades``, ``positions``, ``model_chat`` and ``asset_curve``. Default: all.
         :param give_up_after: seconds without a connection after which the failure is raised. Default: never.
