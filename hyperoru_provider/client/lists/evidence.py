@@ -22,12 +22,14 @@ class ListEvidence:
     def __init__(self, endpoint: ListEndpoint, page_size: int | None) -> None:
         self.seen = 0
         self.longest = 0
+        self.pages = 0
         self.total: int | None = None
         self._endpoint = endpoint
         self._page_size = page_size
         self._first_total: int | None = None
         self._first_size: int | None = None
         self._last_size = 0
+        self._listed = 0
         self._pages: set[tuple[int, bytes, bytes]] = set()
         self._shrank = False
         self._overlapped = False
@@ -40,7 +42,9 @@ class ListEvidence:
         :raises HyperoruContractError: the page is a repeat.
         """
         rows = len(page.texts)
+        self.pages += rows > 0
         self.seen += new
+        self._listed += rows
         self._overlapped |= self._first_size is not None and new < rows
         self.longest = max(self.longest, rows)
         self._last_size = rows
@@ -56,9 +60,11 @@ class ListEvidence:
     def counted(self) -> bool:
         """Whether just as many rows were listed as the server counted throughout.
 
-        A round number proves nothing, as it may be where the server stops to count, and to list.
+        A round number proves nothing, as it may be where the server stops to count, and to list. Nor does that of a
+        list of one page: it may count the page, with what was cut and merged before.
         """
-        return self.total == self.seen == self._first_total and (self.total % 10 != 0 or self.total == 0)
+        exact = self.total == self.seen == self._first_total
+        return exact and (self.total == 0 or (self.pages > 1 and not _is_round(self.seen)))
 
     @property
     def steady(self) -> bool:
@@ -76,15 +82,19 @@ class ListEvidence:
 
     @property
     def pages_are_as_asked(self) -> bool:
-        """Whether pages are as long as asked for, and the last one is none of those that may stand for hidden rows."""
-        asked = self._endpoint.paging == "cursor" or self._page_size in (None, self.longest)
-        return asked and (self._last_size > 0 or self.seen == 0)
+        """Whether pages are as long as asked for, and the last one is none of those that may stand for hidden rows.
+
+        Nor may there be a round number of rows: that may be where the server stops to list, whatever it has.
+        """
+        if self.seen == 0:
+            return True
+        return self._page_size == self.longest and self._last_size > 0 and not _is_round(self._listed)
 
     @property
-    def short_first_page(self) -> int | None:
-        """How many rows the first page had if it was not full: a second one may then skip rows. Else ``None``."""
-        first = self._first_size
-        return first if self._page_size is not None and first is not None and first < self._page_size else None
+    def short_page(self) -> int | None:
+        """How many rows the page before had if it was not full: a further one may then skip rows. Else ``None``."""
+        last = self._last_size
+        return last if self._page_size is not None and 0 < last < self._page_size else None
 
     @property
     def missing(self) -> str | None:
@@ -112,6 +122,11 @@ class ListEvidence:
                 f"paging (now {self._endpoint.paging!r}) or the names in its params."
             )
         self._pages.add(fingerprint)
+
+
+def _is_round(rows: int) -> bool:
+    """Return whether a server may have chosen so many rows as a limit."""
+    return rows % 10 == 0
 
 
 class Doubt(NamedTuple):

@@ -127,7 +127,7 @@ def _more(beside: Mapping[str, Any], endpoint: ListEndpoint) -> bool | None:
             )
         return value
     for _, value in _values(beside, endpoint.next_page):
-        return value is not None
+        return value not in (None, "", 0)
     return True if any(value not in (None, "") for _, value in _values(beside, endpoint.next_cursor)) else None
 
 

@@ -14,6 +14,7 @@ from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.paginator import Paginator, paginator_for
 from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
 
+_MOST_PIECES = 1000
 _SMALLEST_CAP = 10  # no server is known to cut its lists to fewer rows
 
 
@@ -127,7 +128,7 @@ class PassReader:
         """
         if self._doubtful:
             return self._accept_doubtful(page)
-        short = self._evidence.short_first_page
+        short = self._evidence.short_page
         new = self._collector.add(page)
         if page.texts and short and self._endpoint.paging == "page":
             return Reread(_SHRINKING, short)
@@ -195,6 +196,8 @@ class PassReader:
 
     def _undecided(self) -> PassResult:
         """Decide about a list of only known rows, but of so many that it may have been cut."""
+        if self._endpoint.paging == "offset" and self._evidence.pages_are_short:
+            return Reread(_SHRINKING, self._evidence.longest)  # a full page tells whether there are more
         if self._endpoint.paging == "none" or self._evidence.pages_are_short:
             return self._cut()
         return self._complete()
@@ -228,11 +231,11 @@ class PassReader:
     def _pieces(self) -> int:
         """Return into how many slices of a bounded number of rows this one falls, a quarter more to be safe."""
         if self._evidence.total:
-            return -(-self._evidence.total * 5 // (self._expectation.most_rows * 4))
+            return min(-(-self._evidence.total * 5 // (self._expectation.most_rows * 4)), _MOST_PIECES)
         start, end = self.time_slice.bounds
         times: Any = self.rows.times or [start]
         covered = (max(times) - min(times)) / (end - start)  # rows mostly come in the order of time
-        return min(int(1.25 / max(covered, 0.001)), 1000)
+        return min(int(1.25 / max(covered, 0.001)), _MOST_PIECES)
 
     def _new_paginator(self) -> Paginator:
         first_page = 1 if self._knowledge.first_page is None else self._knowledge.first_page

@@ -72,9 +72,11 @@ def test_a_page_that_comes_again_is_an_error() -> None:
 def test_short_pages() -> None:
     assert evidence((page(0, 3), 3)).pages_are_short
     assert not evidence((page(0, 5), 5)).pages_are_short
-    assert not evidence((page(0, 3, 3), 3)).pages_are_short
-    assert evidence((page(0, 3), 3)).short_first_page == 3
-    assert evidence((page(0, 5), 5)).short_first_page is None
+    assert not evidence((page(0, 4, 7), 4), (page(4, 3, 7), 3)).pages_are_short
+    assert evidence((page(0, 3, 3), 3)).pages_are_short  # the total may count the page
+    assert evidence((page(0, 3), 3)).short_page == 3
+    assert evidence((page(0, 5), 5), (page(5, 3), 3)).short_page == 3
+    assert evidence((page(0, 5), 5)).short_page is None
 
 
 def test_an_end_is_believed_of_pages_as_asked_that_end_with_rows() -> None:
