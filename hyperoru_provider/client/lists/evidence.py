@@ -140,18 +140,16 @@ class Doubt(NamedTuple):
     open_second: bool = False
 
 
-def doubt(time_slice: TimeSlice, listed: ListedTimes, *, paged: bool) -> Doubt:
+def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
     """Return which parts of a slice must list no further row if the slice was listed whole.
 
     A server may take so many rows first, and drop or merge some of them afterwards: then neither a short list nor an
-    empty page is the end. What it has not shown lies before the oldest row or after the newest one (a list may be cut
-    at its newest rows and shown the oldest first), and with pages beyond the last row of their order. The second of
-    that row is asked for again, with the rows that it has. Where too few rows were listed to show an order, both
-    halves are asked for.
+    empty page is the end. What it has not shown lies before the oldest row or after the newest one: a list may be cut
+    at its newest rows and shown the oldest first, and then in pages. The second of that row is asked for again, with
+    the rows that it has. Where too few rows were listed to show an order, both halves are asked for.
 
     :param time_slice: what was read.
     :param listed: the times of its rows, as they were listed.
-    :param paged: whether it was listed page by page.
     """
     if time_slice.start is None or listed.earliest is None or listed.latest is None:
         return Doubt([])
@@ -171,8 +169,6 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes, *, paged: bool) -> Doubt:
             for side, beyond in [(older, listed.earliest < start), (newer, listed.latest >= end)]
             if not beyond  # else the list went on to before or after the slice
         ]
-        if paged:
-            sides = [side for side in sides if side is (older if listed.newest_first else newer)]
     elif earliest == latest:
         sides = [older, newer]
     else:

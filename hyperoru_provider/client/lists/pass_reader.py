@@ -149,9 +149,7 @@ class PassReader:
             return Reread(reason)
         if self._is_proved:
             return self._complete()
-        self._doubtful, open_second = doubt(
-            self.time_slice, self._collector.listed, paged=self._endpoint.paging != "none"
-        )
+        self._doubtful, open_second = doubt(self.time_slice, self._collector.listed)
         if open_second and self._evidence.longest >= self._longest_believed:
             self._doubtful = []
             return self._undecided()

@@ -86,25 +86,20 @@ def test_an_end_is_believed_of_pages_as_asked_that_end_with_rows() -> None:
     assert not evidence((page(0, 5), 5), (page(5, 0), 0)).pages_are_as_asked
 
 
-def doubtful(*seconds: float, start: float = 0, end: float = 100, paged: bool = False) -> list[tuple[float, float]]:
+def doubtful(*seconds: float, start: float = 0, end: float = 100) -> list[tuple[float, float]]:
     listed = ListedTimes()
     if seconds:
         listed.add([at(each) for each in seconds])
-    parts, _ = doubt(TimeSlice(ENDPOINT, {}, at(start), at(end)), listed, paged=paged)
+    parts, _ = doubt(TimeSlice(ENDPOINT, {}, at(start), at(end)), listed)
     return [tuple((bound - DAY).total_seconds() for bound in part.bounds) for part in parts]  # type: ignore[misc]
 
 
 TEN = [90.5, *range(90, 50, -5), 20.5]
 
 
-def test_beyond_the_oldest_and_the_newest_row_of_a_list_without_pages() -> None:
+def test_beyond_the_oldest_and_the_newest_row() -> None:
     assert doubtful(*TEN) == [(0, 21), (90, 100)]
     assert doubtful(*TEN[::-1]) == [(0, 21), (90, 100)]
-
-
-def test_beyond_the_last_row_of_pages() -> None:
-    assert doubtful(*TEN, paged=True) == [(0, 21)]
-    assert doubtful(*TEN[::-1], paged=True) == [(90, 100)]
 
 
 def test_a_list_that_went_on_before_or_after_the_slice() -> None:
