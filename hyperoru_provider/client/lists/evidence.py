@@ -175,4 +175,4 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
         sides = [[(start, middle)], [(middle, end)]]
     open_second = any(side[0] == (start, end) for side in sides)  # asking for the same again proves nothing
     chosen = [side[1] if side[0] == (start, end) else side[0] for side in sides]
-    return Doubt([time_slice.part(first, last) for first, last in chosen if first < last], open_second)
+    return Doubt([time_slice.part(first, last, exact=True) for first, last in chosen if first < last], open_second)

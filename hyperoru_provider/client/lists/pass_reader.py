@@ -194,11 +194,10 @@ class PassReader:
 
     def _undecided(self) -> PassResult:
         """Decide about a list of only known rows, but of so many that it may have been cut."""
-        if self._endpoint.paging == "offset" and self._evidence.pages_are_short:
+        short = self._evidence.pages_are_short
+        if short and self._endpoint.paging != "none" and self._knowledge.page_size == self._endpoint.page_size:
             return Reread(_SHRINKING, self._evidence.longest)  # a full page tells whether there are more
-        if self._endpoint.paging == "none" or self._evidence.pages_are_short:
-            return self._cut()
-        return self._complete()
+        return self._cut() if short or self._endpoint.paging == "none" else self._complete()
 
     @property
     def _is_proved(self) -> bool:
