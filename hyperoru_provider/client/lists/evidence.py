@@ -84,11 +84,11 @@ class ListEvidence:
     def pages_are_as_asked(self) -> bool:
         """Whether pages are as long as asked for, and the last one is none of those that may stand for hidden rows.
 
-        Nor may there be a round number of rows: that may be where the server stops to list, whatever it has.
+        Nor may there be a full last page, or a round number of rows: there the server may stop to list what it has.
         """
         if self.seen == 0:
             return True
-        return self._page_size == self.longest and self._last_size > 0 and not _is_round(self._listed)
+        return self._page_size == self.longest > self._last_size > 0 and not _is_round(self._listed)
 
     @property
     def short_page(self) -> int | None:

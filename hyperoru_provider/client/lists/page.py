@@ -83,7 +83,8 @@ def _decode_errors(data: Mapping[str, Any] | _Rows) -> dict[str, Any]:
     """Return what stands beside a list as its error."""
     if isinstance(data, list):
         return {}
-    return {name: msgspec.json.decode(msgspec.json.encode(data[name])) for name in ERROR_FIELDS if name in data}
+    names = (*ERROR_FIELDS, "detail")
+    return {name: msgspec.json.decode(msgspec.json.encode(data[name])) for name in names if name in data}
 
 
 def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
@@ -93,12 +94,15 @@ def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
     """
     lists = {name: data[name] for name in endpoint.rows if name in data and isinstance(data[name], (list, NoneType))}
     names = list(lists)
+    own = (endpoint.rows[0], *GENERAL_ROWS)
     if len(names) > 1:  # beside a list under its own name or a general one, the others are of something else
-        names = [name for name in names if name in (endpoint.rows[0], *GENERAL_ROWS)]
+        names = [name for name in names if name in own]
     if len(names) > 1:
         names = [name for name in names if lists[name] is not None]
-    if len(names) == 1:
+    others = [name for name, value in data.items() if isinstance(value, list) and value and name not in lists]
+    if len(names) == 1 and (names[0] in own or not others):  # else the rows may stand under the name not known
         return lists[names[0]] or []
+    lists.update((name, data[name]) for name in others)
     found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
     raise HyperoruContractError(
         f"The answer's list of rows can't be told: it has {found}. Name its key in the contract's rows."
