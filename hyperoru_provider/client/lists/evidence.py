@@ -132,11 +132,12 @@ def _is_round(rows: int) -> bool:
 class Doubt(NamedTuple):
     """What is to be asked for before a slice is believed.
 
-    :param parts: the parts that must list no further row.
+    :param parts: the parts that must list no further row, each as close as can be asked for, and then less close,
+        should a page of it be full of rows that are known.
     :param open_second: whether the second of the last row is not among them, as it is all that there is to ask for.
     """
 
-    parts: list[TimeSlice]
+    parts: list[list[TimeSlice]]
     open_second: bool = False
 
 
@@ -172,7 +173,10 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
     elif earliest == latest:
         sides = [older, newer]
     else:
-        sides = [[(start, middle)], [(middle, end)]]
-    open_second = any(side[0] == (start, end) for side in sides)  # asking for the same again proves nothing
-    chosen = [side[1] if side[0] == (start, end) else side[0] for side in sides]
-    return Doubt([time_slice.part(first, last, exact=True) for first, last in chosen if first < last], open_second)
+        sides = [[(start, middle), older[1]], [(middle, end), newer[1]]]
+    whole = (start, end)  # asking for the same again proves nothing
+    asked = [[bounds for bounds in side if bounds != whole and bounds[0] < bounds[1]] for side in sides]
+    return Doubt(
+        [[time_slice.part(*bounds, exact=True) for bounds in side] for side in asked if side],
+        open_second=any(side[0] == whole for side in sides),
+    )

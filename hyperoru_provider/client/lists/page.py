@@ -14,6 +14,8 @@ from hyperoru_provider.client.api.endpoints import GENERAL_ROWS, ListEndpoint
 from hyperoru_provider.client.decoding import ERROR_FIELDS, NOT_JSON, check_success, describe_body
 from hyperoru_provider.client.errors import HyperoruContractError
 
+_PAGING_OBJECTS = ("pagination", "paging", "page_info", "meta")
+
 _Rows: TypeAlias = list[msgspec.Raw]
 _envelope = msgspec.json.Decoder(
     dict[str, _Rows | dict[str, msgspec.Raw] | str | int | float | bool | None] | _Rows  # one pass finds all rows
@@ -71,6 +73,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
         return Page(data)
     beside = {name: value for name, value in data.items() if not isinstance(value, (list, dict))}
     check_success({**beside, **errors}, endpoint, beside_list=True)
+    beside = {**_nested(data, endpoint), **beside}
     return Page(
         texts=_find_rows(data, endpoint),
         total=_total(beside, endpoint),
@@ -85,6 +88,13 @@ def _decode_errors(data: Mapping[str, Any] | _Rows) -> dict[str, Any]:
         return {}
     names = (*ERROR_FIELDS, "detail")
     return {name: msgspec.json.decode(msgspec.json.encode(data[name])) for name in names if name in data}
+
+
+def _nested(data: Mapping[str, Any], endpoint: ListEndpoint) -> dict[str, Any]:
+    """Return what an answer says about paging in an object of its own."""
+    names = (*endpoint.total, *endpoint.has_more, *endpoint.next_page, *endpoint.next_cursor)
+    objects = [data[name] for name in _PAGING_OBJECTS if isinstance(data.get(name), dict)]
+    return {name: msgspec.json.decode(each[name]) for each in objects for name in names if name in each}
 
 
 def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:

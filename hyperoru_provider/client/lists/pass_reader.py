@@ -99,8 +99,8 @@ class PassReader:
         self._paginator = self._new_paginator()
         self._evidence = ListEvidence(self._endpoint, knowledge.page_size)
         self._collector = RowCollector(time_slice, extractor)
-        #: parts of the slice that must list nothing new, still to be asked for
-        self._doubtful: list[TimeSlice] = []
+        #: parts of the slice that must list nothing new, still to be asked for; see :class:`Doubt`
+        self._doubtful: list[list[TimeSlice]] = []
 
     @property
     def rows(self) -> Rows:
@@ -118,7 +118,7 @@ class PassReader:
             position = self._new_paginator().position()
             if "page" in position:  # without a number it is the first one, even where that is not known
                 position["page"] = self._knowledge.first_page
-            return {**self._doubtful[-1].values(), **position}
+            return {**self._doubtful[-1][0].values(), **position}
         return {**self.time_slice.values(), **self._paginator.position()}
 
     def accept(self, page: Page) -> PassResult:
@@ -157,13 +157,16 @@ class PassReader:
 
     def _accept_doubtful(self, page: Page) -> PassResult:
         """Take what a part of the slice lists that must list nothing new."""
-        self._doubtful.pop()
+        _, *less_close = self._doubtful.pop()
         if self._collector.add(page):
             self._doubtful = []
             return self._cut()
         if len(page.texts) >= self._longest_believed:
-            self._doubtful = []
-            return self._undecided()
+            if self._endpoint.paging == "none" or self._evidence.pages_are_short:
+                self._doubtful = []
+                return self._undecided()
+            if less_close:
+                self._doubtful.append(less_close)
         return Incomplete() if self._doubtful else self._complete()
 
     def _complete(self) -> PassResult:

@@ -91,7 +91,7 @@ def doubtful(*seconds: float, start: float = 0, end: float = 100) -> list[tuple[
     if seconds:
         listed.add([at(each) for each in seconds])
     parts, _ = doubt(TimeSlice(ENDPOINT, {}, at(start), at(end)), listed)
-    return [tuple((bound - DAY).total_seconds() for bound in part.bounds) for part in parts]  # type: ignore[misc]
+    return [tuple((bound - DAY).total_seconds() for bound in part[0].bounds) for part in parts]  # type: ignore[misc]
 
 
 TEN = [90.5, *range(90, 50, -5), 20.5]

@@ -9,6 +9,8 @@ from zlib import crc32
 import pytest
 
 from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import kline_readers
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import format_time, parse_time
@@ -194,3 +196,32 @@ def test_an_error_in_the_words_of_http_beside_an_empty_list(beside: dict[str, An
             return {"items": [], **beside}
 
     assert "says that the request failed" in refusal(Fails([]))
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"hasMore": True}, {"next": "/orders?page=2"}, {"pagination": {"has_more": True}}, {"meta": {"next_page": 2}}],
+)
+def test_more_to_come_however_it_is_said(beside: dict[str, Any]) -> None:
+    """Of a list without a window, it is all that tells."""
+    contract = load_contract()
+    reader = WindowReader(contract.lists["orders"], None, None, {"account_id": 1}, 20_000)
+    assert reader.query() == {"account_id": 1, "limit": None}
+    with pytest.raises(HyperoruContractError, match="there are more"):
+        reader.accept(parse_page(json.dumps({"orders": [{"id": 1}], **beside}).encode(), reader.endpoint))
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("paging", PAGED)
+@pytest.mark.parametrize("burst", [560, 650, 880])
+def test_a_limit_on_pages_behind_many_rows_of_one_second(paging: str, order: str, burst: int) -> None:
+    """The page that must show what is hidden is full of rows that are known."""
+    rows = [trade(number, burst if burst < number < burst + 120 else number) for number in range(1000)]
+    assert read(Deep(rows, paging=paging, order=order, total="none"), page_size=50) == in_order(rows)
+
+
+@pytest.mark.parametrize("paging", PAGED)
+def test_a_limit_on_pages_of_a_list_that_is_ordered_by_text(paging: str) -> None:
+    """The text of a whole second comes after those of its fractions."""
+    rows = [trade(number, number * 0.5) for number in range(1000)]
+    assert read(Deep(rows, paging=paging, total="none"), page_size=50) == rows
