@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting test test-unit test-airflow kill-test market-test lint fmt clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow coverage kill-test market-test lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,7 +27,10 @@ bench: $(STAMP)-bench  ## Measure the export beside requests, dlt and HttpOperat
 bench-waiting: $(STAMP)-bench  ## Measure thousands of deferred sensors in a triggerer; a quarter of an hour
 	@$(BIN)/python -m benchmarks.waiting $(ARGS)
 
-test: lint  ## Check format, style and types, then run all tests [JOBS=2]
+quick: $(STAMP)  ## Run the tests without network and files of any size, in half a minute
+	$(BIN)/python -m pytest tests/fast -m 'not slow'
+
+test: lint  ## Check format, style, types and layers, then run all tests [JOBS=2]
 	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),2) test-unit test-airflow
 
 test-unit: $(STAMP)  ## Run the tests of the parts
@@ -36,25 +39,27 @@ test-unit: $(STAMP)  ## Run the tests of the parts
 test-airflow: $(STAMP)  ## Run the tests in a real Airflow, and of the built wheel
 	$(BIN)/python -m pytest tests/airflow tests/system
 
+coverage: $(STAMP)  ## Show which lines and branches the tests reach that run in one process
+	$(BIN)/python -m pytest --cov --cov-report=term-missing tests/fast tests/http tests/airflow --ignore=tests/airflow/dag
+
 kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an undisturbed one; some minutes [KILLS=200]
 	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py
 
 market-test: $(STAMP)  ## Watch a market by events for long, with sockets, processes and servers that die [SECONDS=1800]
 	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_live.py
 
-lint: $(STAMP)  ## Check format, style and types
+lint: $(STAMP)  ## Check format, style, types and layers
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/python -m mypy
-	$(BIN)/python -m mypy scripts
-	$(BIN)/python -m mypy benchmarks
 
 fmt: $(STAMP)  ## Format the code, and mend what can be mended by itself
 	$(BIN)/python -m ruff check --fix-only .
 	$(BIN)/python -m ruff format .
 
 clean:  ## Remove all that was made here: the environment, the demo's files, caches
-	rm -rf $(VENV) .demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt

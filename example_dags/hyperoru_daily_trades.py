@@ -27,7 +27,7 @@ with DAG(
     catchup=False,
     default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
     params={
-        "start": Param(None, type=["null", "string"], description="begin of another window than the run's own"),
+        "start": Param(None, type=["null", "string"], description="start of another window than the run's own"),
         "end": Param(None, type=["null", "string"], description="its end, exclusive"),
         "destination": Param(
             os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru"), type="string", description="storage URL"

@@ -22,7 +22,7 @@ with DAG(
     catchup=False,
     default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
     params={
-        "start": Param(None, type=["null", "string"], description="begin of another window than the run's own"),
+        "start": Param(None, type=["null", "string"], description="start of another window than the run's own"),
         "end": Param(None, type=["null", "string"], description="its end, exclusive"),
         "table": Param("trades", type="string", description="the table, or schema.table"),
         "mode": Param("replace", enum=["replace", "upsert"]),

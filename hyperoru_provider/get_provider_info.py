@@ -45,54 +45,60 @@ def get_provider_info() -> dict[str, Any]:
                 "hyperoru_provider.triggers.poll",
             )
         ],
-        "connection-types": [
-            {
-                "connection-type": "hyperoru",
-                "hook-name": "Hyperoru",
-                "hook-class-name": "hyperoru_provider.hooks.hyperoru.HyperoruHook",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["port", "schema"],
-                    "relabeling": {"host": "Base URL", "login": "Email or user name"},
-                    "placeholders": {
-                        "host": "https://api.production.hyperoru.com",
-                        "login": "me@example.com",
-                    },
-                },
-                "conn-fields": {
-                    "session_token": _field(
-                        "Session token",
-                        "A token issued elsewhere; with it there is no login at all.",
-                        {"type": ["string", "null"], "format": "password"},
-                    ),
-                    "token_cache": _field(
-                        "Token cache",
-                        "Where a login's token is kept: variable (default, encrypted) serves all tasks, memory one.",
-                        # no default: Airflow would mask it for the field's name, and save the mask
-                        {"type": ["string", "null"], "enum": ["variable", "memory"]},
-                    ),
-                    "timeout": _field(
-                        "Timeout",
-                        "Seconds to wait for each part of an answer.",
-                        {"type": ["number", "null"], "minimum": 0.1, "default": 30},
-                    ),
-                    "max_retries": _field(
-                        "Retries",
-                        "Repeats of a request after a transient failure.",
-                        {"type": ["integer", "null"], "minimum": 0, "default": 8},
-                    ),
-                    "requests_per_second": _field(
-                        "Requests per second",
-                        "Upper bound for each task; empty for none.",
-                        {"type": ["number", "null"], "minimum": 0},
-                    ),
-                    "contract": _field(
-                        "Contract",
-                        "JSON: where this server differs from the default profile, per resource.",
-                        {"type": ["string", "null"], "format": "json"},
-                    ),
-                },
-            }
-        ],
+        "connection-types": [_connection_type()],
+    }
+
+
+def _connection_type() -> dict[str, Any]:
+    return {
+        "connection-type": "hyperoru",
+        "hook-name": "Hyperoru",
+        "hook-class-name": "hyperoru_provider.hooks.hyperoru.HyperoruHook",
+        "ui-field-behaviour": {
+            "hidden-fields": ["port", "schema"],
+            "relabeling": {"host": "Base URL", "login": "Email or user name"},
+            "placeholders": {
+                "host": "https://api.production.hyperoru.com",
+                "login": "me@example.com",
+            },
+        },
+        "conn-fields": _fields_of_the_form(),
+    }
+
+
+def _fields_of_the_form() -> dict[str, Any]:
+    return {
+        "session_token": _field(
+            "Session token",
+            "A token issued elsewhere; with it there is no login at all.",
+            {"type": ["string", "null"], "format": "password"},
+        ),
+        "token_cache": _field(
+            "Token cache",
+            "Where a login's token is kept: variable (default, encrypted) serves all tasks, memory one.",
+            # no default: Airflow would mask it for the field's name, and save the mask
+            {"type": ["string", "null"], "enum": ["variable", "memory"]},
+        ),
+        "timeout": _field(
+            "Timeout",
+            "Seconds to wait for each part of an answer.",
+            {"type": ["number", "null"], "minimum": 0.1, "default": 30},
+        ),
+        "max_retries": _field(
+            "Retries",
+            "Repeats of a request after a transient failure.",
+            {"type": ["integer", "null"], "minimum": 0, "default": 8},
+        ),
+        "requests_per_second": _field(
+            "Requests per second",
+            "Upper bound for each task; empty for none.",
+            {"type": ["number", "null"], "minimum": 0},
+        ),
+        "contract": _field(
+            "Contract",
+            "JSON: where this server differs from the default profile, per resource.",
+            {"type": ["string", "null"], "format": "json"},
+        ),
     }
 
 

@@ -14,8 +14,8 @@ def parse_amount(value: object) -> Decimal:
     The result is safe to format without an exponent (``f"{amount:f}"``), which takes a byte for each digit.
 
     :param value: a number, or its text, which may have an exponent; a float is what it is written as.
-    :raises ValueError: it is no number, a truth value, not finite, or has more than 400 digits on one side of the
-        decimal point.
+    :raises ValueError: it is not a number (a bool is not), not finite, or has more than 400 digits on one side of
+        the decimal point.
     """
     try:
         amount = Decimal(str(value))

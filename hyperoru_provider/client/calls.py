@@ -1,4 +1,4 @@
-"""The API's calls as pure functions: what each asks, and how its answer is read. Written once for both clients."""
+"""The API's calls, written once for both clients: pure functions that return a request and what reads its answer."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ class Call(Generic[T]):
 
 
 def health(contract: Contract) -> Call[Health]:
-    """Ask for the state of the service, without a session."""
+    """Return the call for the state of the service; it needs no session, and is not repeated."""
     request = Request("GET", contract.health.path, auth=False, retries=False)
     return Call(request, lambda body: validated(Health, parse_object(body, contract.health, has_status=True)))
 
 
 def login(contract: Contract) -> Request:
-    """Return what a login is in errors; sent twice, it only gives two tokens."""
+    """Return the request that errors of a login name; it can be repeated, as two tokens do no harm."""
     return Request("POST", contract.login.path, auth=False)
 
 
 def profile(contract: Contract) -> Call[Profile]:
-    """Ask for the user behind the session."""
+    """Return the call for the user behind the session."""
     endpoint = contract.profile
     return Call(Request("GET", *endpoint.target({})), lambda body: validated(Profile, parse_object(body, endpoint)))
 
 
 def price(contract: Contract, symbol: str) -> Call[Price]:
-    """Ask for a symbol's price."""
+    """Return the call for a symbol's price."""
 
     def read(body: bytes) -> Price:
         data = parse_object(body, contract.price)
@@ -67,7 +67,7 @@ def price(contract: Contract, symbol: str) -> Call[Price]:
 
 
 def page(reader: WindowReader, values: Mapping[str, Any]) -> Call[Rows]:
-    """Ask for the answer that a reader needs next; its result is the rows of a slice if that completes one."""
+    """Return the call whose answer a reader needs next; its result is the rows of a slice that the answer completes."""
     endpoint = reader.endpoint
     return Call(Request("GET", *endpoint.target(values)), lambda body: reader.accept(parse_page(body, endpoint)))
 
@@ -83,7 +83,10 @@ def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row])
 
 
 def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
-    """Start a job that writes candles at the server. Sent twice, it would start two."""
+    """Return the call that starts a job which writes candles at the server; sent twice, it would start two.
+
+    :raises HyperoruConfigError: the window is empty, or the interval is not one.
+    """
     interval_length(wanted.interval)
     utc_window(wanted.start, wanted.end)
     endpoint = contract.backfill
@@ -92,7 +95,7 @@ def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
 
 
 def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
-    """Ask how a job is."""
+    """Return the call for the state of a job."""
     endpoint = contract.backfill_status
     path, query = endpoint.target({"task_id": task_id})
 
@@ -110,7 +113,7 @@ def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
 
 
 def models(contract: Contract, resource: str, rows: Iterable[Row], filters: Mapping[str, Any]) -> list[Model]:
-    """Return the rows of a list as models; what they don't say of themselves is what was asked for.
+    """Return the rows of a list as models; a field that a row lacks is filled in from the filters.
 
     :raises HyperoruContractError: one is not as the model says.
     """

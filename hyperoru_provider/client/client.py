@@ -104,7 +104,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
 
         :param symbol: for example ``BTC``.
         :param interval: for example ``1m``, ``1h`` or ``1d``.
-        :param start: begin of the window; a naive time is UTC.
+        :param start: start of the window, inclusive; a naive time is UTC.
         :param end: end of the window, exclusive; a naive time is UTC.
         :raises HyperoruConfigError: the window is empty, or the interval is not one.
         """
@@ -148,7 +148,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
     ) -> int:
         """Count the trades of ``start <= trade_time < end``, each once.
 
-        :param start: begin of the window; a naive time is UTC.
+        :param start: start of the window, inclusive; a naive time is UTC.
         :param end: end of the window, exclusive; a naive time is UTC.
         :param account_id: only this trader's.
         :param symbol: only this symbol's.
@@ -167,7 +167,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
     ) -> Iterator[Trade]:
         """Yield the trades of ``start <= trade_time < end``, by time and then key, each once and none missing.
 
-        :param start: begin of the window; a naive time is UTC.
+        :param start: start of the window, inclusive; a naive time is UTC.
         :param end: end of the window, exclusive; a naive time is UTC.
         :param account_id: only this trader's.
         :param symbol: only this symbol's.
@@ -187,7 +187,11 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         detector.check(reader.endpoint)
 
     def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
-        """Ask for what a reader needs next; return a slice's rows if the answer completes one."""
+        """Return the rows of a slice if the next answer completes it, else no rows.
+
+        :param reader: takes the answer.
+        :param values: what its ``query`` returned.
+        """
         return self._run(calls.page(reader, values))
 
     @property

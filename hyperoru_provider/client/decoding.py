@@ -34,7 +34,7 @@ def parse_object(body: bytes, endpoint: Endpoint, *, has_status: bool = False) -
     """Return an answer that is one JSON object, by our names of its fields; amounts keep their digits.
 
     :param endpoint: what was asked.
-    :param has_status: whether the object has a status of its own, as a job has, which then is none of the call.
+    :param has_status: whether the object has a status of its own, as a job has, which then says nothing about the call.
     :raises HyperoruContractError: it is something else, or says that the request failed.
     """
     try:
@@ -49,12 +49,12 @@ def parse_object(body: bytes, endpoint: Endpoint, *, has_status: bool = False) -
 def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
     """Return a row as an object, by our names of its fields; unknown ones keep theirs.
 
-    :raises HyperoruContractError: it is no JSON object.
+    :raises HyperoruContractError: it is not a JSON object.
     """
     try:
         data = _object.decode(row)
     except NOT_JSON as error:
-        raise HyperoruContractError(f"A row is no JSON object: {error}") from None
+        raise HyperoruContractError(f"A row is not a JSON object: {error}") from None
     return rename(data, endpoint)
 
 
@@ -69,7 +69,7 @@ def rename(data: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
 
 
 def describe_body(body: bytes) -> str:
-    """Return what can be said of an answer that is not what was expected."""
+    """Return what came in place of the JSON that was expected, in a few words for an error."""
     start = body[:200].lstrip()
     return (
         "the body is empty"

@@ -174,8 +174,10 @@ _BY_STATUS: Mapping[int, type[HyperoruApiError]] = {
     429: HyperoruRateLimitError,
 }
 
+#: what to do about a session token, or a login, that is refused
+AUTHENTICATION_ADVICE = "Check the login and the password, or the session_token."
 _ADVICE: Mapping[type[HyperoruApiError], str] = {
-    HyperoruAuthenticationError: "Check the login and the password, or the session_token.",
+    HyperoruAuthenticationError: AUTHENTICATION_ADVICE,
     HyperoruPermissionError: "The session is valid but does not own this resource: check the id.",
     HyperoruNotFoundError: "Check the id or symbol; if the server has another path, set it in the contract.",
 }

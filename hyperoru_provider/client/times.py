@@ -15,7 +15,7 @@ _SHORTEST, _LONGEST = len("20240920T083600"), len("2024-09-20T08:36:00.123456+00
 
 
 def parse_time(value: object) -> datetime:
-    """Read a server's time.
+    """Return a server's time in UTC.
 
     :param value: ISO 8601 text with a time of day and at most microseconds.
     :raises ValueError: it is something else. A number has no known unit, a bare date no known time of day,
@@ -35,10 +35,10 @@ def parse_time(value: object) -> datetime:
 
 
 def parse_times(values: list[Any]) -> list[datetime]:
-    """Read a column of times as :func:`parse_time` does, faster where all are written in the usual way.
+    """Return the times of a column as :func:`parse_time` does, but faster where all are written in the usual way.
 
-    :raises ValueError: one is no time.
-    :raises TypeError: one is no text.
+    :raises ValueError: one is not a time.
+    :raises TypeError: one is not text.
     """
     if {value[10:20:3] for value in values} <= _PLAIN and max(map(len, values)) <= _PLAIN_LENGTH:
         times = list(map(datetime.fromisoformat, values))
@@ -48,7 +48,7 @@ def parse_times(values: list[Any]) -> list[datetime]:
 
 
 def to_utc(moment: datetime) -> datetime:
-    """Give the moment as a plain datetime in UTC; a naive one already is.
+    """Return a moment as a plain datetime in UTC; a naive one is taken to be in UTC.
 
     Subclasses such as pendulum's have an arithmetic of their own, so they are not passed on.
     """
@@ -58,7 +58,7 @@ def to_utc(moment: datetime) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """Write a moment as the API reads it: ``2024-09-20T08:36:00Z``, with a fraction only where there is one."""
+    """Return a moment as the API reads it: ``2024-09-20T08:36:00Z``, with a fraction only where there is one."""
     return to_utc(moment).replace(tzinfo=None).isoformat() + "Z"
 
 
@@ -80,10 +80,10 @@ def utc_window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
 def interval_length(interval: str) -> timedelta:
     """Return the length of an interval such as ``1m``, ``4h`` or ``1d``.
 
-    :raises HyperoruConfigError: it is none.
+    :raises HyperoruConfigError: it is not an interval.
     """
     units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
     match = re.fullmatch(r"([1-9]\d{0,3})([mhdw])", interval)
     if match is None:
-        raise HyperoruConfigError(f"interval {interval!r}: expected such as 1m, 5m, 15m, 1h, 4h or 1d.")
+        raise HyperoruConfigError(f"interval {interval!r}: expected a length such as 1m, 5m, 15m, 1h, 4h or 1d.")
     return timedelta(**{units[match[2]]: int(match[1])})

@@ -1,1 +1,1 @@
-"""Rows out of the client, onto a landing, exactly once. No Airflow here."""
+"""Rows out of the client, into a destination, exactly once. No Airflow here."""

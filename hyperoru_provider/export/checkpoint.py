@@ -1,4 +1,4 @@
-"""What survives a crash of an export: which parts are closed, and where the next one begins."""
+"""What survives the crash of an export: which parts are closed, and where the next one starts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class FileStateStore:
 
 
 class ExportState:
-    """The closed parts of an export, of whose rows none is read again.
+    """The closed parts of an export, whose rows are not read again.
 
     ``first`` is the time of their first row, ``last`` their last row, and ``keys`` are the keys of them all.
     """
@@ -76,7 +76,7 @@ class ExportState:
         return sum(part.rows for part in self.parts)
 
     def add(self, part: Part, first: Row, last: Row) -> None:
-        """Add a part that has landed.
+        """Add a part that is in its directory.
 
         :param first: its first row.
         :param last: its last row.
@@ -94,7 +94,7 @@ class ResumableExportState(ExportState):
 
     :param directory: where the parts are; the keys of their rows are kept beside them until it commits.
     :param store: where the rest is kept.
-    :param fingerprint: all that decides the parts' bytes: a try for which it differs starts over.
+    :param fingerprint: all that determines the parts' bytes: a try for which it differs starts over.
     """
 
     def __init__(self, directory: ExportDirectory, store: StateStore, fingerprint: Mapping[str, Any]) -> None:
@@ -108,7 +108,7 @@ class ResumableExportState(ExportState):
             self._attempt("understood", lambda: self._resume(state))
 
     def add(self, part: Part, first: Row, last: Row) -> None:
-        """Add a part that has landed, and keep that it has."""
+        """Add a part that is in its directory, and note it for the next try."""
         keys = self.keys.dump(self.rows, part.rows)
         super().add(part, first, last)
         self._attempt("written", lambda: self._save(keys, last))
@@ -125,7 +125,7 @@ class ResumableExportState(ExportState):
             "begun_at": format_time(self._begun),
             "parts": [asdict(part) for part in self.parts],
             "first_time": self.first and format_time(self.first),
-            "last": {"time": last.time and format_time(last.time), "key": parts_of(last.key)},
+            "last": {"time": last.time and format_time(last.time), "key": list(parts_of(last.key))},
         }
         self._store.write(_NAME, state, retention=_MAX_AGE)
 

@@ -37,9 +37,9 @@ class ExportDirectory:
     A part never replaces other content that the committed manifest names: it waits under another name until the
     new manifest is there, and gets its own name after that.
 
-    :param directory: where one window of a resource lands; any path of :mod:`upath`, such as Airflow's
+    :param directory: where the export of one window is; any path of :mod:`upath`, such as Airflow's
         ``ObjectStoragePath``.
-    :raises HyperoruConfigError: it can't be read, or its manifest is none.
+    :raises HyperoruConfigError: it can't be read, or its manifest is not one.
     """
 
     def __init__(self, directory: UPath | ProxyUPath) -> None:
@@ -69,7 +69,12 @@ class ExportDirectory:
         return str(self._directory / part.name)
 
     def add(self, file: IO[bytes], name: str, rows: int) -> Part:
-        """Copy a finished file to the directory."""
+        """Copy a finished file to the directory, and return it as a part.
+
+        :param file: the file; its position does not matter.
+        :param name: the part's name once it is committed.
+        :param rows: how many rows are in it.
+        """
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         digest = _digest(file)
@@ -111,7 +116,7 @@ class ExportDirectory:
         :param manifest: all that the manifest says but the files.
         :param parts: the files, in order.
         :return: the files, under the names that they have now.
-        :raises HyperoruConfigError: another run has landed there meanwhile.
+        :raises HyperoruConfigError: another run has written there meanwhile.
         """
         if self._read_manifest() != self._earlier or not all(map(self._is_whole, parts)):
             raise HyperoruConfigError(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event
 from typing import Any, NamedTuple
 
 from hyperoru_provider.client import HyperoruClient
@@ -15,8 +15,8 @@ from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.progress import Progress
 
 
-class _Read(NamedTuple):
-    """What came of carrying out a reader: batches, readers for what is left, and how many pages it took."""
+class _ReadResult(NamedTuple):
+    """What a reader gave: batches of rows, readers for what is left, and how many pages it took."""
 
     batches: list[Rows]
     subplans: list[WindowReader]
@@ -42,36 +42,38 @@ def fetch(
     :param concurrency: how many requests to have under way, at least 1.
     :param progress: counts the pages.
     :param detector: has recorded the window's rows that the reader leaves out, and records the others, in order.
-    :param prepare: makes of a batch what a format writes, in the thread that read it; see :attr:`Rows.prepared`.
-    :raises HyperoruApiError: see the client; no further page is begun.
+    :param prepare: converts a batch to what a format writes, in the thread that read it; see :attr:`Rows.prepared`.
+    :raises HyperoruApiError: see the client; no further page is asked for.
     """
     progress = Progress() if progress is None else progress
     detector = DuplicateDetector() if detector is None else detector
-    stop = Event()
+    stop = threading.Event()
     first = _read(client, reader, prepare, stop)
     progress.pages += first.pages
     yield from detector.record(first.batches)
-    line: deque[WindowReader | Future[_Read]] = deque(first.subplans)
+    queue: deque[WindowReader | Future[_ReadResult]] = deque(first.subplans)
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="hyperoru-fetch")
     try:
-        while line:
-            for place in range(min(concurrency + 1, len(line))):
-                waiting = line[place]
+        while queue:
+            for place in range(min(concurrency + 1, len(queue))):
+                waiting = queue[place]
                 if isinstance(waiting, WindowReader):
-                    line[place] = pool.submit(_read, client, waiting, prepare, stop)
-            head = line.popleft()
-            read = head.result() if isinstance(head, Future) else _Read([], [head], 0)
+                    queue[place] = pool.submit(_read, client, waiting, prepare, stop)
+            head = queue.popleft()
+            read = head.result() if isinstance(head, Future) else _ReadResult([], [head], 0)
             progress.pages += read.pages
             yield from detector.record(read.batches)
-            line.extendleft(reversed(read.subplans))
+            queue.extendleft(reversed(read.subplans))
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
     detector.check(reader.endpoint)
 
 
-def _read(client: HyperoruClient, reader: WindowReader, prepare: Callable[[Rows], Any] | None, stop: Event) -> _Read:
-    """Carry out a reader up to where its window turns out to be too large for one slice."""
+def _read(
+    client: HyperoruClient, reader: WindowReader, prepare: Callable[[Rows], Any] | None, stop: threading.Event
+) -> _ReadResult:
+    """Return what a reader gives until its window turns out to be too large for one slice."""
     batches = []
     pages = 0
     while not reader.divided and not stop.is_set() and (values := reader.query()) is not None:
@@ -80,4 +82,4 @@ def _read(client: HyperoruClient, reader: WindowReader, prepare: Callable[[Rows]
                 rows.prepared = prepare(rows)
             batches.append(rows)
         pages += 1
-    return _Read(batches, reader.subplans(), pages)
+    return _ReadResult(batches, reader.subplans(), pages)

@@ -1,4 +1,4 @@
-"""What an export is of, what decides its bytes, and what its manifest says."""
+"""What is exported, what determines the bytes of an export, and what its manifest says."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -58,7 +59,7 @@ class ExportSpec:
 
     @property
     def directory(self) -> str:
-        """Where it lands, below the destination. Exports of other rows never share a directory."""
+        """Where the export is, below the destination. Exports of other rows never share a directory."""
         window = self.window.name if self.window else "latest"
         return f"{self.resource}/{window}" + "".join(
             f",{name}-{_file_name(text)}" for name, text in self.limits.items()
@@ -84,7 +85,7 @@ class ExportSpec:
 
 
 def fingerprint(spec: ExportSpec, encoder: Encoder, **more: Any) -> dict[str, Any]:
-    """Return all that decides the rows and bytes of an export, as JSON.
+    """Return all that determines the rows and bytes of an export, as JSON.
 
     :param more: what else does.
     """
@@ -124,5 +125,5 @@ def _file_name(value: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"sha256-{hashlib.sha256(value.encode()).hexdigest()[:32]}"
 
 
-def _day(moment: Any) -> str:
+def _day(moment: datetime) -> str:
     return format_time(moment).removesuffix("T00:00:00Z")

@@ -12,7 +12,7 @@ from hyperoru_provider.client.lists.rows import Rows
 
 Batch: TypeAlias = list[Rows]
 
-_BATCH_ROWS = 10_000
+BATCH_ROWS = 10_000
 
 
 class PartSplitter:
@@ -40,7 +40,7 @@ class PartSplitter:
         rows, size = self._rows_per_part, self._bytes_per_part
         least = 1
         while True:
-            count = min(_BATCH_ROWS, rows)
+            count = min(BATCH_ROWS, rows)
             self._fill(count)
             if size is not None:
                 texts = islice(chain.from_iterable(piece.texts for piece in self._pieces), count)

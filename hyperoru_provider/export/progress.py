@@ -1,4 +1,4 @@
-"""How far an export is, told in the log."""
+"""How far an export is: counted, and logged."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LOG_SECONDS = 5.0
 class Progress:
     """Counts rows and pages as they pass, and logs how far an export is, every few seconds.
 
-    ``pages`` are the answers of a list that were read, also those that were read again.
+    ``pages`` counts the answers that were read, also those of a list that was read again.
 
-    :param window: what is exported; ``None`` to tell no share of it.
+    :param window: what is exported; ``None`` to log no share of it.
     """
 
     def __init__(self, window: Window | None = None) -> None:
@@ -35,7 +35,12 @@ class Progress:
         self._started = self._logged = time.monotonic()
 
     def resume(self, rows: int, first: datetime | None, last: datetime | None) -> None:
-        """Take over the rows of an earlier try."""
+        """Count the rows of an earlier try.
+
+        :param rows: how many.
+        :param first: the time of the first.
+        :param last: the time of the last.
+        """
         self.rows = self._resumed_rows = rows
         self.first, self.last = first, last
 
@@ -58,7 +63,7 @@ class Progress:
         }
 
     def finish(self, result: str) -> None:
-        """Log what an export has come to.
+        """Log the result of an export.
 
         :param result: what was exported, and where it went.
         """

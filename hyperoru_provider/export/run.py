@@ -1,4 +1,4 @@
-"""The way of every export: check what is asked for, read it, and commit all of it or nothing."""
+"""Run an export: check what is asked for, read it, and commit all of it or nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WHAT_TO_LOOK_AT = (
 )
 
 #: reads the rows that are not in an earlier try's parts, in order, and counts pages
-Read: TypeAlias = Callable[[ExportState, Progress], Iterable[Rows]]
+ReadRows: TypeAlias = Callable[[ExportState, Progress], Iterable[Rows]]
 
 
 def export_list(
@@ -50,7 +50,7 @@ def export_list(
     :param filters: what else limits the rows, by name; ``None`` values don't.
     :param destination: where the rows go.
     :param concurrency: how many requests to have under way at once, at least 1.
-    :param on_empty: what a list without rows is; see :func:`export_rows`.
+    :param on_empty: what becomes of a list without rows; see :func:`export_rows`.
     :return: what the destination makes of it, or ``None`` for no rows where ``on_empty`` is ``skip``.
     :raises HyperoruConfigError: the list, the window, a filter or the destination is wrong. Nothing was asked.
     :raises HyperoruContractError: the server's answers don't prove to be right and complete, or are empty where that
@@ -70,15 +70,15 @@ def export_list(
     return export_rows(spec, read, destination, on_empty=on_empty)
 
 
-def export_rows(spec: ExportSpec, read: Read, destination: Destination, *, on_empty: str | None = None) -> Any:
+def export_rows(spec: ExportSpec, read: ReadRows, destination: Destination, *, on_empty: str | None = None) -> Any:
     """Export rows from wherever they come, all of them or none.
 
     :param spec: what they are.
     :param read: reads them, after the destination was opened.
     :param destination: where they go.
-    :param on_empty: what an export without rows is. ``None``: a success, but where it would take away the rows of
-        an earlier one of the same window and filters, an error. ``succeed``: a success in any case. ``skip``: nothing
-        is committed, and an error where ``None`` is one. ``fail``: an error in any case.
+    :param on_empty: what becomes of an export without rows. ``None``: a success, but an error where it would take
+        away the rows of an earlier one of the same window and filters. ``succeed``: a success in any case. ``skip``:
+        nothing is committed, and an error where ``None`` is one. ``fail``: an error in any case.
     :return: what the destination makes of them, or ``None`` for no rows where ``on_empty`` is ``skip``.
     """
     state = destination.open(spec)

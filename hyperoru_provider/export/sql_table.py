@@ -78,7 +78,7 @@ class SqlTable:
     def prepare(self, create: bool) -> None:
         """Check that the table can take the rows.
 
-        :param create: whether to make the table, if there is none, with a primary key and an index of the time.
+        :param create: whether to create the table if it does not exist, with a primary key and an index of the time.
         :raises HyperoruConfigError: there is no table, its columns don't fit, or it lacks the index of ``upsert``.
         """
         where = (self._table.name, self._table.schema)

@@ -1,6 +1,6 @@
 """Keeps session tokens in Airflow Variables, so that one login serves all workers and triggerers.
 
-A token store of :mod:`hyperoru_provider.client.http.auth`, which itself must not know Airflow.
+A token store of :mod:`hyperoru_provider.client.http.tokens`, which itself must not know Airflow.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class VariableTokenStore:
         """Return the stored token, or ``None`` if there is none or it was issued for another binding.
 
         :param binding: identifies the server and the credentials; see
-            :class:`~hyperoru_provider.client.http.auth.Token`.
+            :class:`~hyperoru_provider.client.http.tokens.Token`.
         """
         from airflow.sdk import Variable
 

@@ -1,4 +1,4 @@
-"""What all operators that export have in common."""
+"""The base of all operators that export."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ExportOperator(BaseOperator):
     """Exports a list to the destination that a subclass names.
 
     :param resource: the list.
-    :param start: begin of the window.
+    :param start: start of the window.
     :param end: end of the window.
     :param filters: what else limits the rows.
     :param concurrency: how many requests to have under way at once.
-    :param on_empty: what an export without rows is.
+    :param on_empty: what becomes of an export without rows.
     :param hyperoru_conn_id: the connection.
     """
 
@@ -132,15 +132,17 @@ def files_or_xcom(
 def checked_on_empty(value: str | None) -> str | None:
     """Return the argument ``on_empty``.
 
-    :raises HyperoruConfigError: it is none of its words.
+    :raises HyperoruConfigError: it is not one of its words.
     """
     return None if value is None else arguments.choice("on_empty", value, _ON_EMPTY)
 
 
 def unless_skipped(result: Any, resource: str) -> Any:
-    """Return the result of an export.
+    """Return the result of an export, or skip the task if there is none.
 
-    :raises AirflowSkipException: there is none, as there were no rows and ``on_empty`` is ``skip``.
+    :param result: what the export returned.
+    :param resource: the list, for the message.
+    :raises AirflowSkipException: there were no rows, and ``on_empty`` is ``skip``.
     """
     if result is None:
         raise AirflowSkipException(f"The server has no {resource} here, and on_empty is 'skip'.")

@@ -24,16 +24,16 @@ class HyperoruExportOperator(ExportOperator):
     The rows of a list with a window are those with ``start <= time < end``, ordered by time and key; a list without
     one, such as ``orders``, is exported as it is now. In storage they land below
     ``<destination>/<resource>/<window>/``, or ``<destination>/<resource>/latest/``, as parts and a
-    ``_manifest.json``, which is written last: who follows it
-    never sees half an export, a failed run leaves the earlier one readable, and the same rows give the same bytes.
+    ``_manifest.json``, which is written last: who follows it never sees half an export, a failed run leaves the
+    earlier one readable, and the same rows give the same bytes.
     Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest`` and ``files``.
     Without a destination it returns the rows themselves, amounts as text.
 
     .. seealso:: ``docs/export-trades.md``
 
     :param resource: the list, such as ``trades`` or ``orders``. (templated)
-    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: the begin of the run's data interval, where the list has a window. (templated)
+    :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+        Default: the start of the run's data interval, where the list has a window. (templated)
     :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param filters: what else limits the rows, such as ``{"account_id": 1}``. Default: all rows. (templated)
     :param destination: object-storage URL or local path. Default: the rows go to XCom. (templated)
@@ -45,8 +45,8 @@ class HyperoruExportOperator(ExportOperator):
     :param rows_per_part: rows of a file at most. Default: 250,000.
     :param bytes_per_part: bytes of a file's rows at most, counted as JSON lines before compression. Default: no limit.
     :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
-    :param on_empty: what an export without rows is: ``succeed``, ``skip`` (the task is skipped, and nothing written)
-        or ``fail``. Default: ``succeed``, unless it would replace an earlier export that has rows, which only
+    :param on_empty: what becomes of an export without rows: ``succeed``, ``skip`` (the task is skipped, and nothing
+        written) or ``fail``. Default: ``succeed``, unless it would replace an earlier export that has rows, which only
         an explicit ``succeed`` allows.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, the window is empty, or the rows are too
@@ -136,19 +136,19 @@ class HyperoruToSqlOperator(ExportOperator):
     :param resource: the list, such as ``trades`` or ``orders``. (templated)
     :param sql_conn_id: the database's connection. (templated)
     :param table: the table, or ``schema.table``, exactly as the database has it. (templated)
-    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: the begin of the run's data interval, where the list has a window. (templated)
+    :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+        Default: the start of the run's data interval, where the list has a window. (templated)
     :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param filters: what else limits the rows, such as ``{"account_id": 1}``. Default: all rows. (templated)
     :param mode: ``replace`` (the default): the table then has the server's rows of the window and of the filters, and
         no others; ``upsert``: rows are inserted, or updated by their key where they differ, and none is deleted, which
         needs a unique index on the key. (templated)
-    :param create_table: whether to create the table if there is none, with the key as its primary key and an index
+    :param create_table: whether to create the table if it does not exist, with the key as its primary key and an index
         on the time. Default: ``False``.
     :param concurrency: how many requests to have under way at once, at least 1. Default: 4.
     :param batch_rows: rows to write at once. Default: 5,000.
-    :param on_empty: what a list without rows is: ``succeed``, ``skip`` (the task is skipped, and nothing written) or
-        ``fail``. Default: ``succeed``, unless ``replace`` would only delete rows, which only an explicit
+    :param on_empty: what becomes of a list without rows: ``succeed``, ``skip`` (the task is skipped, and nothing
+        written) or ``fail``. Default: ``succeed``, unless ``replace`` would only delete rows, which only an explicit
         ``succeed`` allows.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or a connection is wrong, the window is empty, or the table is missing
@@ -212,7 +212,7 @@ class HyperoruToSqlOperator(ExportOperator):
         table = arguments.required("table", self.table)
         hook = BaseHook.get_connection(self.sql_conn_id).get_hook()  # type: ignore[no-untyped-call]
         if not isinstance(hook, DbApiHook):
-            raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: it gives {hook!r}.")
+            raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: its hook is {hook!r}.")
         return SqlDestination(
             hook.get_conn, table, self.mode, create_table=self.create_table, batch_rows=self.batch_rows
         )

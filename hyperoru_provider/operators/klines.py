@@ -1,4 +1,4 @@
-"""The operator that has the server fetch candles which it lacks."""
+"""Have the server fetch candles that it lacks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.operators.backfill_job import BackfillJobTracker
+from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,7 +48,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
     :param environment: such as ``mainnet``. Default: the server's. (templated)
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
         ``[operators] default_deferrable``.
-    :param poll_interval: seconds between two requests for the job's status. Default: 30.
+    :param poll_interval: seconds between two requests for the job's status, more than 0. Default: 30.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, or the window is empty. Nothing was started.
     :raises HyperoruAmbiguousWriteError: it can't be told whether a job was started, or which one. None was started
@@ -91,18 +92,14 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         self.exchange = exchange
         self.environment = environment
         self.deferrable = deferrable
-        self.poll_interval = poll_interval
+        self.poll_interval = arguments.seconds("poll_interval", poll_interval)
         self.hyperoru_conn_id = hyperoru_conn_id
         self._tracker: BackfillJobTracker | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the job, unless an earlier try did, and wait until it is done."""
         from hyperoru_provider.client.backfills import Backfill
-        from hyperoru_provider.client.errors import HyperoruConfigError
-        from hyperoru_provider.params import arguments
 
-        if not isinstance(self.poll_interval, (int, float)) or not 0 < self.poll_interval < math.inf:
-            raise HyperoruConfigError(f"poll_interval is {self.poll_interval!r}: seconds, more than 0, are expected.")
         window = arguments.window(self.start, self.end)
         wanted = Backfill(
             symbol=arguments.required("symbol", self.symbol),
@@ -148,7 +145,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
             return self._wait(self._tracker, since)
 
     def on_kill(self) -> None:
-        """Log what goes on at the server."""
+        """Log what continues at the server."""
         if self._tracker is not None and self._tracker.kill_message:
             self.log.warning("%s", self._tracker.kill_message)
 
@@ -192,10 +189,10 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
 
 
 def _summary(job: BackfillJob, wanted: Backfill) -> dict[str, Any]:
-    arguments = wanted.as_dict()
+    request = wanted.as_dict()
     return {
         **job.model_dump(include={"id", "status", "rows_written", "started_at", "finished_at"}),
         "symbol": wanted.symbol,
         "interval": wanted.interval,
-        "window": {"start": arguments["start"], "end": arguments["end"]},
+        "window": {"start": request["start"], "end": request["end"]},
     }

@@ -34,7 +34,7 @@ class HyperoruFetchMarketOperator(BaseOperator):
     :param symbols: such as ``["BTC", "ETH"]``; a text is split at commas. (templated)
     :param data: ``price`` (the default) or ``klines``. (templated)
     :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
-    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+    :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
         Default: ``{{ data_interval_start }}``. (templated)
     :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
     :param destination: object-storage URL or local path. Default: the rows go to XCom. (templated)
@@ -42,7 +42,7 @@ class HyperoruFetchMarketOperator(BaseOperator):
     :param file_format: ``jsonl`` (the default), ``csv`` or ``parquet``. (templated)
     :param compression: as for the trades export. (templated)
     :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
-    :param on_empty: what no candles at all are; as for
+    :param on_empty: what becomes of no candles at all; as for
         :class:`~hyperoru_provider.operators.export.HyperoruExportOperator`.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, or the rows are too many for XCom.

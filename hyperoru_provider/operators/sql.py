@@ -25,7 +25,7 @@ class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
 
     :param sql_conn_id: the database's connection. (templated)
     :param table: the table, or ``schema.table``, exactly as the database has it. (templated)
-    :param start: begin of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+    :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
         Default: ``{{ data_interval_start }}``. (templated)
     :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
     :param account_id: only this trader's. Default: all. (templated)
@@ -56,7 +56,7 @@ class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
         symbol: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(resource="trades", start=start, end=end, **kwargs)
+        super().__init__(resource="trades", start=start, end=end, filters=None, **kwargs)
         self.account_id = account_id
         self.symbol = symbol
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,9 +43,8 @@ class HyperoruListTradersOperator(BaseOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the traders."""
         from hyperoru_provider.client.redaction import mask_secret_fields
-        from hyperoru_provider.params.arguments import flag
 
-        include_hidden = flag("include_hidden", self.include_hidden)
+        include_hidden = arguments.flag("include_hidden", self.include_hidden)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             traders = client.list_traders(include_hidden)
         self.log.info("%d traders", len(traders))

@@ -1,15 +1,16 @@
-"""Arguments: what was left out is told from what a template rendered empty by mistake.
+"""Checks of arguments, which tell what was left out from what a template rendered empty by mistake.
 
-Constructors of operators check with it what is not a template, while a DAG is parsed: so it imports nothing of the
-client before it has to.
+Constructors of operators and sensors check here what is not a template, while a DAG is parsed: so this module imports
+nothing of the client before it has to. In all functions, ``name`` is the argument's name, for the error.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hyperoru_provider.client.errors import HyperoruConfigError
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def window(start: object, end: object) -> Window:
-    """Return a window, and warn of one that is not over.
+    """Return a window, and log a warning if it is not over.
 
     :raises HyperoruConfigError: see :meth:`Window.parse`.
     """
@@ -41,8 +42,8 @@ def window(start: object, end: object) -> Window:
 def optional(name: str, value: object) -> str | None:
     """Return the text of an argument that may be left out, which means all.
 
-    :raises HyperoruConfigError: it is an empty text or ``None`` as a text, as an unset template gives: all rows
-        may not be what was meant.
+    :raises HyperoruConfigError: it is empty or the text ``None``, as an unset template gives: all rows may not be
+        what was meant.
     """
     if value is None:
         return None
@@ -55,7 +56,7 @@ def optional(name: str, value: object) -> str | None:
 def required(name: str, value: object) -> str:
     """Return the text of an argument that must be given.
 
-    :raises HyperoruConfigError: it is not, or see :func:`optional`.
+    :raises HyperoruConfigError: it is missing, or see :func:`optional`.
     """
     text = optional(name, value)
     if text is None:
@@ -67,7 +68,7 @@ def filters(value: object) -> dict[str, str | None]:
     """Return what limits the rows of a list, beside their time.
 
     :param value: names of filters, and their values; ``None`` for no filter at all.
-    :raises HyperoruConfigError: it is no such mapping, or see :func:`optional`.
+    :raises HyperoruConfigError: it is not such a mapping, or see :func:`optional`.
     """
     if value is None:
         return {}
@@ -76,18 +77,10 @@ def filters(value: object) -> dict[str, str | None]:
     return {str(name): optional(str(name), given) for name, given in value.items()}
 
 
-def trade_filters(account_id: object, symbol: object) -> dict[str, Any]:
-    """Return what limits trades, beside their time.
-
-    :raises HyperoruConfigError: see :func:`optional`.
-    """
-    return filters({"account_id": account_id, "symbol": symbol})
-
-
 def amount(name: str, value: object) -> str:
     """Return the plain text of an exact number, such as a price. A float is what it is written as.
 
-    :raises HyperoruConfigError: it is none.
+    :raises HyperoruConfigError: it is not a number.
     """
     from hyperoru_provider.client.amounts import parse_amount
 
@@ -100,7 +93,7 @@ def amount(name: str, value: object) -> str:
 def positive(name: str, value: object) -> int:
     """Return a whole number of 1 or more.
 
-    :raises HyperoruConfigError: it is none.
+    :raises HyperoruConfigError: it is something else.
     """
     try:
         number = int(str(value))
@@ -111,10 +104,20 @@ def positive(name: str, value: object) -> int:
     return number
 
 
-def flag(name: str, value: object) -> bool:
-    """Return yes or no.
+def seconds(name: str, value: object) -> float:
+    """Return a number of seconds, which is more than 0 and finite.
 
-    :raises HyperoruConfigError: it is neither.
+    :raises HyperoruConfigError: it is something else.
+    """
+    if isinstance(value, (int, float)) and 0 < value < math.inf:
+        return value
+    raise _error(f"{name} is {value!r}: seconds, more than 0, are expected.")
+
+
+def flag(name: str, value: object) -> bool:
+    """Return a truth value, which a template may have rendered as text.
+
+    :raises HyperoruConfigError: it is not one.
     """
     text = str(value).strip().lower()
     if text not in ("true", "false", "1", "0"):
@@ -123,9 +126,10 @@ def flag(name: str, value: object) -> bool:
 
 
 def choice(name: str, value: object, known: Iterable[str]) -> str:
-    """Return a text that is one of those known.
+    """Return a text, which must be one of some words.
 
-    :raises HyperoruConfigError: it is none of them.
+    :param known: the words.
+    :raises HyperoruConfigError: it is another.
     """
     if value not in (known := tuple(known)):
         raise _error(f"{name} {value!r}: expected {', '.join(known[:-1])} or {known[-1]}.")

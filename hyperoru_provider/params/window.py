@@ -28,9 +28,9 @@ class Window:
     def parse(cls, start: object, end: object) -> Self:
         """Return the window between two times.
 
-        :param start: its begin: a datetime, a date, or ISO 8601 text. Without an offset it is in UTC.
+        :param start: its start: a datetime, a date, or ISO 8601 text. Without an offset it is in UTC.
         :param end: its end, exclusive; likewise.
-        :raises HyperoruConfigError: one of them is no time, or the window is empty or inverted.
+        :raises HyperoruConfigError: one of them is not a time, or the window is empty or inverted.
         """
         first, last = parse_moment("start", start), parse_moment("end", end)
         try:
@@ -53,10 +53,11 @@ class Window:
 
 
 def parse_moment(name: str, value: object) -> datetime:
-    """Return a time in UTC: of a datetime, a date, or ISO 8601 text. Without an offset it is in UTC.
+    """Return a time in UTC.
 
-    :param name: the argument's, for errors.
-    :raises HyperoruConfigError: it is no time.
+    :param name: the argument's name, for errors.
+    :param value: a datetime, a date (its midnight), or ISO 8601 text; in UTC if it has no offset.
+    :raises HyperoruConfigError: it is missing or not a time.
     """
     if value is None or value in ("", "None"):
         raise HyperoruConfigError(f"{name} is missing. {_ADVICE}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hyperoru_provider.params import arguments
 from hyperoru_provider.sensors.base import HyperoruSensor
 
 if TYPE_CHECKING:
@@ -28,11 +29,10 @@ class HyperoruHealthSensor(HyperoruSensor):
 
     def __init__(self, *, checks: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.checks = checks
+        self.checks = arguments.positive("checks", checks)
 
     def condition(self) -> Condition:
         """Return the condition to wait for."""
-        from hyperoru_provider.params import arguments
         from hyperoru_provider.waiting.conditions import Healthy
 
-        return Healthy(arguments.positive("checks", self.checks))
+        return Healthy(self.checks)

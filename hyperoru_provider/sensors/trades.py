@@ -64,5 +64,10 @@ class HyperoruTradesSensor(HyperoruSensor):
         else:
             window = Window.parse(self.start, self.end)
             start, end = window.start, format_time(window.end)
-        filters = arguments.trade_filters(self.account_id, self.symbol)
-        return TradesThere(format_time(start), end, at_least=arguments.positive("at_least", self.at_least), **filters)
+        return TradesThere(
+            format_time(start),
+            end,
+            account_id=arguments.optional("account_id", self.account_id),
+            symbol=arguments.optional("symbol", self.symbol),
+            at_least=arguments.positive("at_least", self.at_least),
+        )

@@ -18,7 +18,7 @@ from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.triggers.shared_client import shared_client
-from hyperoru_provider.waiting.event_summary import OVERLAP, Batch, EventFilter, Throttle, merge_gaps, normalize
+from hyperoru_provider.waiting.event_summary import OVERLAP, EventBatch, EventFilter, Throttle, merge_gaps, normalize
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 HEARTBEAT = 5.0
 #: seconds to wait before an error that connecting again can't mend is raised
 ERROR_DELAY = 60.0
-#: seconds without an answer after which the connection is read again
-REREAD_AFTER = 300.0
+#: seconds without a socket after which the stream gives up, and the connection is read again
+GIVE_UP_AFTER = 300.0
 _BATCH_SECONDS = 0.1
 
 
@@ -97,7 +97,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
         return ("hyperoru", self.hyperoru_conn_id)
 
     @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[Batch, None]:
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[EventBatch, None]:
         """Yield what the stream delivers, for all triggers of a connection.
 
         :param kwargs: the arguments of one of the triggers.
@@ -118,7 +118,9 @@ class HyperoruEventTrigger(BaseEventTrigger):
             await _delay_error(error, f"Can't listen to the events of the connection {hyperoru_conn_id}")
             raise
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Batch]) -> AsyncGenerator[TriggerEvent, None]:
+    async def filter_shared_stream(
+        self, shared_stream: AsyncIterator[EventBatch]
+    ) -> AsyncGenerator[TriggerEvent, None]:
         """Yield this trigger's events.
 
         :raises HyperoruConfigError: the filter can't work; raised after a minute, too.
@@ -174,11 +176,11 @@ def _first_gap(gap: Gap | None, began: datetime, since: datetime | None) -> Gap 
     return Gap(missed.reason, since, missed.until) if missed.until - since > OVERLAP else None
 
 
-async def _listen(hyperoru_conn_id: str) -> AsyncGenerator[Batch, None]:
+async def _listen(hyperoru_conn_id: str) -> AsyncGenerator[EventBatch, None]:
     """Yield what comes on all channels that the service has."""
     async with shared_client(hyperoru_conn_id) as client:
         channels = [name for name, server in client.contract.stream.channels.items() if server is not None]
-        events = client.events(channels, give_up_after=REREAD_AFTER)
+        events = client.events(channels, give_up_after=GIVE_UP_AFTER)
         async with aclosing(batch_events(events, frozenset(channels))) as batches:
             async for batch in batches:
                 yield batch
@@ -186,7 +188,7 @@ async def _listen(hyperoru_conn_id: str) -> AsyncGenerator[Batch, None]:
 
 async def batch_events(
     items: AsyncGenerator[Event | Gap, None], channels: frozenset[str]
-) -> AsyncGenerator[Batch, None]:
+) -> AsyncGenerator[EventBatch, None]:
     """Yield what comes within a moment as one batch, so that many triggers take it at once.
 
     After some silence there is an empty batch, by which a trigger that joined later knows that it hears the stream.
@@ -194,7 +196,7 @@ async def batch_events(
     :param items: what the stream delivers; closed at the end.
     :param channels: the subscribed channels.
     """
-    batch, arrived = Batch(channels), asyncio.Event()
+    batch, arrived = EventBatch(channels), asyncio.Event()
 
     async def collect() -> None:
         try:
@@ -214,7 +216,7 @@ async def batch_events(
                     await arrived.wait()
             await asyncio.sleep(_BATCH_SECONDS)
             arrived.clear()
-            full, batch, first = batch, Batch(channels), False
+            full, batch, first = batch, EventBatch(channels), False
             if collecting.done() and full == batch:
                 collecting.result()  # raises what ended the stream
             yield full
@@ -224,13 +226,13 @@ async def batch_events(
 
 
 async def _with_timeouts(
-    batches: AsyncIterator[Batch], timeout: Callable[[], float | None]
-) -> AsyncGenerator[Batch | None, None]:
+    batches: AsyncIterator[EventBatch], timeout: Callable[[], float | None]
+) -> AsyncGenerator[EventBatch | None, None]:
     """Yield each batch, and ``None`` whenever a timeout comes first.
 
     :param timeout: returns the seconds to wait for the next item; ``None`` for any time.
     """
-    coming: asyncio.Future[Batch] | None = None
+    coming: asyncio.Future[EventBatch] | None = None
     try:
         while True:
             coming = coming or asyncio.ensure_future(anext(batches))

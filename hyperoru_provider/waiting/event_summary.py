@@ -22,7 +22,7 @@ _MAX_NAMES = 50
 
 
 @dataclass
-class Batch:
+class EventBatch:
     """What the stream delivered within a moment. Triggers share it, so they must not change it.
 
     :param channels: the subscribed channels.
@@ -146,7 +146,7 @@ class EventFilter:
         }
         self._min_notional = _amount(min_notional)
 
-    def summarize(self, batch: Batch) -> EventSummary | None:
+    def summarize(self, batch: EventBatch) -> EventSummary | None:
         """Return a summary of the batch's events that pass, or ``None`` if there are none."""
         found = [event for event in batch.events if event.channel == self.channel and self._passes(event)]
         if not found:

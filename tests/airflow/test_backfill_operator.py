@@ -23,6 +23,7 @@ from hyperoru_provider.operators import backfill_job
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sandbox.rows import iso
+from tests.task_states import TaskStates
 
 KEY = "hyperoru_backfill"
 DAY: dict[str, Any] = {"symbol": "BTC", "interval": "1h", "start": "2026-01-01", "end": "2026-01-02"}
@@ -53,25 +54,20 @@ class Points:
                 raise Killed(what)
 
 
-class Store:
-    """A task state store: JSON, and values that live as long as the task instance."""
+class KilledStates(TaskStates):
+    """A store of which each change is a moment to be killed before and after."""
 
     def __init__(self, points: Points) -> None:
-        self.texts: dict[str, str] = {}
+        super().__init__()
         self._points = points
 
-    def get(self, key: str, default: Any = None) -> Any:
-        return json.loads(self.texts[key]) if key in self.texts else default
+    def before(self, method: str) -> None:
+        super().before(method)
+        if method != "get":
+            self._points.pass_by(f"before {method}")
 
-    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
-        self._points.pass_by("before a note")
-        self.texts[key] = json.dumps(value)
-        self._points.pass_by("after a note")
-
-    def delete(self, key: str) -> None:
-        self._points.pass_by("before a note is removed")
-        self.texts.pop(key, None)
-        self._points.pass_by("after a note is removed")
+    def after(self, method: str) -> None:
+        self._points.pass_by(f"after {method}")
 
 
 class Task:
@@ -83,7 +79,7 @@ class Task:
 
     def __init__(self, deferrable: bool, **arguments: Any) -> None:
         self.points = Points()
-        self.store = Store(self.points)
+        self.store: TaskStates = KilledStates(self.points)
         self.max_tries = 1
         self.tries = 0
         self._arguments = DAY | {"deferrable": deferrable, "poll_interval": 0.02} | arguments
@@ -224,35 +220,11 @@ def test_a_backfill(sandbox: Sandbox, deferrable: bool) -> None:
     assert jobs(sandbox) == 1
 
 
-class BrokenStore(Store):
-    """A store that is away for some calls."""
-
-    def __init__(self, failing: str) -> None:
-        super().__init__(Points())
-        self._failing = failing
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self._call("get")
-        return super().get(key, default)
-
-    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
-        self._call("set")
-        super().set(key, value, retention=retention)
-
-    def delete(self, key: str) -> None:
-        self._call("delete")
-        super().delete(key)
-
-    def _call(self, method: str) -> None:
-        if method == self._failing:
-            raise ConnectionError("the store is away")
-
-
 @pytest.mark.parametrize("failing", ["get", "set"])
 def test_while_the_store_is_away_no_job_is_started(sandbox: Sandbox, failing: str) -> None:
     """It may hold one that an earlier try started, and could not keep this one."""
     task = Task(deferrable=False)
-    task.store = BrokenStore(failing)
+    task.store = TaskStates(failing)
     with pytest.raises(ConnectionError, match="the store is away"):
         task.attempt()
     assert jobs(sandbox) == 0
@@ -263,7 +235,7 @@ def test_a_failed_job_is_told_although_it_can_not_be_forgotten(
 ) -> None:
     sandbox.set_faults(backfill_fail=True)
     task = Task(deferrable=False)
-    task.store = BrokenStore("delete")
+    task.store = TaskStates("delete")
     with pytest.raises(errors.HyperoruJobFailedError):
         task.attempt()
     assert "The task's state hyperoru_backfill could not be cleared: ConnectionError" in caplog.text
@@ -302,7 +274,7 @@ def test_killed_at_any_point_there_is_one_job(
         if not task.points.killed:
             break
         killed += task.points.killed
-    assert {"before a note", "after a note", f"before POST {POST}", f"after POST {POST}"} <= set(killed)
+    assert {"before set", "after set", f"before POST {POST}", f"after POST {POST}"} <= set(killed)
     assert f"after GET {POST}/status/1" in killed
     assert (f"after GET {POST}/status/1 in the triggerer" in killed) is deferrable
 

@@ -27,7 +27,7 @@ from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors.events import HyperoruEventSensor
 from hyperoru_provider.triggers import events as module
 from hyperoru_provider.triggers.events import HyperoruEventTrigger
-from hyperoru_provider.waiting.event_summary import Batch
+from hyperoru_provider.waiting.event_summary import EventBatch
 
 Connect = Callable[..., None]
 
@@ -237,9 +237,9 @@ def test_a_flood_fails_no_trigger(connect: Connect, sandbox: Sandbox) -> None:
 def test_the_last_event_is_sent_although_nothing_follows_it() -> None:
     channels = frozenset({"trades"})
 
-    async def stream() -> AsyncGenerator[Batch, None]:
-        yield Batch(channels)
-        yield Batch(channels, events=[Event("trades", {}, 1, "BTC", "BUY", None, datetime.now(UTC))])
+    async def stream() -> AsyncGenerator[EventBatch, None]:
+        yield EventBatch(channels)
+        yield EventBatch(channels, events=[Event("trades", {}, 1, "BTC", "BUY", None, datetime.now(UTC))])
         await asyncio.sleep(600)
 
     async def test() -> None:
@@ -279,7 +279,7 @@ def test_what_comes_within_a_moment_is_told_at_once() -> None:
 def test_a_connection_that_was_corrected_is_read_anew(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "REREAD_AFTER", 0.2)
+    monkeypatch.setattr(module, "GIVE_UP_AFTER", 0.2)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         wrong = {"conn_type": "hyperoru", "host": f"http://127.0.0.1:{closed.getsockname()[1]}"}

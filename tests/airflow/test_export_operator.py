@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -14,11 +13,15 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
+from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
 from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
+from hyperoru_provider.sensors.health import HyperoruHealthSensor
 from tests.databases import Database
+
+pytestmark = pytest.mark.usefixtures("connection")
 
 DAY: dict[str, Any] = {"start": "2026-01-15", "end": "2026-01-16"}
 INTERVAL: dict[str, Any] = {
@@ -26,11 +29,6 @@ INTERVAL: dict[str, Any] = {
     "data_interval_end": datetime(2026, 1, 16, tzinfo=UTC),
 }
 ORDERS: dict[str, Any] = {"resource": "orders", "filters": {"account_id": 1}}
-
-
-@pytest.fixture(autouse=True)
-def connection(connect: Callable[..., None], sandbox: Sandbox) -> None:
-    connect(sandbox, token_cache="memory", max_retries=0)
 
 
 @pytest.fixture
@@ -109,6 +107,8 @@ def test_what_is_wrong_is_named_before_anything_is_asked(
         (HyperoruTradesToSqlOperator, {"sql_conn_id": "sql", "table": "trades", "create_table": "perhaps"}),
         (HyperoruTradesToSqlOperator, {"sql_conn_id": "sql", "table": "trades", "batch_rows": None}),
         (HyperoruFetchMarketOperator, {"symbols": "BTC", "on_empty": "ignore"}),
+        (HyperoruBackfillKlinesOperator, {"symbol": "BTC", "poll_interval": 0}),
+        (HyperoruHealthSensor, {"checks": 0}),
     ],
 )
 def test_what_is_no_template_is_checked_when_the_dag_is_parsed(
@@ -156,3 +156,11 @@ def test_the_operators_for_trades_are_named_forms() -> None:
     for cls in (HyperoruExportTradesOperator, HyperoruTradesToSqlOperator):
         assert {"start", "end", "account_id", "symbol", "hyperoru_conn_id"} < set(cls.template_fields)
         assert not {"resource", "filters"} & set(cls.template_fields)
+
+
+@pytest.mark.parametrize("argument", [{"filters": {"symbol": "BTC"}}, {"resource": "orders"}])
+def test_the_operators_for_trades_ignore_no_argument_of_the_general_ones(argument: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="multiple values"):
+        HyperoruExportTradesOperator(task_id="t", **argument)
+    with pytest.raises(TypeError, match="multiple values"):
+        HyperoruTradesToSqlOperator(task_id="t", sql_conn_id="sql", table="trades", **argument)

@@ -22,12 +22,9 @@ from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors.health import HyperoruHealthSensor
 
+pytestmark = pytest.mark.usefixtures("connection")
+
 DAY = {"start": "2026-01-15", "end": "2026-01-16"}
-
-
-@pytest.fixture(autouse=True)
-def connection(connect: Callable[..., None], sandbox: Sandbox) -> None:
-    connect(sandbox, token_cache="memory", max_retries=0)
 
 
 def run(cls: type[BaseOperator], **arguments: Any) -> Any:

@@ -38,6 +38,9 @@ from hyperoru_provider.sensors.klines import HyperoruKlineCoverageSensor
 from hyperoru_provider.sensors.price import HyperoruPriceSensor
 from hyperoru_provider.sensors.trades import HyperoruTradesSensor
 from hyperoru_provider.triggers.poll import HyperoruPollTrigger
+from tests.task_states import TaskStates
+
+pytestmark = pytest.mark.usefixtures("connection")
 
 DAY = {"start": "2026-01-15", "end": "2026-01-16"}
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -57,11 +60,6 @@ PATIENT = {"poke_interval": 0.1, "timeout": 100}
 HASTY = {"poke_interval": 0.1, "timeout": 0.5}  # what can't come need not be waited for
 
 
-@pytest.fixture(autouse=True)
-def connection(connect: Callable[..., None], sandbox: Sandbox) -> None:
-    connect(sandbox, token_cache="memory", max_retries=0)
-
-
 async def fired(trigger: HyperoruPollTrigger) -> Any:
     async for event in trigger.run():
         return event.payload
@@ -73,7 +71,7 @@ def resumed(sensor: HyperoruSensor, context: Any, deferred: TaskDeferred) -> Any
     while True:
         path, kwargs = deferred.trigger.serialize()
         assert path == "hyperoru_provider.triggers.poll.HyperoruPollTrigger"
-        trigger = HyperoruPollTrigger(**Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs)))
+        trigger = HyperoruPollTrigger(**Trigger(path, kwargs).kwargs)
         event = json.loads(json.dumps(asyncio.run(fired(trigger))))
         try:
             return sensor.resume_execution(deferred.method_name, {**(deferred.kwargs or {}), "event": event}, context)
@@ -318,31 +316,21 @@ def test_levels_are_exact(level: Any, text: str) -> None:
     assert condition.as_dict()["level"] == text
 
 
-class Store(dict[str, Any]):
-    """A task's state store, as Airflow has it."""
-
-    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
-        self[key] = json.loads(json.dumps(value))
-
-    def delete(self, key: str) -> None:
-        self.pop(key, None)
-
-
-def states(max_tries: int, store: Store | None = None) -> Any:
+def states(max_tries: int, store: TaskStates | None = None) -> Any:
     """The context of a task with a state store."""
     ti = SimpleNamespace(max_tries=max_tries, get_first_reschedule_date=lambda _: None)
-    return {"ti": ti, "task_state_store": Store() if store is None else store}
+    return {"ti": ti, "task_state_store": TaskStates() if store is None else store}
 
 
 def test_reschedule_mode_counts_on_in_another_process() -> None:
-    store = Store()
+    store = TaskStates()
 
     def once(max_tries: int = 0) -> bool:
         sensor = HyperoruHealthSensor(task_id="t", checks=3, mode="reschedule")
         return bool(sensor.poke(states(max_tries, store)))
 
     assert [once() for _ in range(3)] == [False, False, True]
-    assert not store
+    assert not store.texts
     assert [once() for _ in range(2)] == [False, False]
     assert not once(max_tries=1)  # cleared: it begins anew
     assert [once(max_tries=1) for _ in range(2)] == [False, True]
@@ -350,7 +338,7 @@ def test_reschedule_mode_counts_on_in_another_process() -> None:
 
 def test_a_timeout_goes_on_over_retries(sandbox: Sandbox) -> None:
     sandbox.set_faults(health="degraded")
-    store = Store()
+    store = TaskStates()
 
     def deadline(max_tries: int) -> float:
         sensor = HyperoruHealthSensor(task_id="t", deferrable=True, retries=2, timeout=600)
@@ -362,27 +350,23 @@ def test_a_timeout_goes_on_over_retries(sandbox: Sandbox) -> None:
     assert deadline(5) > first  # cleared
     sandbox.reset()
     HyperoruHealthSensor(task_id="t", deferrable=True, retries=2).execute(states(5, store))
-    assert not store
+    assert not store.texts
 
 
 def test_a_state_store_that_fails_costs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(Store):
-        def _fail(self, *_: Any, **__: Any) -> Any:
-            raise RuntimeError("no store")
-
-        get = set = delete = _fail
-
     sensor = HyperoruHealthSensor(task_id="t", mode="reschedule")
-    assert sensor.poke(states(0, Broken()))
+    assert sensor.poke(states(0, TaskStates("get", "set", "delete")))
     assert caplog.text.count("The task's state hyperoru_wait_state could not be") == 2
 
 
 def test_what_is_kept_has_names_that_stay() -> None:
-    store = Store()
+    store = TaskStates()
     HyperoruHealthSensor(task_id="t", checks=3, mode="reschedule", retries=1).poke(states(3, store))
-    assert store == {"hyperoru_wait_state": {"run": 2, "value": 1}}
+    assert json.loads(store.texts["hyperoru_wait_state"]) == {"run": 2, "value": 1}
+    assert len(store.texts) == 1
     deferral(HyperoruHealthSensor(task_id="t", checks=3, deferrable=True, retries=1), states(3, store))
-    assert store["hyperoru_wait_since"] == {"run": 2, "value": pytest.approx(datetime.now(UTC).timestamp(), abs=60)}
+    since = json.loads(store.texts["hyperoru_wait_since"])
+    assert since == {"run": 2, "value": pytest.approx(datetime.now(UTC).timestamp(), abs=60)}
 
 
 def test_an_error_that_silent_fail_passes_over_ends_a_row_of_checks(sandbox: Sandbox) -> None:

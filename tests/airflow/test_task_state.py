@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -10,40 +9,15 @@ from typing import Any
 import pytest
 
 from hyperoru_provider.hooks.task_state import TaskState
+from tests.task_states import TaskStates
 
 
-class Store:
-    """A task's state store, as Airflow has it: JSON by name."""
-
-    def __init__(self, *failing: str) -> None:
-        self.texts: dict[str, str] = {}
-        self.retentions: list[timedelta | None] = []
-        self.failing = failing
-
-    def get(self, key: str) -> Any:
-        self._fail("get")
-        return json.loads(self.texts[key]) if key in self.texts else None
-
-    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
-        self._fail("set")
-        self.texts[key] = json.dumps(value)
-        self.retentions.append(retention)
-
-    def delete(self, key: str) -> None:
-        self._fail("delete")
-        self.texts.pop(key, None)
-
-    def _fail(self, method: str) -> None:
-        if method in self.failing:
-            raise ConnectionError(f"{method}: the store is away")
-
-
-def context(store: Store | None, **more: Any) -> Any:
+def context(store: TaskStates | None, **more: Any) -> Any:
     return {"task_state_store": store, **more}
 
 
 def test_a_value_is_kept_until_it_is_cleared() -> None:
-    store = Store()
+    store = TaskStates()
     state = TaskState(context(store))
     assert state.available
     assert state.read("a") is None
@@ -55,7 +29,7 @@ def test_a_value_is_kept_until_it_is_cleared() -> None:
 
 
 def test_a_value_is_kept_as_long_as_is_said() -> None:
-    store = Store()
+    store = TaskStates()
     TaskState(context(store)).write("a", 1, retention=timedelta(days=1))
     TaskState(context(store)).write("a", 1)
     assert store.retentions == [timedelta(days=1), None]
@@ -72,7 +46,7 @@ def test_without_a_store_nothing_is_kept(without: Any, required: bool) -> None:
 
 
 def test_a_store_that_fails_costs_warnings(caplog: pytest.LogCaptureFixture) -> None:
-    state = TaskState(context(Store("get", "set", "delete")))
+    state = TaskState(context(TaskStates("get", "set", "delete")))
     state.write("a", 1)
     assert state.read("a") is None
     state.clear("a")
@@ -81,7 +55,7 @@ def test_a_store_that_fails_costs_warnings(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_store_that_is_required_raises_except_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    state = TaskState(context(Store("get", "set", "delete")), required=True)
+    state = TaskState(context(TaskStates("get", "set", "delete")), required=True)
     with pytest.raises(ConnectionError, match="get"):
         state.read("a")
     with pytest.raises(ConnectionError, match="set"):

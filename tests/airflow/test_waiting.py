@@ -35,17 +35,14 @@ from hyperoru_provider.triggers.shared_client import ClientReference, shared_cli
 from hyperoru_provider.triggers.shared_poller import Poller
 from hyperoru_provider.waiting.conditions import Condition, Healthy, KlinesCover, PriceReached, TradesThere
 
+pytestmark = pytest.mark.usefixtures("connection")
+
 T = TypeVar("T")
 HEALTHY = Healthy()
 FIFTY = [
     {"account_id": 1, "symbol": f"S{number}", "trade_id": number, "trade_time": "2026-01-15T00:00:00Z", "price": 1}
     for number in range(50)
 ]
-
-
-@pytest.fixture(autouse=True)
-def connection(connect: Callable[..., None], sandbox: Sandbox) -> None:
-    connect(sandbox, token_cache="memory", max_retries=0)
 
 
 def trigger(
@@ -145,7 +142,7 @@ def test_a_trigger_survives_the_database() -> None:
     first = trigger(PriceReached("BTC", "crosses", "1.5"), state="above", doubling=True, longest=60.0)
     path, kwargs = first.serialize()
     assert json.loads(json.dumps(kwargs)) == kwargs
-    again = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(kwargs))
+    again = Trigger(path, kwargs).kwargs
     assert again == kwargs
     assert HyperoruPollTrigger(**again).serialize() == (path, kwargs)
     assert path == "hyperoru_provider.triggers.poll.HyperoruPollTrigger"

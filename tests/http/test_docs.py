@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.http.export.test_hazards import HAZARDS
 from tests.places import ROOT
 
 DOCS = ROOT / "docs"
@@ -54,3 +55,10 @@ def test_the_connection_has_the_contract_of_the_last_step() -> None:
     connection = json.loads(BLOCKS[-1].partition("'")[2].rpartition("'")[0])
     assert len(STEPS) == 6
     assert connection["extra"]["contract"] == json.loads(STEPS[-1][0])
+
+
+def test_the_hazards_that_the_promises_name() -> None:
+    table = (DOCS / "promises.md").read_text().partition("| Hazards |\n")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.rpartition(" | ")[2])}
+    assert len(named) > 20
+    assert named <= set(HAZARDS)

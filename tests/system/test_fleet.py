@@ -106,8 +106,7 @@ def test_secrets_are_nowhere_in_plain(airflow: AirflowProcesses, sandbox: Sandbo
 
 def test_search_for_secrets_sees_what_is_there(airflow: AirflowProcesses, runs: list[Run]) -> None:
     found = {place.partition(":")[0] for place, text in everywhere(airflow, runs) if b"20250401T" in text}
-    assert found == {"database", "exports"}  # the summaries in XCom, the manifests' names of the window
-    assert any(b"export" in text for place, text in everywhere(airflow, runs) if place.startswith("logs"))
+    assert found == {"database", "exports", "logs"}  # the summaries in XCom, the directories, where it went
 
 
 def everywhere(airflow: AirflowProcesses, runs: list[Run]) -> Iterator[tuple[str, bytes]]:

@@ -68,7 +68,7 @@ class Trader(Model):
 
 
 class Price(Model):
-    """The price of a symbol at the moment of asking."""
+    """The price of a symbol when it was asked for."""
 
     symbol: str
     price: Amount
@@ -82,7 +82,7 @@ class Quote(Price):
 
 
 class Kline(Model):
-    """A candle; ``timestamp`` is its begin."""
+    """A candle; ``timestamp`` is its start."""
 
     symbol: str
     interval: str
@@ -95,7 +95,7 @@ class Kline(Model):
 
 
 class Coverage(Model):
-    """Which candles of a symbol and interval there are: from the begin of the first to the begin of the last."""
+    """Which candles of a symbol and interval there are: from the start of the first to the start of the last."""
 
     symbol: str
     interval: str

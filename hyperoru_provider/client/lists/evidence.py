@@ -28,10 +28,12 @@ class ListEvidence:
         self._page_size = page_size
         self._first_total: int | None = None
         self._first_size: int | None = None
-        self._last_size = 0
+        self._last_size: int | None = None
+        self._earlier_sizes: set[int] = set()
         self._listed = 0
         self._pages: set[tuple[int, bytes, bytes]] = set()
         self._shrank = False
+        self._counts_pages = False
         self._overlapped = False
 
     def add(self, page: Page, new: int) -> None:
@@ -47,6 +49,8 @@ class ListEvidence:
         self._listed += rows
         self._overlapped |= self._first_size is not None and new < rows
         self.longest = max(self.longest, rows)
+        if self._last_size is not None:
+            self._earlier_sizes.add(self._last_size)
         self._last_size = rows
         if rows:
             self._check_repeat(page, nothing_new=new == 0)
@@ -55,6 +59,7 @@ class ListEvidence:
             self._shrank |= self.total is not None and rows != page.total < self.total
             self._first_total = page.total if self._first_total is None else self._first_total
             self.total = page.total
+            self._counts_pages |= page.total <= self.seen and (page.more is True or page.cursor is not None)
 
     @property
     def counted(self) -> bool:
@@ -63,17 +68,19 @@ class ListEvidence:
         A round number proves nothing, as it may be where the server stops to count, and to list. Nor does that of a
         list of one page: it may count the page, with what was cut and merged before.
         """
-        exact = self.total == self.seen == self._first_total
-        return exact and (self.total == 0 or (self.pages > 1 and not _is_round(self.seen)))
+        met = self.total == self.seen == self._first_total and not self._counts_pages
+        return met and (self.seen == 0 or (self.pages > 1 and not _is_round(self.seen)))
 
     @property
     def steady(self) -> bool:
         """Whether the list kept still.
 
         Rows that arrive shift others onto the next page, which is harmless; an order that changes hides some. A
-        count proves nothing then, as rows that came meanwhile may make up for those that were hidden.
+        count proves nothing then, as rows that came meanwhile may make up for those that were hidden. Where the
+        server leaves rows out of pages, an order that changes leaves no trace at all.
         """
-        return not self._shrank and not self._overlapped
+        pages_are_even = self._earlier_sizes <= {self._page_size or self.longest}
+        return not self._shrank and not self._overlapped and (pages_are_even or self.counted)
 
     @property
     def pages_are_short(self) -> bool:
@@ -81,19 +88,24 @@ class ListEvidence:
         return self._page_size is not None and 0 < self.longest < self._page_size and not self.counted
 
     @property
-    def pages_are_as_asked(self) -> bool:
-        """Whether pages are as long as asked for, and the last one is none of those that may stand for hidden rows.
+    def size_is_kept(self) -> bool:
+        """Whether pages are as long as asked for, or as long as the server likes."""
+        return self._page_size in (None, self.longest)
 
-        Nor may there be a full last page, or a round number of rows: there the server may stop to list what it has.
+    @property
+    def ends_short(self) -> bool:
+        """Whether pages are as long as asked for, but the last one is shorter and not empty.
+
+        A full page, an empty one or a round number of rows may be where the server stops to list what it has.
         """
         if self.seen == 0:
             return True
-        return self._page_size == self.longest > self._last_size > 0 and not _is_round(self._listed)
+        return self._page_size == self.longest > (self._last_size or 0) > 0 and not _is_round(self._listed)
 
     @property
     def short_page(self) -> int | None:
         """How many rows the page before had if it was not full: a further one may then skip rows. Else ``None``."""
-        last = self._last_size
+        last = self._last_size or 0
         return last if self._page_size is not None and 0 < last < self._page_size else None
 
     @property
@@ -177,6 +189,6 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
     whole = (start, end)  # asking for the same again proves nothing
     asked = [[bounds for bounds in side if bounds != whole and bounds[0] < bounds[1]] for side in sides]
     return Doubt(
-        [[time_slice.part(*bounds, exact=True) for bounds in side] for side in asked if side],
+        [[time_slice.part(*bounds) for bounds in side] for side in asked if side],
         open_second=any(side[0] == whole for side in sides),
     )

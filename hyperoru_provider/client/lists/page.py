@@ -57,7 +57,7 @@ class Page:
 
 
 def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
-    """Find the rows in an answer, whatever it wraps them in.
+    """Return the rows of an answer, whatever it wraps them in, and what it says about paging.
 
     :raises HyperoruContractError: there is no list in it, or it can't be told which.
     """

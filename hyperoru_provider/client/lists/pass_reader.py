@@ -16,6 +16,7 @@ from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
 
 _MOST_PIECES = 1000
 _SMALLEST_CAP = 10  # no server is known to cut its lists to fewer rows
+_USUAL_CAPS = 50  # limits of servers are multiples of this
 
 
 class Incomplete(NamedTuple):
@@ -94,6 +95,7 @@ class PassReader:
     ) -> None:
         self.time_slice = time_slice
         self._endpoint = time_slice.endpoint
+        self._extractor = extractor
         self._knowledge = knowledge
         self._expectation = expectation
         self._paginator = self._new_paginator()
@@ -101,6 +103,8 @@ class PassReader:
         self._collector = RowCollector(time_slice, extractor)
         #: parts of the slice that must list nothing new, still to be asked for; see :class:`Doubt`
         self._doubtful: list[list[TimeSlice]] = []
+        #: whether one of them listed only known rows, but so many that it may have been cut
+        self._may_be_cut = False
 
     @property
     def rows(self) -> Rows:
@@ -140,37 +144,34 @@ class PassReader:
         return self._conclude(page) if self._paginator.ended else Incomplete()
 
     def _conclude(self, last: Page) -> PassResult:
-        """Weigh what the pages prove, once there are no more."""
-        if self._endpoint.paging == "none" and not self._is_full:
-            limits = [limit for limit in (self._endpoint.cap, self._knowledge.page_size) if limit is not None]
-            if last.more or any(len(last.texts) >= limit for limit in limits):
-                return self._cut()
+        """Return what follows from all pages, once there are no more."""
+        if self._endpoint.paging == "none" and not self._is_full and self._shows_a_cut(last):
+            return self._cut()
         if reason := self._evidence.missing:
             return Reread(reason)
         if self._is_proved:
             return self._complete()
         self._doubtful, open_second = doubt(self.time_slice, self._collector.listed)
-        if open_second and self._evidence.longest >= self._longest_believed:
-            self._doubtful = []
-            return self._undecided()
-        return Incomplete() if self._doubtful else self._complete()
+        self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
+        return Incomplete() if self._doubtful else self._decide()
 
     def _accept_doubtful(self, page: Page) -> PassResult:
-        """Take what a part of the slice lists that must list nothing new."""
-        _, *less_close = self._doubtful.pop()
-        if self._collector.add(page):
+        """Take what a part of the slice lists that must list no further row."""
+        part, *less_close = self._doubtful.pop()
+        known = {key for key, moment in zip(self.rows.keys, self.rows.times, strict=True) if part.holds(moment)}
+        listed = RowCollector(part, self._extractor)
+        listed.add(page)
+        full = len(page.texts) >= self._longest_believed
+        if self._collector.add(page) or not (full or known <= set(listed.rows.keys)):
             self._doubtful = []
             return self._cut()
-        if len(page.texts) >= self._longest_believed:
-            if self._endpoint.paging == "none" or self._evidence.pages_are_short:
-                self._doubtful = []
-                return self._undecided()
-            if less_close:
-                self._doubtful.append(less_close)
-        return Incomplete() if self._doubtful else self._complete()
+        if full and less_close and self._is_paged_as_asked:
+            self._doubtful.append(less_close)
+        self._may_be_cut |= full
+        return Incomplete() if self._doubtful else self._decide()
 
     def _complete(self) -> PassResult:
-        """Believe the rows, unless the list did not keep still."""
+        """Return the rows as complete, unless the list changed while it was read."""
         keys = set(self.rows.keys)
         if not keys >= self._expectation.shown:
             return Reread(_GONE, keys=keys)
@@ -179,15 +180,18 @@ class PassReader:
         return Complete(self.rows)
 
     def _cut(self) -> PassResult:
-        """Read in another way what was not shown whole."""
+        """Return how to read again what was not shown whole.
+
+        :raises HyperoruContractError: there is no other way.
+        """
         if self._evidence.pages_are_short and self._endpoint.paging == "page":
             return Reread(_SHRINKING, self._evidence.longest)
         if self.time_slice.can_be_split:
             return Split(2)
         if self.time_slice.start is None:
             raise HyperoruContractError(
-                f"The list came with {self._evidence.longest} rows, and the server says that there are more, or cut "
-                "it at the contract's cap. Correct the contract's paging, or its cap."
+                f"The list came with {self._evidence.longest} rows and may have been cut there by the server. If it "
+                "has pages, set the contract's paging; if the server cuts it at more rows or not at all, a higher cap."
             )
         raise HyperoruContractError(
             f"The list came with {self._evidence.longest} rows and may have been cut there by the server, and its "
@@ -195,19 +199,32 @@ class PassReader:
             "has pages, its paging."
         )
 
-    def _undecided(self) -> PassResult:
-        """Decide about a list of only known rows, but of so many that it may have been cut."""
-        short = self._evidence.pages_are_short
-        if short and self._endpoint.paging != "none" and self._knowledge.page_size == self._endpoint.page_size:
+    def _decide(self) -> PassResult:
+        """Return what follows once no further row was found, but perhaps as many known ones as may have been cut."""
+        if self._is_paged_as_asked or not self._may_be_cut:
+            return self._complete()
+        if self._endpoint.paging != "none" and self._knowledge.page_size == self._endpoint.page_size:
             return Reread(_SHRINKING, self._evidence.longest)  # a full page tells whether there are more
-        return self._cut() if short or self._endpoint.paging == "none" else self._complete()
+        return self._cut()
+
+    @property
+    def _is_paged_as_asked(self) -> bool:
+        return self._endpoint.paging != "none" and self._evidence.size_is_kept
+
+    def _shows_a_cut(self, answer: Page) -> bool:
+        """Return whether a list of one answer says that it goes on, or has as many rows as may be a limit of it."""
+        rows, cap = len(answer.texts), self._endpoint.cap
+        if answer.more or any(rows >= limit for limit in (cap, self._knowledge.page_size) if limit is not None):
+            return True
+        in_parts = self.time_slice.start is not None
+        return not (in_parts or cap or self._evidence.counted) and rows > 0 and rows % _USUAL_CAPS == 0
 
     @property
     def _is_proved(self) -> bool:
         """Whether the server's own statements leave no doubt that all was shown."""
         if self._endpoint.paging == "none":
             return self._is_full
-        return self._evidence.counted or (self._paginator.told and self._evidence.pages_are_as_asked)
+        return self._evidence.counted or (self._paginator.told and self._evidence.ends_short)
 
     @property
     def _is_full(self) -> bool:
@@ -221,7 +238,8 @@ class PassReader:
     def _longest_believed(self) -> int:
         """An answer of so many rows or more may have been cut: one that is shorter than another was not."""
         rows = max(self._knowledge.longest, self._endpoint.cap or _SMALLEST_CAP)
-        return min(rows, self._knowledge.page_size or rows)
+        limited = self._endpoint.paging == "none" or self._evidence.size_is_kept
+        return min(rows, self._knowledge.page_size or rows) if limited else rows
 
     @property
     def _is_too_large(self) -> bool:
@@ -242,8 +260,14 @@ class PassReader:
         return paginator_for(self._endpoint, self._knowledge.page_size, first_page)
 
 
-_GONE = "Rows that the list showed at first are missing from it now: it changes while it is read."
-_UNSTEADY = "The list changed each time that it was read, so it can't be told whether it was complete."
+_GONE = (
+    "Rows that the list showed at first are missing from it now: it changes while it is read. Export the window once "
+    "it has settled."
+)
+_UNSTEADY = (
+    "The list changed each time that it was read, so it can't be told whether it was complete. Export the window once "
+    "it has settled."
+)
 _SHRINKING = (
     "The server sends fewer rows on a page than were asked for, however many that are: it seems to drop or merge rows "
     "after it has cut the page, so it can't be told whether it skips some. Set the contract's paging to none to read "

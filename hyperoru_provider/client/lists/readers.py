@@ -1,10 +1,10 @@
-"""Readers of the lists that are read by time or counted. Pure: no I/O."""
+"""Make readers of the lists, from a resource's name and what a caller asks for. Pure: no I/O."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +15,7 @@ from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.rows import Rows
-from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.lists.window_reader import SLICE_ROWS, WindowReader
 from hyperoru_provider.client.times import interval_length, utc_window
 
 _KLINES_AT_ONCE = 98  # a server that cuts its lists at 100 shows these whole
@@ -28,7 +28,10 @@ def list_reader(
     start: datetime | None = None,
     end: datetime | None = None,
     filters: Mapping[str, Any] = _NO_FILTERS,
-    **options: Any,
+    *,
+    slice_rows: int = SLICE_ROWS,
+    spacing: timedelta | None = None,
+    first_pages: MutableMapping[str, int] | None = None,
 ) -> WindowReader:
     """Return a reader of a list.
 
@@ -37,7 +40,9 @@ def list_reader(
     :param start: start of the window, inclusive; a naive time is UTC. Not of a list that is not read by time.
     :param end: end of the window, exclusive; likewise.
     :param filters: what else limits the rows; ``None`` values don't.
-    :param options: see :class:`WindowReader`.
+    :param slice_rows: see :class:`WindowReader`; a list that is not read by time is one slice.
+    :param spacing: see :class:`WindowReader`.
+    :param first_pages: see :class:`WindowReader`.
     :raises HyperoruConfigError: there is no such list or filter, a filter that is needed is missing, or the window is
         empty, missing, or given for a list that has none.
     """
@@ -52,17 +57,18 @@ def list_reader(
     if not isinstance(endpoint, WindowedEndpoint):
         if start is not None or end is not None:
             raise HyperoruConfigError(f"{resource} is not read by time: leave out start and end.")
-        return WindowReader(endpoint, None, None, filters, sys.maxsize, **options)
+        return WindowReader(endpoint, None, None, filters, sys.maxsize, first_pages=first_pages)
     if start is None or end is None:
         raise HyperoruConfigError(f"{resource} is read by time: give start and end.")
-    return WindowReader(endpoint, *utc_window(start, end), filters, **options)
+    window = utc_window(start, end)
+    return WindowReader(endpoint, *window, filters, slice_rows, spacing=spacing, first_pages=first_pages)
 
 
 class RowCounter:
     """Counts the rows of a list, each once, and stops reading where there are enough.
 
     :param reader: what to read.
-    :param limit: how many rows are enough; ``None`` to count all.
+    :param limit: stop reading once there are so many; ``None`` to count all.
     """
 
     def __init__(self, reader: WindowReader, limit: int | None) -> None:
@@ -107,10 +113,9 @@ def trade_counter(
 ) -> RowCounter:
     """Return a counter of the trades of a window; see :func:`list_reader` and :class:`RowCounter`."""
     # with a limit, all pages count from the first on, as no more is held than that
-    slice_rows = {} if limit is None else {"slice_rows": sys.maxsize}
-    return RowCounter(
-        list_reader(contract, "trades", start, end, filters, first_pages=first_pages, **slice_rows), limit
-    )
+    slice_rows = SLICE_ROWS if limit is None else sys.maxsize
+    reader = list_reader(contract, "trades", start, end, filters, slice_rows=slice_rows, first_pages=first_pages)
+    return RowCounter(reader, limit)
 
 
 def kline_readers(

@@ -126,14 +126,12 @@ class TimeSlice:
     :param filters: what limits the rows, beside their time, by our names of the parameters.
     :param start: start of the time, inclusive; ``None`` with ``end`` for the whole of a list that has no times.
     :param end: end of the time, exclusive.
-    :param exact: whether to ask for no time before the start.
     """
 
     endpoint: ListEndpoint
     filters: Mapping[str, Any]
     start: datetime | None = None
     end: datetime | None = None
-    exact: bool = False
 
     def values(self) -> dict[str, Any]:
         """Return the parameters of a request for this slice, by our names."""
@@ -150,11 +148,8 @@ class TimeSlice:
         """
         start, end = self.bounds
         first, last = self.floor(start), self.ceiling(end)
-        if self.exact or self.endpoint.time_filter == "day" or first == _NO_TIME:
-            return first, last
-        if self.endpoint.paging == "none" and not self.can_be_split:  # two seconds may be more than a list can hold
-            return first, last
-        return first - self.grain, last
+        early = self.endpoint.time_filter == "instant" and first > _NO_TIME
+        return first - self.grain if early else first, last
 
     @cached_property
     def accepted_range(self) -> tuple[datetime, datetime]:
@@ -178,9 +173,9 @@ class TimeSlice:
         """Return whether a row of this time is inside the slice."""
         return self.start is None or self.end is None or moment is None or self.start <= moment < self.end
 
-    def part(self, start: datetime, end: datetime, *, exact: bool = False) -> TimeSlice:
+    def part(self, start: datetime, end: datetime) -> TimeSlice:
         """Return the slice of another time."""
-        return replace(self, start=start, end=end, exact=exact)
+        return replace(self, start=start, end=end)
 
     @property
     def can_be_split(self) -> bool:

@@ -25,6 +25,8 @@ from hyperoru_provider.client.lists.pass_reader import (
 )
 from hyperoru_provider.client.lists.rows import NO_ROWS, Key, Row, Rows, TimeSlice
 
+#: rows to hold in memory at most, but for those that share the shortest slice
+SLICE_ROWS = 3_000
 _MOST_PASSES = 4
 
 
@@ -53,7 +55,7 @@ class WindowReader:
         start: datetime | None,
         end: datetime | None,
         filters: Mapping[str, Any],
-        slice_rows: int = 3_000,
+        slice_rows: int = SLICE_ROWS,
         *,
         spacing: timedelta | None = None,
         first_pages: MutableMapping[str, int] | None = None,

@@ -19,6 +19,7 @@ import httpx
 
 from hyperoru_provider.client.api.endpoints import StreamEndpoint
 from hyperoru_provider.client.errors import (
+    AUTHENTICATION_ADVICE,
     HyperoruApiError,
     HyperoruAuthenticationError,
     HyperoruBadRequestError,
@@ -49,9 +50,6 @@ _CLOSE_TIMEOUT = 2.0
 _MAX_MESSAGE_SIZE = 2**20
 #: messages; when so many wait to be read, no more are taken from the network
 _MAX_QUEUE = 16
-
-#: what to do about a token that is refused
-TOKEN_ADVICE = "Check the connection's login and password, or its session_token."  # noqa: S105
 
 
 class TokenRefusedError(Exception):
@@ -180,7 +178,7 @@ def _prepare(settings: Settings, endpoint: StreamEndpoint, token: str) -> connec
             logger=_disabled_log,
         )
     except InvalidURI:
-        raise HyperoruConfigError(f"The address {address} is none of a WebSocket.") from None
+        raise HyperoruConfigError(f"The address {address} is not one of a WebSocket.") from None
     connection.process_redirect = _refuse_redirect  # type: ignore[method-assign,assignment]
     return connection
 
@@ -201,7 +199,7 @@ def _explain(error: Exception, endpoint: StreamEndpoint, secrets: tuple[str, ...
         if close and close.code in endpoint.refused_codes:
             told = f"{close.code}: {close.reason or 'no reason given'}"
             return TokenRefusedError(
-                HyperoruAuthenticationError(f"The server closed the socket with {told}. {TOKEN_ADVICE}")
+                HyperoruAuthenticationError(f"The server closed the socket with {told}. {AUTHENTICATION_ADVICE}")
             )
         return HyperoruNetworkError(f"The socket was closed: {error}")
     if isinstance(error, ssl.SSLCertVerificationError):

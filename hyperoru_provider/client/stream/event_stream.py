@@ -14,6 +14,7 @@ from itertools import count
 from hyperoru_provider.client import calls
 from hyperoru_provider.client.api.contract import Contract
 from hyperoru_provider.client.errors import (
+    AUTHENTICATION_ADVICE,
     HyperoruApiError,
     HyperoruAuthenticationError,
     HyperoruContractError,
@@ -22,7 +23,6 @@ from hyperoru_provider.client.errors import (
 from hyperoru_provider.client.http.transport import AsyncTransport, Settings
 from hyperoru_provider.client.stream.attempts import ConnectionAttempts
 from hyperoru_provider.client.stream.connection import (
-    TOKEN_ADVICE,
     Connection,
     Pong,
     TokenRefusedError,
@@ -202,7 +202,7 @@ def _handle_refusal(refusal: Refusal, request: str | None) -> None:
     explanation = f"The server refuses {request or 'a request'}: {refusal.message}"
     code = refusal.code or None
     if refusal.is_about_token:
-        raise TokenRefusedError(HyperoruAuthenticationError(f"{explanation}. {TOKEN_ADVICE}", code=code))
+        raise TokenRefusedError(HyperoruAuthenticationError(f"{explanation}. {AUTHENTICATION_ADVICE}", code=code))
     if request:
         raise HyperoruContractError(
             f"{explanation}. If it has no such channel, set it to null in the contract's stream.channels.", code=code

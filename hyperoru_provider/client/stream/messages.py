@@ -109,14 +109,14 @@ def write_message(message_type: str, request_id: str, data: Mapping[str, Any]) -
 def read_message(text: str | bytes) -> Message:
     """Return the message that a text holds.
 
-    :raises HyperoruContractError: it holds none; the error does not repeat the text.
+    :raises HyperoruContractError: it is not a message; the error does not repeat the text.
     """
     try:
         message = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, RecursionError) as error:
-        raise HyperoruContractError(f"a message is no JSON: {type(error).__name__}") from None
+        raise HyperoruContractError(f"a message is not JSON: {type(error).__name__}") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        raise HyperoruContractError("a message is no JSON object with a type")
+        raise HyperoruContractError("a message is not a JSON object with a type")
     request_id = message.get("request_id")
     return Message(message["type"], None if request_id is None else str(request_id), message.get("data"))
 
@@ -169,7 +169,7 @@ class EventReader:
     def read(self, message: Message, received_at: datetime) -> list[Event]:
         """Return a message's events; an answer to a request, or a message of no channel, has none.
 
-        :raises HyperoruContractError: the message belongs to a channel, but holds something else than objects.
+        :raises HyperoruContractError: the message belongs to a channel, but holds something other than objects.
         """
         if message.request_id is not None:
             return []
@@ -183,7 +183,7 @@ class EventReader:
             return []
         rows = message.data if isinstance(message.data, list) else [message.data]
         if not all(isinstance(row, dict) for row in rows):
-            raise HyperoruContractError(f"a message of {channel} holds something that is no object")
+            raise HyperoruContractError(f"a message of {channel} holds something that is not an object")
         return [self._event(channel, row, received_at) for row in rows]
 
     def _event(self, channel: str, row: dict[str, Any], received_at: datetime) -> Event:
@@ -213,10 +213,10 @@ class EventReader:
                     f"Name the field in the contract's {'trades' if channel == 'trades' else 'stream'}.fields.",
                 )
 
-    def _warn_once(self, topic: str, text: str) -> None:
-        """Log a warning, but once for each topic, and of few topics: a server may vary what it does wrong."""
-        if topic not in self._warned and len(self._warned) < _MAX_WARNINGS:
-            self._warned.add(topic)
+    def _warn_once(self, subject: str, text: str) -> None:
+        """Log a warning, but once for each subject, and of few subjects: a server may vary what it does wrong."""
+        if subject not in self._warned and len(self._warned) < _MAX_WARNINGS:
+            self._warned.add(subject)
             log.warning("%s", text)
 
 

@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 
 
 class SqlDestination:
-    """Makes the rows of an export the content of a table, in one transaction.
+    """Writes the rows of an export to a table, in one transaction.
 
-    The server is read to its end, and its rows are checked and made values in a temporary file, before the database is
-    written to: no lock waits for a server.
+    The server is read to its end, and its rows are checked and their values kept in a temporary file, before the
+    database is written to: no lock waits for a server.
 
     :param connect: returns a new connection of psycopg or sqlite3.
     :param table: the table, or ``schema.table``, exactly as the database has it.
     :param mode: ``replace``: the rows of the window and filters are deleted first; ``upsert``: rows are found by
         their key.
-    :param create_table: whether to make the table if there is none.
+    :param create_table: whether to create the table if it does not exist.
     :param batch_rows: rows to hold in memory, beside those that the server is asked for at once; at least 1.
     """
 
@@ -51,7 +51,7 @@ class SqlDestination:
         self._batch_rows = batch_rows
 
     def open(self, spec: ExportSpec) -> ExportState:
-        """Check that the table can take the rows, or make it.
+        """Check that the table can take the rows, or create it.
 
         :raises HyperoruConfigError: it can't.
         """
@@ -61,7 +61,7 @@ class SqlDestination:
         return ExportState()
 
     def write(self, batches: Iterable[Rows]) -> None:
-        """Check rows and make them values, which wait in a file without a name."""
+        """Check rows and convert them to values, which wait in a file without a name."""
         self._scratch = tempfile.TemporaryFile(prefix="hyperoru-")  # noqa: SIM115 - read by commit
         self._batches = 0
         rows = chain.from_iterable(batches)

@@ -64,16 +64,16 @@ class StorageDestination:
     def open(self, spec: ExportSpec) -> ExportState:
         """Check the format and the directory, and return the parts that an earlier try has closed.
 
-        :raises HyperoruConfigError: the format is not known, or the directory's manifest is none.
+        :raises HyperoruConfigError: the format is not known, or the directory's manifest is not one.
         """
         self._spec = spec
         self._encoder: Encoder = choose_encoder(self._file_format, self._compression, spec.schema)
         self._directory = ExportDirectory(self._root / spec.directory)
         self._state = ExportState()
         if spec.resumable:
-            decides = fingerprint(spec, self._encoder, manifest=self._directory.manifest, parts=self._limits)
+            expected = fingerprint(spec, self._encoder, manifest=self._directory.manifest, parts=self._limits)
             store = self._store or FileStateStore(self._directory)
-            self._state = ResumableExportState(self._directory, store, decides)
+            self._state = ResumableExportState(self._directory, store, expected)
         return self._state
 
     def write(self, batches: Iterable[Rows]) -> None:
@@ -119,9 +119,9 @@ class StorageDestination:
         )
 
     def commit(self, progress: Progress) -> dict[str, Any]:
-        """Make the parts the content of the directory.
+        """Commit the parts as the content of the directory.
 
-        :raises HyperoruConfigError: another run has landed there meanwhile.
+        :raises HyperoruConfigError: another run has written there meanwhile.
         """
         manifest = manifest_of(self._spec, self._encoder, self._state.rows)
         self._committed = self._directory.commit(manifest, self._state.parts)

@@ -1,4 +1,4 @@
-"""Rows as XCom: only few, since XCom is a column of Airflow's metadata database."""
+"""Rows into XCom: only few, since XCom is a column of Airflow's metadata database."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hyperoru_provider.export.progress import Progress
 
 
 class XComDestination:
-    """Makes rows JSON-able dicts, and returns them; amounts become text, since XCom's JSON would round them.
+    """Returns rows as dicts that JSON can hold; amounts as text, since XCom's JSON would round them.
 
-    :param max_bytes: how much JSON may come together.
+    :param max_bytes: bytes of JSON at most.
     """
 
     prepare = None
@@ -28,7 +28,7 @@ class XComDestination:
         self._rows: list[dict[str, Any]] = []
 
     def open(self, spec: ExportSpec) -> ExportState:
-        """Begin anew: nothing is left of an earlier try."""
+        """Return an empty state: nothing is left of an earlier try."""
         self._schema = spec.schema
         return ExportState()
 
@@ -44,7 +44,7 @@ class XComDestination:
             if size > self._max_bytes:
                 raise HyperoruConfigError(
                     f"The rows come to more than {self._max_bytes} bytes, too much for XCom. Give a destination to "
-                    "land them in files, take a shorter window, or raise max_xcom_bytes."
+                    "write them to files, take a shorter window, or raise max_xcom_bytes."
                 )
             self._rows.append(item)
 

@@ -32,17 +32,17 @@ _SHORTEST_TIME = len("2024-09-20T08:36:00")
 
 
 class ArrowEncoder:
-    """Makes rows Arrow tables of one fixed schema.
+    """Converts rows to Arrow tables of one fixed schema.
 
-    :param table: the rows' columns.
+    :param column_schema: the rows' columns.
     """
 
-    def __init__(self, table: ColumnSchema) -> None:
-        self._table = table
-        self.schema = pa.schema([(column.name, _TYPES[column.type]) for column in table.columns])
+    def __init__(self, column_schema: ColumnSchema) -> None:
+        self._column_schema = column_schema
+        self.schema = pa.schema([(column.name, _TYPES[column.type]) for column in column_schema.columns])
 
     def table_of(self, batch: Batch) -> pa.Table:
-        """Return rows as one table; how they came does not show in it.
+        """Return the rows of a batch as one table, which is the same however they came.
 
         :raises HyperoruContractError: a row is not as the model says, or an amount does not fit; the text names it.
         """
@@ -50,22 +50,22 @@ class ArrowEncoder:
         return pa.concat_tables(tables).combine_chunks()
 
     def prepare(self, rows: Rows) -> pa.Table:
-        """Return rows as a table; in the thread that read them, as most of it runs beside other threads.
+        """Return rows as a table. Called in the thread that read them, as most of it runs beside other threads.
 
         :raises HyperoruContractError: see :meth:`table_of`.
         """
         try:
-            return ColumnReader(self._table, self.schema, rows.texts).read()
+            return ColumnReader(self._column_schema, self.schema, rows.texts).read()
         except ODD:
-            return read_one_by_one(self._table, self.schema, rows)
+            return read_one_by_one(self._column_schema, self.schema, rows)
 
 
-def read_one_by_one(table: ColumnSchema, schema: pa.Schema, rows: Rows) -> pa.Table:
+def read_one_by_one(column_schema: ColumnSchema, schema: pa.Schema, rows: Rows) -> pa.Table:
     """Return rows as a table by way of a model of each: slower, and right for any row.
 
     :raises HyperoruContractError: a row is not as the model says, or an amount does not fit; the text names it.
     """
-    values = list(zip(*table.values(rows), strict=True))
+    values = list(zip(*column_schema.values(rows), strict=True))
     arrays = [_array(column, field, rows) for column, field in zip(values, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -73,21 +73,21 @@ def read_one_by_one(table: ColumnSchema, schema: pa.Schema, rows: Rows) -> pa.Ta
 class ColumnReader:
     """Decodes all rows at once, with no Python object for each value.
 
-    :param table: the rows' columns.
+    :param column_schema: the rows' columns.
     :param schema: what they are in Arrow.
     :param texts: the rows' JSON texts.
     :raises OddRowsError: this is not sure to give what a model of each row gives.
     """
 
-    def __init__(self, table: ColumnSchema, schema: pa.Schema, texts: Sequence[bytes | msgspec.Raw]) -> None:
-        self._table = table
+    def __init__(self, column_schema: ColumnSchema, schema: pa.Schema, texts: Sequence[bytes | msgspec.Raw]) -> None:
+        self._column_schema = column_schema
         self._schema = schema
         self._texts = texts
         self._sent = msgspec.json.decode(texts[0])
         if not isinstance(self._sent, dict):
             raise OddRowsError
-        fields = table.model.model_fields
-        self._names = {field: _name(table.endpoint.names_of(field), self._sent) for field in fields}
+        fields = column_schema.model.model_fields
+        self._names = {field: _name(column_schema.endpoint.names_of(field), self._sent) for field in fields}
         if any(self._names.get(name, name) != name for name in self._sent):  # one of our names, for something else
             raise OddRowsError
 
@@ -97,14 +97,14 @@ class ColumnReader:
         raw_names = [name for name in self._sent if name not in types]
         raw = self._raw_columns(raw_names) if raw_names else {}
         read = self._read_json(types, ignore_others=bool(raw))
-        arrays = [self._array(column, raw, types, read) for column in self._table.columns]
+        arrays = [self._array(column, raw, types, read) for column in self._column_schema.columns]
         return pa.Table.from_arrays(arrays, schema=self._schema)
 
     def _types(self) -> dict[str, pa.DataType]:
-        """Return as what each field of the server is read, but those that are kept as JSON text."""
+        """Return the type as which each of the server's fields is read, without those that are kept as JSON text."""
         return {
             self._names[column.name]: _sniffed(column, self._sent[self._names[column.name]])
-            for column in self._table.columns
+            for column in self._column_schema.columns
             if self._names.get(column.name) in self._sent and column.type != "json"
         }
 
@@ -136,7 +136,7 @@ class ColumnReader:
             array = _as_times(read[name])
         else:
             array = read[name].cast(kind)
-        field = self._table.model.model_fields.get(column.name)
+        field = self._column_schema.model.model_fields.get(column.name)
         if field is not None and field.is_required() and array.null_count:
             raise OddRowsError
         return array
@@ -178,7 +178,10 @@ ODD = (OddRowsError, pa.ArrowException, msgspec.DecodeError, UnicodeDecodeError)
 
 
 def _name(names: tuple[str, ...], sent: Any) -> str:
-    """Tell which of a field's names the server uses."""
+    """Return which of a field's names the server uses.
+
+    :raises OddRowsError: it uses several.
+    """
     found = [name for name in names if name in sent]
     if len(found) > 1:  # another row may have only the second
         raise OddRowsError
@@ -186,14 +189,14 @@ def _name(names: tuple[str, ...], sent: Any) -> str:
 
 
 def _sniffed(column: Column, value: Any) -> pa.DataType:
-    """Tell as what a column is read: ids may be numbers on one server, and text on another."""
+    """Return the type as which a column is read: ids may be numbers on one server, and text on another."""
     if column.type == "timestamp":
         return pa.string()
     return pa.int64() if column.type == "string" and type(value) is int else _TYPES[column.type]
 
 
 def _as_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Read times as :func:`~hyperoru_provider.client.times.parse_time` does, or not at all."""
+    """Return times as :func:`~hyperoru_provider.client.times.parse_time` does, or raise."""
     shortest = pc.min(pc.binary_length(texts)).as_py()
     if shortest is not None and shortest < _SHORTEST_TIME:  # a date has no known time of day
         raise OddRowsError

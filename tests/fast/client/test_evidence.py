@@ -79,11 +79,21 @@ def test_short_pages() -> None:
     assert evidence((page(0, 5), 5)).short_page is None
 
 
-def test_an_end_is_believed_of_pages_as_asked_that_end_with_rows() -> None:
-    assert evidence((page(0, 5), 5), (page(5, 2), 2)).pages_are_as_asked
-    assert not evidence((page(0, 3), 3)).pages_are_as_asked
-    assert not evidence((page(0, 9), 9)).pages_are_as_asked  # it ignores the size
-    assert not evidence((page(0, 5), 5), (page(5, 0), 0)).pages_are_as_asked
+def test_the_size_is_kept_if_a_page_is_just_as_long() -> None:
+    assert evidence((page(0, 5), 5), (page(5, 2), 2)).size_is_kept
+    assert not evidence((page(0, 3), 3)).size_is_kept
+    assert not evidence((page(0, 9), 9)).size_is_kept
+
+
+def test_an_empty_page_at_the_end_may_stand_for_hidden_rows() -> None:
+    assert evidence((page(0, 5), 5), (page(5, 2), 2)).ends_short
+    assert not evidence((page(0, 5), 5), (page(5, 0), 0)).ends_short
+    assert evidence((page(0, 0), 0)).ends_short
+
+
+def test_pages_of_which_rows_are_left_out_are_not_steady() -> None:
+    assert not evidence((page(0, 4), 4), (page(5, 5), 5), (page(10, 1), 1)).steady
+    assert evidence((page(0, 4, 9), 4), (page(5, 5, 9), 5)).steady  # all that are counted were listed
 
 
 def doubtful(*seconds: float, start: float = 0, end: float = 100) -> list[tuple[float, float]]:

@@ -108,7 +108,7 @@ def test_a_list_is_many_events_and_an_answer_is_none() -> None:
     assert read('{"type": "trades", "data": []}') == []
     assert read('{"type": "asset_curve", "request_id": "5", "data": {"points": []}}') == []
     for data in ("null", "5", "[{}, 5]"):
-        with pytest.raises(HyperoruContractError, match="no object"):
+        with pytest.raises(HyperoruContractError, match="not an object"):
             read(f'{{"type": "trades", "data": {data}}}')
 
 

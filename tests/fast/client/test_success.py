@@ -98,8 +98,10 @@ def answers(call: str, beside: Mapping[str, Any], rows: list[Any] | None = None)
     """A server whose answer of one call holds something beside its rows, or its object."""
 
     def answer(request: httpx.Request) -> httpx.Response:
-        if call == "second_page" and request.url.params.get("page", "1") == "1":
-            return httpx.Response(200, json={"items": TRADES})
+        asked = request.url.params
+        if call == "second_page" and asked.get("page", "1") == "1":
+            found = [row for row in TRADES if asked["start"] <= str(row["trade_time"]) < asked["end"]]
+            return httpx.Response(200, json={"items": found})
         objects: dict[str, Any] = {"price": {"symbol": "BTC", "price": 1}, "profile": {"id": 1}}
         return httpx.Response(200, json={**objects.get(call, {"items": rows or []}), **beside})
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import parse_page
-from hyperoru_provider.client.lists.readers import kline_readers
+from hyperoru_provider.client.lists.readers import kline_readers, list_reader
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import format_time, parse_time
@@ -377,7 +377,8 @@ def test_a_server_that_caps_pages_but_skips_by_the_size_asked_for() -> None:
         def answer(self, query: dict[str, str]) -> bytes:
             size, number = int(query["per_page"]), int(query.get("page", 1))
             first = (number - 1) * size
-            return json.dumps(ROWS[first : first + min(size, 7)]).encode()
+            rows = [row for row in ROWS if query["start"] <= row["trade_time"] < query["end"]]
+            return json.dumps(rows[first : first + min(size, 7)]).encode()
 
     assert read(Skips([]), cap=5) == in_order(ROWS)
     assert read(Skips([]), page_size=20) == in_order(ROWS)
@@ -428,3 +429,31 @@ def test_candles_are_counted(gaps: set[int], cap: int, order: str, begin: int, i
         found += [json.loads(row.raw) for rows in answered(server, reader) for row in rows]
     assert found == inside(candles, start, end)
     assert server.asked < 60 + 10 * 310 / min(cap, 98)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cap", "believed"),
+    [(0, None, True), (49, None, True), (50, None, False), (100, None, False), (100, 500, True), (101, None, True)],
+)
+def test_a_list_that_can_t_be_asked_for_in_parts_may_be_cut_where_servers_cut(
+    rows: int, cap: int | None, believed: bool
+) -> None:
+    reader = list_reader(load_contract({"orders": {"cap": cap}}), "orders", filters={"account_id": 1})
+    answer = json.dumps([{"id": number} for number in range(rows)]).encode()
+    assert reader.query() == {"account_id": 1, "limit": None}
+    page = parse_page(answer, reader.endpoint)
+    if believed:
+        assert len(reader.accept(page)) == rows
+    else:
+        with pytest.raises(HyperoruContractError, match="a higher cap"):
+            reader.accept(page)
+
+
+def test_a_total_that_counts_a_page_which_others_follow_proves_nothing() -> None:
+    server = Server([trade(number, number) for number in range(13)], paging="cursor", page_size=5, total="page")
+    assert read(server, page_size=5) == in_order(server.rows)
+
+
+def test_a_part_that_does_not_list_what_it_has_proves_nothing() -> None:
+    server = Pages([{"items": [trade(1, 10), trade(2, 30)]}, {"items": []}], paging="none")
+    assert "changes" in refusal(server)

@@ -16,9 +16,10 @@ from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.lists.rows import Row, Rows
+from hyperoru_provider.client.lists.rows import Row
 from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.formats.arrow import ODD, ArrowEncoder, ColumnReader, read_one_by_one
+from tests.exports import batch_of
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 ENDPOINT = load_contract().trades
@@ -32,10 +33,6 @@ def row(number: int, **fields: str) -> Row:
     return Row(START + timedelta(seconds=number), number, raw.encode())
 
 
-def rows_of(rows: list[Row]) -> Rows:
-    return Rows([row.time for row in rows], [row.key for row in rows], [row.raw for row in rows])
-
-
 def by_column(rows: list[Row], endpoint: ListEndpoint = ENDPOINT) -> pa.Table | None:
     table = ColumnSchema(Trade, endpoint)
     try:
@@ -46,11 +43,11 @@ def by_column(rows: list[Row], endpoint: ListEndpoint = ENDPOINT) -> pa.Table | 
 
 def by_row(rows: list[Row]) -> pa.Table:
     table = ColumnSchema(Trade, ENDPOINT)
-    return read_one_by_one(table, ArrowEncoder(table).schema, rows_of(rows))
+    return read_one_by_one(table, ArrowEncoder(table).schema, batch_of(rows))
 
 
 def encoded(rows: list[Row]) -> pa.Table:
-    return ArrowEncoder(ColumnSchema(Trade, ENDPOINT)).table_of([rows_of(rows)])
+    return ArrowEncoder(ColumnSchema(Trade, ENDPOINT)).table_of([batch_of(rows)])
 
 
 PLAIN: list[dict[str, Any]] = [

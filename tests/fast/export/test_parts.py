@@ -30,7 +30,7 @@ def split(rows: Rows, length: int, rows_per_part: int, bytes_per_part: int | Non
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BATCH_ROWS", 3)
+    monkeypatch.setattr(module, "BATCH_ROWS", 3)
 
 
 def plainly(rows: Rows, rows_per_part: int, bytes_per_part: int | None) -> list[list[Row]]:

@@ -17,7 +17,7 @@ from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.waiting.event_summary import (
     OVERLAP,
-    Batch,
+    EventBatch,
     EventFilter,
     EventSummary,
     Throttle,
@@ -79,7 +79,7 @@ def test_a_filter_passes_what_it_says_and_nothing_else(
         and among(each.side, side)
         and (least is None or (each.notional is not None and each.notional >= Decimal(str(least))))
     ]
-    summary = EventFilter("trades", account_id, symbol, side, least).summarize(Batch(CHANNELS, events=came))
+    summary = EventFilter("trades", account_id, symbol, side, least).summarize(EventBatch(CHANNELS, events=came))
     if not mine:
         assert summary is None
         return
@@ -116,7 +116,7 @@ def test_merged_summaries_cover_every_event_and_keep_their_distance(
     for pause, items in arrivals:
         pass_time(now + pause)
         for item in items:
-            batch = Batch(CHANNELS)
+            batch = EventBatch(CHANNELS)
             if isinstance(item, Event):
                 batch.add(item)
             else:
@@ -144,7 +144,9 @@ def test_merged_summaries_cover_every_event_and_keep_their_distance(
 
 
 def test_a_summary_is_small_json_that_an_export_can_take() -> None:
-    batch = Batch(CHANNELS, events=[event(), event(account_id=2, symbol="ETH", time=BEGIN + timedelta(seconds=1.5))])
+    batch = EventBatch(
+        CHANNELS, events=[event(), event(account_id=2, symbol="ETH", time=BEGIN + timedelta(seconds=1.5))]
+    )
     summary = EventFilter("trades").summarize(batch)
     assert summary is not None
     assert json.loads(json.dumps(summary.as_dict())) == {
@@ -161,8 +163,8 @@ def test_a_summary_is_small_json_that_an_export_can_take() -> None:
 
 def test_long_lists_become_any() -> None:
     event_filter = EventFilter("trades")
-    one = event_filter.summarize(Batch(CHANNELS, events=[event(account_id=number) for number in range(50)]))
-    other = event_filter.summarize(Batch(CHANNELS, events=[event(account_id=99)]))
+    one = event_filter.summarize(EventBatch(CHANNELS, events=[event(account_id=number) for number in range(50)]))
+    other = event_filter.summarize(EventBatch(CHANNELS, events=[event(account_id=99)]))
     assert one is not None and other is not None
     assert len(one.as_dict()["account_ids"]) == 50
     assert one.merge(other).as_dict()["account_ids"] is None
@@ -189,7 +191,7 @@ def test_merged_gaps_hold_both() -> None:
 
 
 def test_more_events_than_a_batch_holds_become_a_gap() -> None:
-    batch = Batch(CHANNELS)
+    batch = EventBatch(CHANNELS)
     for number in range(1500):
         batch.add(event(time=BEGIN + timedelta(seconds=number)))
     assert len(batch.events) == 1000

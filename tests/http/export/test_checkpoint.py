@@ -20,6 +20,7 @@ from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServe
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 from tests.exports import WRITES, Killed, assert_readable, files_of
+from tests.task_states import TaskStates
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 ROWS = [
@@ -36,23 +37,13 @@ ROWS = [
 ]
 
 
-class TaskStates:
-    """Keeps JSON as Airflow's task state store does."""
+class WatchedStates(TaskStates):
+    """A store of which each change is a write."""
 
-    def __init__(self) -> None:
-        self.values: dict[str, str] = {}
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return json.loads(self.values[key]) if key in self.values else default
-
-    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
-        assert retention
-        WRITES.step()
-        self.values[key] = json.dumps(value)
-
-    def delete(self, key: str) -> None:
-        WRITES.step()
-        self.values.pop(key, None)
+    def before(self, method: str) -> None:
+        super().before(method)
+        if method != "get":
+            WRITES.step()
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +60,7 @@ def connection(connect: Callable[..., None], server: Sandbox) -> None:
 
 @pytest.fixture(params=["file", "task state store"])
 def context(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {} if request.param == "file" else {"task_state_store": TaskStates()}
+    return {} if request.param == "file" else {"task_state_store": WatchedStates()}
 
 
 def export(where: Path, context: dict[str, Any], rows_per_part: int = 15, **arguments: Any) -> dict[str, Any]:
@@ -128,7 +119,7 @@ def test_killed_at_any_write(
         assert_readable(where)
         export(where, context)
         assert files_of(where) == undisturbed, write
-        assert not context or not context["task_state_store"].values
+        assert not context or not context["task_state_store"].texts
         resumed += "Resuming after" in caplog.text
     assert write > 15
     assert resumed >= 8
@@ -305,42 +296,32 @@ def test_a_cleared_task_exports_again(tmp_path: Path, context: dict[str, Any], s
     assert server.stats()["requests"] == 2 * asked - 1  # the login
 
 
-class Broken(TaskStates):
-    def __init__(self, failing: str) -> None:
-        super().__init__()
-        self.failing = failing
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == super().__getattribute__("failing"):
-            raise ConnectionError("the state store is away")
-        return super().__getattribute__(name)
-
-
 @pytest.mark.parametrize("failing", ["get", "set", "delete"])
 def test_a_store_that_fails_costs_a_warning(tmp_path: Path, failing: str, caplog: pytest.LogCaptureFixture) -> None:
     export(tmp_path / "undisturbed", {})
-    context = {"task_state_store": Broken(failing)}
+    context = {"task_state_store": TaskStates(failing)}
     for _ in range(2):
         caplog.clear()
         export(tmp_path / "export", context)
-        assert "state store is away" in caplog.text
+        assert "the store is away" in caplog.text
         assert files_of(tmp_path / "export") == files_of(tmp_path / "undisturbed")
 
 
 @pytest.mark.parametrize("state", ["[]", "{}", '{"digest": 1, "begun_at": "x"}', '"text"', "1"])
 def test_a_state_that_is_none_starts_over(tmp_path: Path, state: str) -> None:
-    states = TaskStates()
+    states = WatchedStates()
     stopped(tmp_path / "export", {"task_state_store": states})
-    (name,) = states.values
-    states.values[name] = state
+    (name,) = states.texts
+    states.texts[name] = state
     export(tmp_path / "export", {"task_state_store": states})
-    assert not states.values
+    assert not states.texts
 
 
 def test_the_state_is_small_and_holds_no_secret(tmp_path: Path, server: Sandbox) -> None:
-    states = TaskStates()
+    states = WatchedStates()
     stopped(tmp_path, {"task_state_store": states})
-    (text,) = states.values.values()
+    (text,) = states.texts.values()
+    assert states.retentions == [timedelta(days=1)] * 2
     assert len(text) < 800
     assert server.password not in text
     assert server.email not in text

@@ -30,6 +30,7 @@ from hyperoru_provider.client.times import format_time, parse_time
 from hyperoru_provider.params.window import Window
 from hyperoru_provider.sandbox import Sandbox
 from tests import exports
+from tests.http.export.server_faults import ERRORS_BESIDE, NO_PAGES, UNSIGNED
 
 Make = Callable[..., HyperoruClient]
 
@@ -77,10 +78,12 @@ class Hazard:
     filters: Mapping[str, Any] = field(default_factory=dict)
 
 
-NO_PAGES: dict[str, Any] = {"paging": "none", "page_size": None}
 UNPAGED: dict[str, Any] = {"paging": "none", "ignore_unknown": True}
-UNSIGNED: dict[str, Any] = {"total": "none", "has_more": False}  # nothing tells how many rows there are
-ERRORS = ("error_object", "error_text", "errors", "ok", "status", "success_text", "success_zero", "code")
+BESIDE: dict[str, dict[str, Any]] = {
+    "an_empty_list": {},
+    "an_empty_further_page": {"error_beside_page": "further"},
+    "rows": {"error_beside_rows": True},
+}
 NO_FIRST_PAGE = "can't be told whether it counts its pages from 0 or from 1"
 
 HAZARDS = {
@@ -216,12 +219,8 @@ HAZARDS = {
     "failure_in_a_200": Hazard({"false_success": True}, "says that the request failed"),
     **{
         f"{kind}_beside_{what}": Hazard({"error_beside": kind, **faults}, "answered with success, but (says|its code)")
-        for kind in ERRORS
-        for what, faults in {
-            "an_empty_list": {},
-            "an_empty_further_page": {"error_beside_page": "further"},
-            "rows": {"error_beside_rows": True},
-        }.items()
+        for kind in ERRORS_BESIDE
+        for what, faults in BESIDE.items()
     },
     # lists come in many envelopes
     **{f"envelope_{name}": Hazard({"envelope": name}) for name in ("bare", "trades", "data", "results")},

@@ -23,12 +23,10 @@ from hyperoru_provider.params.window import Window
 from hyperoru_provider.sandbox import Sandbox
 from tests.databases import Database
 from tests.exports import committed, rows
+from tests.http.export.server_faults import ERRORS_BESIDE, NO_PAGES, UNSIGNED
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 DAY = Window(START, START + timedelta(days=1))
-ERRORS = ("error_object", "error_text", "errors", "ok", "status", "success_text", "success_zero", "code")
-UNSIGNED: dict[str, Any] = {"total": "none", "has_more": False}  # nothing tells how many rows there are
-NO_PAGES: dict[str, Any] = {"paging": "none", "page_size": None}
 
 Make = Callable[..., HyperoruClient]
 
@@ -122,7 +120,7 @@ class TestAnErrorBesideAnEmptyList:
     """A success that is none, on the first page or on a further one: an earlier export of 700 rows stays."""
 
     @pytest.mark.parametrize("page", ["first", "further"])
-    @pytest.mark.parametrize("kind", ERRORS)
+    @pytest.mark.parametrize("kind", ERRORS_BESIDE)
     def test_the_earlier_rows_stay(self, both: Both, kind: str, page: str) -> None:
         with Sandbox(rows=trades(700, price=7)) as sandbox:
             both.run(sandbox)
@@ -131,7 +129,7 @@ class TestAnErrorBesideAnEmptyList:
                 both.run(sandbox)
         assert both.prices() == dict.fromkeys(range(700), 7)
 
-    @pytest.mark.parametrize("kind", ERRORS)
+    @pytest.mark.parametrize("kind", ERRORS_BESIDE)
     def test_no_list_is_empty_for_it(self, client_of: Make, kind: str) -> None:
         with Sandbox(error_beside=kind) as sandbox:
             client = client_of(sandbox)
@@ -152,7 +150,8 @@ class TestTheLimitFirstAndMergesAfterwards:
     def test_a_list_without_pages(self, both: Both, cap: int, known: bool, order: str) -> None:
         faults = {"paging": "none", "cap": cap, "merge_after_limit": 0.5, "order": order, **UNSIGNED}
         with Sandbox(rows=trades(1_200), **faults) as sandbox:
-            both.run(sandbox, **NO_PAGES, **({"cap": cap} if known else {}))
+            contract = {**NO_PAGES, "cap": cap} if known else NO_PAGES
+            both.run(sandbox, None, **contract)
             wanted = {row["trade_id"] for row in sandbox.trades(format_time(DAY.start), format_time(DAY.end))}
         assert 500 < len(wanted) < 700
         assert set(both.prices()) == wanted

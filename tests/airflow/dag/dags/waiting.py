@@ -15,7 +15,7 @@ with DAG(
     "waiting",
     schedule=None,
     params={"symbol": "BTC", "above": "1", "never": "1e12", "start": "2026-01-15", "end": "2026-01-16"},
-    default_args={"deferrable": True, "poke_interval": 0.5, "timeout": 30},
+    default_args={"deferrable": True, "poke_interval": 0.1, "timeout": 30},
 ):
     HyperoruHealthSensor(task_id="healthy", checks=2)
     price = HyperoruPriceSensor(task_id="price", symbol="{{ params.symbol }}", above="{{ params.above }}")
