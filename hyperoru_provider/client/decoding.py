@@ -98,7 +98,7 @@ def check_success(
     if not own_status:
         problem = (
             problem
-            or _problem_of_error(fields)
+            or _problem_of_error(fields, (*ERROR_FIELDS, "detail") if beside_list else ERROR_FIELDS)
             or _problem_of_status(fields, words, beside_list)
             or (_problem_of_outcome(fields, words) if beside_list else None)
             or _problem_of_code(fields, words)
@@ -112,8 +112,8 @@ def check_success(
         )
 
 
-def _problem_of_error(fields: Mapping[str, Any]) -> str | None:
-    return None if all(_is_empty(fields.get(name)) for name in ERROR_FIELDS) else _SAYS_FAILED
+def _problem_of_error(fields: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    return None if all(_is_empty(fields.get(name)) for name in names) else _SAYS_FAILED
 
 
 def _problem_of_flag(fields: Mapping[str, Any], words: tuple[str, ...]) -> str | None:
@@ -146,6 +146,8 @@ def _problem_of_outcome(fields: Mapping[str, Any], words: tuple[str, ...]) -> st
 def _problem_of_code(fields: Mapping[str, Any], words: tuple[str, ...]) -> str | None:
     value = fields.get("code")
     word = _word(value)
+    if _HTTP_ERROR.fullmatch(word) and word not in words:
+        return _SAYS_FAILED
     if all(_is_empty(fields.get(name)) for name in ("message", "msg", "detail")):
         return None
     return None if word in ("", "0", *words) or _HTTP_SUCCESS.fullmatch(word) else _unaccepted("code", value)

@@ -160,8 +160,8 @@ class ListEndpoint(Endpoint):
     time_filter: Literal["instant", "day"] = "instant"
     verified_fields: Names = ()
     total: Names = ("total", "total_count")
-    has_more: Names = ("has_more",)
-    next_page: Names = ("next_page",)
+    has_more: Names = ("has_more", "hasMore", "has_next", "hasNext")
+    next_page: Names = ("next_page", "nextPage", "next", "next_url")
     next_cursor: Names = ("next_cursor",)
 
     @model_validator(mode="after")
