@@ -93,6 +93,13 @@ def test_a_filter_passes_what_it_says_and_nothing_else(
     assert summary.symbols == (None if None in symbols else symbols)
 
 
+def covers(summaries: list[EventSummary], gap: bool, start: datetime, end: datetime) -> bool:
+    return any(
+        summary.gap >= gap and summary.start is not None and summary.start <= start and end <= summary.end
+        for summary in summaries
+    )
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 5), st.lists(st.one_of(events, times), min_size=1, max_size=3)), max_size=20),
     st.sampled_from([0.0, 0.5, 2.0, 30.0]),
@@ -132,11 +139,8 @@ def test_merged_summaries_cover_every_event_and_keep_their_distance(
     pass_time(now + interval)
     assert throttle.delay(now) is None
     for came, gap, start, end in owed:
-        summaries = [summary for moment, summary in sent if came <= moment <= came + interval + 1e-6]
-        assert any(
-            summary.gap >= gap and summary.start is not None and summary.start <= start and end <= summary.end
-            for summary in summaries
-        )
+        in_time = [summary for moment, summary in sent if came <= moment <= came + interval + 1e-6]
+        assert covers(in_time, gap, start, end)
     moments = [moment for moment, _ in sent]
     assert all(later - earlier >= interval - 1e-6 for earlier, later in pairwise(moments))
     if owed:
