@@ -93,6 +93,13 @@ def test_a_filter_passes_what_it_says_and_nothing_else(
     assert summary.symbols == (None if None in symbols else symbols)
 
 
+def taken(throttle: Throttle, now: float) -> list[tuple[float, EventSummary]]:
+    if summary := throttle.take(now):
+        return [(now, summary)]
+    assert (throttle.delay(now) or 0) < 1e-6  # the sum was rounded down
+    return []
+
+
 def covers(summaries: list[EventSummary], gap: bool, start: datetime, end: datetime) -> bool:
     return any(
         summary.gap >= gap and summary.start is not None and summary.start <= start and end <= summary.end
@@ -115,10 +122,7 @@ def test_merged_summaries_cover_every_event_and_keep_their_distance(
         nonlocal now
         while (wait := throttle.delay(now)) is not None and now + wait <= until:
             now += wait
-            if summary := throttle.take(now):
-                sent.append((now, summary))
-            else:  # the sum was rounded down
-                assert (throttle.delay(now) or 0) < 1e-6
+            sent.extend(taken(throttle, now))
         now = until
 
     for pause, items in arrivals:
