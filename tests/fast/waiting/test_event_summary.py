@@ -93,6 +93,20 @@ def test_a_filter_passes_what_it_says_and_nothing_else(
     assert summary.symbols == (None if None in symbols else symbols)
 
 
+def taken(throttle: Throttle, now: float) -> list[tuple[float, EventSummary]]:
+    if summary := throttle.take(now):
+        return [(now, summary)]
+    assert (throttle.delay(now) or 0) < 1e-6  # the sum was rounded down
+    return []
+
+
+def covers(summaries: list[EventSummary], gap: bool, start: datetime, end: datetime) -> bool:
+    return any(
+        summary.gap >= gap and summary.start is not None and summary.start <= start and end <= summary.end
+        for summary in summaries
+    )
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 5), st.lists(st.one_of(events, times), min_size=1, max_size=3)), max_size=20),
     st.sampled_from([0.0, 0.5, 2.0, 30.0]),
@@ -107,10 +121,8 @@ def test_merged_summaries_cover_every_event_and_keep_their_distance(
     def pass_time(until: float) -> None:
         nonlocal now
         while (wait := throttle.delay(now)) is not None and now + wait <= until:
-            now += wait + 1e-9  # the sum may be rounded down
-            summary = throttle.take(now)
-            assert summary is not None
-            sent.append((now, summary))
+            now += wait
+            sent.extend(taken(throttle, now))
         now = until
 
     for pause, items in arrivals:
@@ -128,14 +140,11 @@ def test_merged_summaries_cover_every_event_and_keep_their_distance(
             if summary := event_filter.summarize(batch):
                 throttle.add(summary)
                 owed.append((now, False, item.time, item.time + datetime.resolution))
-    pass_time(now + interval + 1e-6)
+    pass_time(now + interval)
     assert throttle.delay(now) is None
     for came, gap, start, end in owed:
-        summaries = [summary for moment, summary in sent if came <= moment <= came + interval + 1e-6]
-        assert any(
-            summary.gap >= gap and summary.start is not None and summary.start <= start and end <= summary.end
-            for summary in summaries
-        )
+        in_time = [summary for moment, summary in sent if came <= moment <= came + interval + 1e-6]
+        assert covers(in_time, gap, start, end)
     moments = [moment for moment, _ in sent]
     assert all(later - earlier >= interval - 1e-6 for earlier, later in pairwise(moments))
     if owed:
