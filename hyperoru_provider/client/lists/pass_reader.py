@@ -217,7 +217,8 @@ class PassReader:
         if answer.more or any(rows >= limit for limit in (cap, self._knowledge.page_size) if limit is not None):
             return True
         in_parts = self.time_slice.start is not None
-        return not (in_parts or cap or self._evidence.counted) and rows > 0 and rows % _USUAL_CAPS == 0
+        met = self._evidence.total == self._evidence.seen
+        return not (in_parts or cap or met) and rows > 0 and rows % _USUAL_CAPS == 0
 
     @property
     def _is_proved(self) -> bool:
