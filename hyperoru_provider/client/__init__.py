@@ -24,8 +24,9 @@ if TYPE_CHECKING:
         Trade,
         Trader,
     )
+    from hyperoru_provider.client.async_client import AsyncHyperoruClient
     from hyperoru_provider.client.backfills import Backfill
-    from hyperoru_provider.client.client import AsyncHyperoruClient, HyperoruClient
+    from hyperoru_provider.client.client import HyperoruClient
     from hyperoru_provider.client.errors import (
         HyperoruAmbiguousWriteError,
         HyperoruApiError,
@@ -100,6 +101,7 @@ _MODULES = (
     "backfills",
     "stream.messages",
     "client",
+    "async_client",
 )
 
 

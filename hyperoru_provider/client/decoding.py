@@ -89,7 +89,8 @@ def check_success(
     :param endpoint: what was asked; its ``success_words`` are believed.
     :param own_status: whether ``status``, and the error that explains it, are of the object and not of the call.
     :param beside_list: whether they stand beside a list, which proves nothing for itself if it is empty: then a
-        ``status`` must be known to be a success. An object's may be anything but a failure.
+        ``status`` must be known to be a success, and a ``result`` or ``state`` must not be a failure. An object's
+        ``status`` may be anything but a failure, and its ``result`` and ``state`` are its own.
     :raises HyperoruContractError: it says so. The text repeats what the server says, at full length.
     """
     words = tuple(map(str.casefold, endpoint.success_words))
@@ -97,8 +98,9 @@ def check_success(
     if not own_status:
         problem = (
             problem
-            or _problem_of_error(fields)
+            or _problem_of_error(fields, (*ERROR_FIELDS, "detail") if beside_list else ERROR_FIELDS)
             or _problem_of_status(fields, words, beside_list)
+            or (_problem_of_outcome(fields, words) if beside_list else None)
             or _problem_of_code(fields, words)
         )
     if problem:
@@ -110,18 +112,18 @@ def check_success(
         )
 
 
-def _problem_of_error(fields: Mapping[str, Any]) -> str | None:
-    return None if all(_is_empty(fields.get(name)) for name in ERROR_FIELDS) else _SAYS_FAILED
+def _problem_of_error(fields: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    return None if all(_is_empty(fields.get(name)) for name in names) else _SAYS_FAILED
 
 
 def _problem_of_flag(fields: Mapping[str, Any], words: tuple[str, ...]) -> str | None:
     for name in ("success", "ok"):
         value = fields.get(name)
         word = _word(value != 0 if isinstance(value, (int, float, Decimal)) else value)
-        if word in _NO or word in _FAILURES:
+        if word in _NO:
             return _SAYS_FAILED
         if word and word not in (*_YES, *words):
-            return _not_known(name, value)
+            return _unaccepted(name, value)
     return None
 
 
@@ -130,24 +132,35 @@ def _problem_of_status(fields: Mapping[str, Any], words: tuple[str, ...], beside
     word = _word(value)
     if word in (*_YES, *words) or _HTTP_SUCCESS.fullmatch(word):
         return None
-    if word in _FAILURES or _HTTP_ERROR.fullmatch(word):
-        return _SAYS_FAILED
-    return _not_known("status", value) if word and beside_list else None
+    return _unaccepted("status", value) if word and (beside_list or _means_failure(word)) else None
+
+
+def _problem_of_outcome(fields: Mapping[str, Any], words: tuple[str, ...]) -> str | None:
+    for name in ("result", "state"):
+        value = fields.get(name)
+        if (word := _word(value)) in _FAILURES and word not in words:  # a number may be a count
+            return _unaccepted(name, value)
+    return None
 
 
 def _problem_of_code(fields: Mapping[str, Any], words: tuple[str, ...]) -> str | None:
     value = fields.get("code")
     word = _word(value)
+    if _HTTP_ERROR.fullmatch(word) and word not in words:
+        return _SAYS_FAILED
     if all(_is_empty(fields.get(name)) for name in ("message", "msg", "detail")):
         return None
-    return None if word in ("", "0", *words) or _HTTP_SUCCESS.fullmatch(word) else _not_known("code", value)
+    return None if word in ("", "0", *words) or _HTTP_SUCCESS.fullmatch(word) else _unaccepted("code", value)
 
 
-def _not_known(name: str, value: object) -> str:
-    return (
-        f"its {name} is {str(value)!r}, which is not known to be one; if it is, add it to the contract's "
-        "success_words. The server says"
-    )
+def _unaccepted(name: str, value: object) -> str:
+    """Return the problem of a word that only ``success_words`` can make a success."""
+    doubt = f"{_SAYS_FAILED}; if it did not" if _means_failure(_word(value)) else "is not known to be one; if it is"
+    return f"its {name} is {str(value)!r}, which {doubt}, add it to the contract's success_words. The server says"
+
+
+def _means_failure(word: str) -> bool:
+    return word in _FAILURES or _HTTP_ERROR.fullmatch(word) is not None
 
 
 def _word(value: Any) -> str:

@@ -282,9 +282,14 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
+def printable(text: str) -> str:
+    """Return a text with each character escaped that steers a terminal or that a database may refuse."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def shorten(text: str, limit: int = _MESSAGE_LIMIT) -> str:
-    """Return a text in one line, cut to a number of characters."""
-    text = " ".join(text.split())
+    """Return a text in one line that can be printed, cut to a number of characters."""
+    text = printable(" ".join(text.split()))
     return text if len(text) <= limit else text[:limit] + "..."
 
 

@@ -43,7 +43,7 @@ class BackfillJobTracker:
     def __init__(self, context: Context, client: HyperoruClient, wanted: Backfill) -> None:
         self.wanted = wanted
         self.id: int | str = ""
-        #: what to log if the task is killed: what goes on at the server
+        #: what to log if the task is killed: what continues at the server
         self.kill_message = ""
         self._client = client
         self._record = _JobRecord(context, client, wanted)
@@ -176,7 +176,7 @@ class BackfillJobTracker:
             )
         self._record.clear()
         return HyperoruJobFailedError(
-            f"The server no longer knows the {self}, so it can't be told how it ended. Look whether the candles are "
+            f"The server no longer knows the {self}, so it can't be told how it ended. Check whether the candles are "
             "there; the next try starts another job."
         )
 

@@ -24,8 +24,8 @@ class HyperoruExportOperator(ExportOperator):
     The rows of a list with a window are those with ``start <= time < end``, ordered by time and key; a list without
     one, such as ``orders``, is exported as it is now. In storage they land below
     ``<destination>/<resource>/<window>/``, or ``<destination>/<resource>/latest/``, as parts and a
-    ``_manifest.json``, which is written last: who follows it never sees half an export, a failed run leaves the
-    earlier one readable, and the same rows give the same bytes.
+    ``_manifest.json``, which is written last: a reader that follows it never sees half an export, a failed run
+    leaves the earlier one readable, and the same rows give the same bytes.
     Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest`` and ``files``.
     Without a destination it returns the rows themselves, amounts as text.
 

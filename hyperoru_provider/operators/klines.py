@@ -30,7 +30,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
     """Have the server backfill the candles of a time range: start a job there, and wait until it is done.
 
     However often the task is killed, with its worker or its triggerer, there is one job: what is known of it is kept
-    in Airflow's task state store, under ``hyperoru_backfill``, and the next try goes on with it. While that store
+    in Airflow's task state store, under ``hyperoru_backfill``, and the next try continues with it. While that store
     can't be read or written, no job is started. A job that failed fails the try, and the next one starts another; so
     does a task that is cleared after its success. Killing the task does not stop the job, as no call for that is known.
 
@@ -136,7 +136,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         try:
             parse_event(event)
         except HyperoruNotFoundError as error:
-            self.log.info("The trigger could not ask how the job is, which may have a reason: %s", error)
+            self.log.info("The trigger could not ask for the job's state, which may have a reason: %s", error)
         if job is None or wanted is None:  # dag.test() gives the event alone
             return self.execute(context)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
@@ -159,7 +159,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
             except HyperoruApiError as error:
                 if not error.transient:
                     raise
-                self.log.info("How the backfill job %s is can't be told: %s", tracker.id, error)
+                self.log.info("The state of the backfill job %s is not known: %s", tracker.id, error)
             else:
                 if job.meaning == "finished":
                     return _summary(job, tracker.wanted)

@@ -12,5 +12,5 @@ class HyperoruBackfillTrigger(HyperoruPollTrigger):
     """
 
     async def on_kill(self) -> None:
-        """Log what goes on at the server. Called when a user ends the task, not when a triggerer stops."""
+        """Log what continues at the server. Called when a user ends the task, not when a triggerer stops."""
         self.log.warning("%s", self.condition["left_behind"])

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Price
-from hyperoru_provider.client.errors import HyperoruApiError, HyperoruError
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruError, printable
 from hyperoru_provider.client.times import format_time, interval_length, parse_time
 
 #: seconds for which a request is retried before its question counts as unanswered: the next question follows anyway
@@ -89,7 +89,8 @@ class Condition(ABC):
             return Verdict(False, f"Not known: {reply}", self.state_after_failure(state))
         if isinstance(reply, BaseException):
             raise reply
-        return self.evaluate(reply, state, now)
+        verdict = self.evaluate(reply, state, now)
+        return verdict._replace(message=printable(verdict.message))  # it goes to logs, and with triggers to a database
 
     def as_dict(self) -> dict[str, Any]:
         """Return the condition as JSON, for :func:`load_condition`."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from hyperoru_provider.client.amounts import parse_amount
-from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.errors import HyperoruConfigError, printable
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.client.times import format_time
 
@@ -90,12 +90,17 @@ class EventSummary:
         return {
             "kind": "gap" if self.gap else "events",
             "channel": self.channel,
-            "account_ids": None if self.account_ids is None else sorted(self.account_ids, key=str),
-            "symbols": None if self.symbols is None else sorted(self.symbols),
+            "account_ids": None if self.account_ids is None else _printable(self.account_ids),
+            "symbols": None if self.symbols is None else _printable(self.symbols),
             "count": self.count,
             "from": None if self.start is None else format_time(self.start),
             "to": format_time(self.end),
         }
+
+
+def _printable(names: Iterable[int | str]) -> list[int | str]:
+    """Return names in order, and in a form that any database and terminal takes."""
+    return [printable(name) if isinstance(name, str) else name for name in sorted(names, key=str)]
 
 
 def _union(one: frozenset[Any] | None, other: frozenset[Any] | None) -> frozenset[Any] | None:

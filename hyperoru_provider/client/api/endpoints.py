@@ -42,8 +42,9 @@ class Endpoint(BaseModel):
     :param path: from the host on; ``{name}`` stands for a value of the request, by our name of the parameter.
     :param params: our name of a parameter -> the server's; ``null`` if the server has none, then it is not sent.
     :param fields: our name of a field -> the name or names under which a server may send it.
-    :param success_words: what may stand under ``status``, ``success``, ``ok`` or ``code`` in an answer that is a
-        success, compared without regard to case; true, and the numbers 200 to 299, are always understood.
+    :param success_words: what may stand under ``status``, ``success``, ``ok``, ``result``, ``state`` or ``code`` in
+        an answer that is a success, compared without regard to case; true, and the numbers 200 to 299, are always
+        understood.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -159,8 +160,8 @@ class ListEndpoint(Endpoint):
     time_filter: Literal["instant", "day"] = "instant"
     verified_fields: Names = ()
     total: Names = ("total", "total_count")
-    has_more: Names = ("has_more",)
-    next_page: Names = ("next_page",)
+    has_more: Names = ("has_more", "hasMore", "has_next", "hasNext")
+    next_page: Names = ("next_page", "nextPage", "next", "next_url")
     next_cursor: Names = ("next_cursor",)
 
     @model_validator(mode="after")

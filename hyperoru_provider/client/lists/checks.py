@@ -14,7 +14,7 @@ from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.decoding import NOT_JSON, canonical
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import Page
-from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice, key_of, parts_of
+from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice, key_of, key_part, parts_of
 from hyperoru_provider.client.times import format_time, parse_time, parse_times
 
 _ROWS_IN_ORDER = 10
@@ -174,11 +174,10 @@ class RowCollector:
         texts = page.lines
         try:
             times: list[Any] = [None] * len(texts) if fields.times is None else parse_times(fields.times)
-            keys = self._keys_of(fields.key, len(texts))
+            keys = self._keys_of([_key_parts(part) for part in fields.key], len(texts))
             fresh = dict(zip(keys, texts, strict=True))
             right = (
-                all(_are_key_parts(part) for part in fields.key)
-                and len(fresh) == len(keys)
+                len(fresh) == len(keys)
                 and self._known.keys().isdisjoint(fresh)
                 and (self._slice.start is None or self._in_range(*spread(times)))
                 and all(
@@ -223,7 +222,7 @@ class RowCollector:
                 times.append(self._checked_time(data, key))
                 keys.append(key)
                 texts.append(raw)
-            elif bytes(known) != raw and canonical(bytes(known), self._endpoint) != data:
+            elif bytes(known) != raw and not self._is_same(canonical(bytes(known), self._endpoint), data):
                 raise HyperoruContractError(
                     f"The key {self._named(key)} came twice, with other content. If more fields are "
                     "needed to tell such rows apart, name them in the contract's key."
@@ -241,8 +240,12 @@ class RowCollector:
                     f"A row has no {field}, which the contract names as its key: "
                     f"its fields are {', '.join(data)}. Correct the contract's key or fields."
                 )
-            parts.append(value if type(value) is int else str(value))
+            parts.append(value if type(value) is int else key_part(str(value)))
         return key_of(parts)
+
+    def _is_same(self, one: dict[str, Any], other: dict[str, Any]) -> bool:
+        """Return whether rows of one key have the same content: the key may be a number once and text once."""
+        return one == {**other, **{field: one[field] for field in self._endpoint.key}}
 
     def _checked_time(self, data: Mapping[str, Any], key: Key) -> datetime | None:
         """Return a row's time, once all of it that can be checked is what was asked for."""
@@ -276,6 +279,14 @@ class RowCollector:
         return ", ".join(f"{field}={value}" for field, value in zip(self._endpoint.key, parts_of(key), strict=True))
 
 
-def _are_key_parts(values: list[Any]) -> bool:
+def _key_parts(values: list[Any]) -> list[int | str]:
+    """Return the values of a key's field, ready to be compared.
+
+    :raises ValueError: one can't be part of a key.
+    """
     types = set(map(type, values))
-    return types == {int} or (types <= {int, str} and "" not in values)
+    if types == {int}:
+        return values
+    if not types <= {int, str} or "" in values:
+        raise ValueError("A row lacks its key")
+    return list(map(key_part, values))

@@ -22,6 +22,7 @@ class ListEvidence:
     def __init__(self, endpoint: ListEndpoint, page_size: int | None) -> None:
         self.seen = 0
         self.longest = 0
+        self.pages = 0
         self.total: int | None = None
         self._endpoint = endpoint
         self._page_size = page_size
@@ -29,6 +30,7 @@ class ListEvidence:
         self._first_size: int | None = None
         self._last_size: int | None = None
         self._earlier_sizes: set[int] = set()
+        self._listed = 0
         self._pages: set[tuple[int, bytes, bytes]] = set()
         self._shrank = False
         self._counts_pages = False
@@ -42,7 +44,9 @@ class ListEvidence:
         :raises HyperoruContractError: the page is a repeat.
         """
         rows = len(page.texts)
+        self.pages += rows > 0
         self.seen += new
+        self._listed += rows
         self._overlapped |= self._first_size is not None and new < rows
         self.longest = max(self.longest, rows)
         if self._last_size is not None:
@@ -61,10 +65,11 @@ class ListEvidence:
     def counted(self) -> bool:
         """Whether just as many rows were listed as the server counted throughout.
 
-        A round number proves nothing, as it may be where the server stops to count, and to list.
+        A round number proves nothing, as it may be where the server stops to count, and to list. Nor does that of a
+        list of one page: it may count the page, with what was cut and merged before.
         """
         met = self.total == self.seen == self._first_total and not self._counts_pages
-        return met and (self.seen % 10 != 0 or self.seen == 0)
+        return met and (self.seen == 0 or (self.pages > 1 and not _is_round(self.seen)))
 
     @property
     def steady(self) -> bool:
@@ -84,23 +89,24 @@ class ListEvidence:
 
     @property
     def size_is_kept(self) -> bool:
-        """Whether pages are as long as asked for, or as long as the server likes where a cursor tells the next one."""
-        return self._endpoint.paging == "cursor" or self._page_size in (None, self.longest)
+        """Whether pages are as long as asked for, or as long as the server likes."""
+        return self._page_size in (None, self.longest)
 
     @property
-    def ends_with_a_part_of_a_page(self) -> bool:
-        """Whether the last page has rows, but not as many as asked for.
+    def ends_short(self) -> bool:
+        """Whether pages are as long as asked for, but the last one is shorter and not empty.
 
-        An empty page may stand for hidden rows, and a full one may be as long as asked for by chance.
+        A full page, an empty one or a round number of rows may be where the server stops to list what it has.
         """
-        last = self._last_size or 0
-        return self.seen == 0 or (0 < last and (self._page_size is None or last < self._page_size))
+        if self.seen == 0:
+            return True
+        return self._page_size == self.longest > (self._last_size or 0) > 0 and not _is_round(self._listed)
 
     @property
-    def short_first_page(self) -> int | None:
-        """How many rows the first page had if it was not full: a second one may then skip rows. Else ``None``."""
-        first = self._first_size
-        return first if self._page_size is not None and first is not None and first < self._page_size else None
+    def short_page(self) -> int | None:
+        """How many rows the page before had if it was not full: a further one may then skip rows. Else ``None``."""
+        last = self._last_size or 0
+        return last if self._page_size is not None and 0 < last < self._page_size else None
 
     @property
     def missing(self) -> str | None:
@@ -130,29 +136,33 @@ class ListEvidence:
         self._pages.add(fingerprint)
 
 
+def _is_round(rows: int) -> bool:
+    """Return whether a server may have chosen so many rows as a limit."""
+    return rows % 10 == 0
+
+
 class Doubt(NamedTuple):
     """What is to be asked for before a slice is believed.
 
-    :param parts: the parts that must list no further row.
+    :param parts: the parts that must list no further row, each as close as can be asked for, and then less close,
+        should a page of it be full of rows that are known.
     :param open_second: whether the second of the last row is not among them, as it is all that there is to ask for.
     """
 
-    parts: list[TimeSlice]
+    parts: list[list[TimeSlice]]
     open_second: bool = False
 
 
-def doubt(time_slice: TimeSlice, listed: ListedTimes, *, paged: bool) -> Doubt:
+def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
     """Return which parts of a slice must list no further row if the slice was listed whole.
 
     A server may take so many rows first, and drop or merge some of them afterwards: then neither a short list nor an
-    empty page is the end. What it has not shown lies before the oldest row or after the newest one (a list may be cut
-    at its newest rows and shown the oldest first), and with pages beyond the last row of their order. The second of
-    that row is asked for again, with the rows that it has. Where too few rows were listed to show an order, both
-    halves are asked for.
+    empty page is the end. What it has not shown lies before the oldest row or after the newest one: a list may be cut
+    at its newest rows and shown the oldest first, and then in pages. The second of that row is asked for again, with
+    the rows that it has. Where too few rows were listed to show an order, both halves are asked for.
 
     :param time_slice: what was read.
     :param listed: the times of its rows, as they were listed.
-    :param paged: whether it was listed page by page.
     """
     if time_slice.start is None or listed.earliest is None or listed.latest is None:
         return Doubt([])
@@ -172,12 +182,13 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes, *, paged: bool) -> Doubt:
             for side, beyond in [(older, listed.earliest < start), (newer, listed.latest >= end)]
             if not beyond  # else the list went on to before or after the slice
         ]
-        if paged:
-            sides = [side for side in sides if side is (older if listed.newest_first else newer)]
     elif earliest == latest:
         sides = [older, newer]
     else:
-        sides = [[(start, middle)], [(middle, end)]]
-    open_second = any(side[0] == (start, end) for side in sides)  # asking for the same again proves nothing
-    chosen = [side[1] if side[0] == (start, end) else side[0] for side in sides]
-    return Doubt([time_slice.part(first, last) for first, last in chosen if first < last], open_second)
+        sides = [[(start, middle), older[1]], [(middle, end), newer[1]]]
+    whole = (start, end)  # asking for the same again proves nothing
+    asked = [[bounds for bounds in side if bounds != whole and bounds[0] < bounds[1]] for side in sides]
+    return Doubt(
+        [[time_slice.part(*bounds) for bounds in side] for side in asked if side],
+        open_second=any(side[0] == whole for side in sides),
+    )

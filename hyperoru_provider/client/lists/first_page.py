@@ -59,10 +59,11 @@ class FirstPageProbe:
 
     def _known(self) -> int | None:
         latest = self._answers[-1]
-        if len(self._answers) == 1:
-            return None if latest else 1  # an empty list has no second page that could be taken for its first
+        if len(self._answers) == 1:  # a list of one page has no second one that could be taken for its first
+            return 1 if not latest or self._said_more[0] is False else None
         if self._answers[-2] == latest and self._said_more[-2] == self._said_more[-1]:
-            self.certain = len(latest) > 1
+            # of a list of one page, the server may send the last page for any that is past it
+            self.certain = len(latest) > 1 and self._said_more[-1] is not False
             return 1
         if len(self._answers) % 2 == 0:
             return None

@@ -14,6 +14,8 @@ from hyperoru_provider.client.api.endpoints import GENERAL_ROWS, ListEndpoint
 from hyperoru_provider.client.decoding import ERROR_FIELDS, NOT_JSON, check_success, describe_body
 from hyperoru_provider.client.errors import HyperoruContractError
 
+_PAGING_OBJECTS = ("pagination", "paging", "page_info", "meta")
+
 _Rows: TypeAlias = list[msgspec.Raw]
 _envelope = msgspec.json.Decoder(
     dict[str, _Rows | dict[str, msgspec.Raw] | str | int | float | bool | None] | _Rows  # one pass finds all rows
@@ -71,6 +73,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
         return Page(data)
     beside = {name: value for name, value in data.items() if not isinstance(value, (list, dict))}
     check_success({**beside, **errors}, endpoint, beside_list=True)
+    beside = {**_nested(data, endpoint), **beside}
     return Page(
         texts=_find_rows(data, endpoint),
         total=_total(beside, endpoint),
@@ -83,7 +86,15 @@ def _decode_errors(data: Mapping[str, Any] | _Rows) -> dict[str, Any]:
     """Return what stands beside a list as its error."""
     if isinstance(data, list):
         return {}
-    return {name: msgspec.json.decode(msgspec.json.encode(data[name])) for name in ERROR_FIELDS if name in data}
+    names = (*ERROR_FIELDS, "detail")
+    return {name: msgspec.json.decode(msgspec.json.encode(data[name])) for name in names if name in data}
+
+
+def _nested(data: Mapping[str, Any], endpoint: ListEndpoint) -> dict[str, Any]:
+    """Return what an answer says about paging in an object of its own."""
+    names = (*endpoint.total, *endpoint.has_more, *endpoint.next_page, *endpoint.next_cursor)
+    objects = [data[name] for name in _PAGING_OBJECTS if isinstance(data.get(name), dict)]
+    return {name: msgspec.json.decode(each[name]) for each in objects for name in names if name in each}
 
 
 def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
@@ -93,12 +104,15 @@ def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
     """
     lists = {name: data[name] for name in endpoint.rows if name in data and isinstance(data[name], (list, NoneType))}
     names = list(lists)
+    own = (endpoint.rows[0], *GENERAL_ROWS)
     if len(names) > 1:  # beside a list under its own name or a general one, the others are of something else
-        names = [name for name in names if name in (endpoint.rows[0], *GENERAL_ROWS)]
+        names = [name for name in names if name in own]
     if len(names) > 1:
         names = [name for name in names if lists[name] is not None]
-    if len(names) == 1:
+    others = [name for name, value in data.items() if isinstance(value, list) and value and name not in lists]
+    if len(names) == 1 and (names[0] in own or not others):  # else the rows may stand under the name not known
         return lists[names[0]] or []
+    lists.update((name, data[name]) for name in others)
     found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
     raise HyperoruContractError(
         f"The answer's list of rows can't be told: it has {found}. Name its key in the contract's rows."
@@ -127,7 +141,7 @@ def _more(beside: Mapping[str, Any], endpoint: ListEndpoint) -> bool | None:
             )
         return value
     for _, value in _values(beside, endpoint.next_page):
-        return value is not None
+        return value not in (None, "", 0)
     return True if any(value not in (None, "") for _, value in _values(beside, endpoint.next_cursor)) else None
 
 

@@ -14,6 +14,7 @@ from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.paginator import Paginator, paginator_for
 from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
 
+_MOST_PIECES = 1000
 _SMALLEST_CAP = 10  # no server is known to cut its lists to fewer rows
 _USUAL_CAPS = 50  # limits of servers are multiples of this
 
@@ -100,8 +101,8 @@ class PassReader:
         self._paginator = self._new_paginator()
         self._evidence = ListEvidence(self._endpoint, knowledge.page_size)
         self._collector = RowCollector(time_slice, extractor)
-        #: parts of the slice that must list nothing new, still to be asked for
-        self._doubtful: list[TimeSlice] = []
+        #: parts of the slice that must list nothing new, still to be asked for; see :class:`Doubt`
+        self._doubtful: list[list[TimeSlice]] = []
         #: whether one of them listed only known rows, but so many that it may have been cut
         self._may_be_cut = False
 
@@ -121,7 +122,7 @@ class PassReader:
             position = self._new_paginator().position()
             if "page" in position:  # without a number it is the first one, even where that is not known
                 position["page"] = self._knowledge.first_page
-            return {**self._doubtful[-1].values(), **position}
+            return {**self._doubtful[-1][0].values(), **position}
         return {**self.time_slice.values(), **self._paginator.position()}
 
     def accept(self, page: Page) -> PassResult:
@@ -131,7 +132,7 @@ class PassReader:
         """
         if self._doubtful:
             return self._accept_doubtful(page)
-        short = self._evidence.short_first_page
+        short = self._evidence.short_page
         new = self._collector.add(page)
         if page.texts and short and self._endpoint.paging == "page":
             return Reread(_SHRINKING, short)
@@ -150,15 +151,13 @@ class PassReader:
             return Reread(reason)
         if self._is_proved:
             return self._complete()
-        self._doubtful, open_second = doubt(
-            self.time_slice, self._collector.listed, paged=self._endpoint.paging != "none"
-        )
+        self._doubtful, open_second = doubt(self.time_slice, self._collector.listed)
         self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
         return Incomplete() if self._doubtful else self._decide()
 
     def _accept_doubtful(self, page: Page) -> PassResult:
         """Take what a part of the slice lists that must list no further row."""
-        part = self._doubtful.pop()
+        part, *less_close = self._doubtful.pop()
         known = {key for key, moment in zip(self.rows.keys, self.rows.times, strict=True) if part.holds(moment)}
         listed = RowCollector(part, self._extractor)
         listed.add(page)
@@ -166,6 +165,8 @@ class PassReader:
         if self._collector.add(page) or not (full or known <= set(listed.rows.keys)):
             self._doubtful = []
             return self._cut()
+        if full and less_close and self._is_paged_as_asked:
+            self._doubtful.append(less_close)
         self._may_be_cut |= full
         return Incomplete() if self._doubtful else self._decide()
 
@@ -200,8 +201,15 @@ class PassReader:
 
     def _decide(self) -> PassResult:
         """Return what follows once no further row was found, but perhaps as many known ones as may have been cut."""
-        believed = self._endpoint.paging != "none" and self._evidence.size_is_kept
-        return self._complete() if believed or not self._may_be_cut else self._cut()
+        if self._is_paged_as_asked or not self._may_be_cut:
+            return self._complete()
+        if self._endpoint.paging != "none" and self._knowledge.page_size == self._endpoint.page_size:
+            return Reread(_SHRINKING, self._evidence.longest)  # a full page tells whether there are more
+        return self._cut()
+
+    @property
+    def _is_paged_as_asked(self) -> bool:
+        return self._endpoint.paging != "none" and self._evidence.size_is_kept
 
     def _shows_a_cut(self, answer: Page) -> bool:
         """Return whether a list of one answer says that it goes on, or has as many rows as may be a limit of it."""
@@ -209,15 +217,15 @@ class PassReader:
         if answer.more or any(rows >= limit for limit in (cap, self._knowledge.page_size) if limit is not None):
             return True
         in_parts = self.time_slice.start is not None
-        return not (in_parts or cap or self._evidence.counted) and rows > 0 and rows % _USUAL_CAPS == 0
+        met = self._evidence.total == self._evidence.seen
+        return not (in_parts or cap or met) and rows > 0 and rows % _USUAL_CAPS == 0
 
     @property
     def _is_proved(self) -> bool:
         """Whether the server's own statements leave no doubt that all was shown."""
         if self._endpoint.paging == "none":
             return self._is_full
-        told = self._paginator.told and self._evidence.size_is_kept and self._evidence.ends_with_a_part_of_a_page
-        return self._evidence.counted or told
+        return self._evidence.counted or (self._paginator.told and self._evidence.ends_short)
 
     @property
     def _is_full(self) -> bool:
@@ -242,11 +250,11 @@ class PassReader:
     def _pieces(self) -> int:
         """Return into how many slices of a bounded number of rows this one falls, a quarter more to be safe."""
         if self._evidence.total:
-            return -(-self._evidence.total * 5 // (self._expectation.most_rows * 4))
+            return min(-(-self._evidence.total * 5 // (self._expectation.most_rows * 4)), _MOST_PIECES)
         start, end = self.time_slice.bounds
         times: Any = self.rows.times or [start]
         covered = (max(times) - min(times)) / (end - start)  # rows mostly come in the order of time
-        return min(int(1.25 / max(covered, 0.001)), 1000)
+        return min(int(1.25 / max(covered, 0.001)), _MOST_PIECES)
 
     def _new_paginator(self) -> Paginator:
         first_page = 1 if self._knowledge.first_page is None else self._knowledge.first_page

@@ -92,12 +92,21 @@ class Rows(Sequence[Row]):
 
 
 NO_ROWS = Rows((), (), ())
+_LONGEST_NUMBER = 18  # digits; a longer one is none that JSON's readers agree on
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 def key_of(parts: Sequence[int | str]) -> Key:
     """Return the key that these values make up."""
     return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def key_part(value: int | str) -> int | str:
+    """Return a value of a key's field, which is the same whether the server sends a number or its text."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _LONGEST_NUMBER:
+        number = int(value)
+        return number if str(number) == value else value
+    return value
 
 
 def parts_of(key: Key) -> tuple[int | str, ...]:
@@ -133,9 +142,14 @@ class TimeSlice:
 
     @cached_property
     def request_range(self) -> tuple[datetime, datetime]:
-        """The time, widened to bounds that the server can't cut: rows outside are dropped here."""
-        first, last = self.bounds
-        return self.floor(first), self.ceiling(last)
+        """The time, widened to bounds that the server can't cut: rows outside are dropped here.
+
+        It begins a second early, as a server may leave out the rows of exactly the start.
+        """
+        start, end = self.bounds
+        first, last = self.floor(start), self.ceiling(end)
+        early = self.endpoint.time_filter == "instant" and first > _NO_TIME
+        return first - self.grain if early else first, last
 
     @cached_property
     def accepted_range(self) -> tuple[datetime, datetime]:

@@ -145,11 +145,11 @@ async def open_connection(settings: Settings, endpoint: StreamEndpoint, token: s
             yield Connection(socket, settings.timeout, secrets)
         finally:
             await socket.close()
-    except Exception as error:  # noqa: BLE001 - each is looked at, and what is no failure of the socket goes on
+    except Exception as error:  # noqa: BLE001 - each is looked at, and what is not a failure of the socket is raised again
         explained = _explain(error, endpoint, secrets)
         api_error = explained.error if isinstance(explained, TokenRefusedError) else explained
         if isinstance(api_error, HyperoruApiError):
-            redact_error(api_error.with_context(method="GET", path=endpoint.path), secrets)
+            redact_error(api_error.with_context(method="GET", path=endpoint.path), secrets).shortened()
         raise explained from None
 
 

@@ -13,14 +13,11 @@ from hyperoru_provider.export.formats.encoder import Append
 from hyperoru_provider.export.parts import Batch
 
 if TYPE_CHECKING:
-    from hyperoru_provider.export.formats.arrow import ArrowEncoder
+    from hyperoru_provider.export.formats.arrow_tables import ArrowTableBuilder
 
 
 class ParquetEncoder:
-    """Writes typed columns, a row group for each batch; see :class:`~hyperoru_provider.export.formats.encoder.Encoder`.
-
-    What the path of the request says of rows that lack it is filled in, as in the other formats with columns.
-    """
+    """Writes typed columns, a row group for each batch; see :class:`.Encoder`."""
 
     file_format: ClassVar[str] = "parquet"
     compressions: ClassVar[tuple[str, ...]] = ("zstd", "snappy", "gzip", "none")
@@ -35,30 +32,25 @@ class ParquetEncoder:
     @property
     def prepare(self) -> Callable[[Rows], Any] | None:
         """What makes rows Arrow tables in the thread that fetched them."""
-        return self._arrow.prepare
+        return self._tables.prepare
 
     @contextmanager
     def open(self, file: IO[bytes]) -> Iterator[Append]:
         """Begin a file, and return what appends rows to it."""
-        arrow, known = self._arrow, self.schema.known  # before pyarrow, whose memory pool it chooses
-        import pyarrow.compute as pc
+        tables = self._tables  # before pyarrow, whose memory pool it chooses
         import pyarrow.parquet as pq
 
         with pq.ParquetWriter(
-            file, arrow.schema, compression=self.compression, use_dictionary=self.schema.repeating
+            file, tables.schema, compression=self.compression, use_dictionary=self.schema.repeating
         ) as writer:
 
             def append(batch: Batch) -> None:
-                table = arrow.table_of(batch)
-                for name, value in known.items():
-                    place = arrow.schema.get_field_index(name)
-                    table = table.set_column(place, arrow.schema.field(place), pc.fill_null(table[name], value))
-                writer.write_table(table)
+                writer.write_table(tables.table_of(batch))
 
             yield append
 
     @cached_property
-    def _arrow(self) -> ArrowEncoder:
-        from hyperoru_provider.export.formats.arrow import ArrowEncoder
+    def _tables(self) -> ArrowTableBuilder:
+        from hyperoru_provider.export.formats.arrow_tables import ArrowTableBuilder
 
-        return ArrowEncoder(self.schema)
+        return ArrowTableBuilder(self.schema)

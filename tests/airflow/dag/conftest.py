@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 
 @pytest.fixture(scope="session")
 def run_dag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDag]:
-    """Run a DAG of ``example_dags/`` or of ``dags/`` here in real Airflow, with a sandbox as its connection."""
+    """Run a DAG of ``example_dags/`` or ``tests/airflow/dag/dags/`` in real Airflow against a sandbox."""
     template = migrated(tmp_path_factory.getbasetemp() / "airflow-template")
     home = copied(template, tmp_path_factory.mktemp("dag") / "home")
     folders = {"examples": EXAMPLES, "tests": HERE / "dags"}

@@ -95,3 +95,11 @@ def test_errors_survive_a_pickle(again: Callable[[Exception], errors.HyperoruApi
     assert type(twin) is type(error)
     assert vars(twin) == vars(error)
     assert str(twin) == str(error)
+
+
+def test_what_a_server_says_is_escaped() -> None:
+    """It goes to logs, terminals and Airflow's database."""
+    error = read(404, b'{"error": "no\\u001b[31m \\u0000\\u202e way\\n", "code": "A\\u0007"}')
+    assert "404: no\\x1b[31m \\x00\\u202e way." in str(error)
+    assert error.code == "A\\x07"
+    assert str(error).isprintable()

@@ -72,9 +72,11 @@ def test_a_page_that_comes_again_is_an_error() -> None:
 def test_short_pages() -> None:
     assert evidence((page(0, 3), 3)).pages_are_short
     assert not evidence((page(0, 5), 5)).pages_are_short
-    assert not evidence((page(0, 3, 3), 3)).pages_are_short
-    assert evidence((page(0, 3), 3)).short_first_page == 3
-    assert evidence((page(0, 5), 5)).short_first_page is None
+    assert not evidence((page(0, 4, 7), 4), (page(4, 3, 7), 3)).pages_are_short
+    assert evidence((page(0, 3, 3), 3)).pages_are_short  # the total may count the page
+    assert evidence((page(0, 3), 3)).short_page == 3
+    assert evidence((page(0, 5), 5), (page(5, 3), 3)).short_page == 3
+    assert evidence((page(0, 5), 5)).short_page is None
 
 
 def test_the_size_is_kept_if_a_page_is_just_as_long() -> None:
@@ -83,12 +85,11 @@ def test_the_size_is_kept_if_a_page_is_just_as_long() -> None:
     assert not evidence((page(0, 9), 9)).size_is_kept
 
 
-def test_an_empty_page_at_the_end_may_stand_for_hidden_rows_and_a_full_one_be_so_long_by_chance() -> None:
-    assert evidence((page(0, 5), 5), (page(5, 2), 2)).ends_with_a_part_of_a_page
-    assert not evidence((page(0, 5), 5), (page(5, 0), 0)).ends_with_a_part_of_a_page
-    assert not evidence((page(0, 5), 5), (page(5, 5), 5)).ends_with_a_part_of_a_page
-    assert evidence((page(0, 0), 0)).ends_with_a_part_of_a_page
-    assert evidence((page(0, 5), 5), page_size=None).ends_with_a_part_of_a_page
+def test_an_empty_page_at_the_end_may_stand_for_hidden_rows() -> None:
+    assert evidence((page(0, 5), 5), (page(5, 2), 2)).ends_short
+    assert not evidence((page(0, 5), 5), (page(5, 0), 0)).ends_short
+    assert not evidence((page(0, 5), 5), (page(5, 5), 5)).ends_short
+    assert evidence((page(0, 0), 0)).ends_short
 
 
 def test_pages_of_which_rows_are_left_out_are_not_steady() -> None:
@@ -96,25 +97,20 @@ def test_pages_of_which_rows_are_left_out_are_not_steady() -> None:
     assert evidence((page(0, 4, 9), 4), (page(5, 5, 9), 5)).steady  # all that are counted were listed
 
 
-def doubtful(*seconds: float, start: float = 0, end: float = 100, paged: bool = False) -> list[tuple[float, float]]:
+def doubtful(*seconds: float, start: float = 0, end: float = 100) -> list[tuple[float, float]]:
     listed = ListedTimes()
     if seconds:
         listed.add([at(each) for each in seconds])
-    parts, _ = doubt(TimeSlice(ENDPOINT, {}, at(start), at(end)), listed, paged=paged)
-    return [tuple((bound - DAY).total_seconds() for bound in part.bounds) for part in parts]  # type: ignore[misc]
+    parts, _ = doubt(TimeSlice(ENDPOINT, {}, at(start), at(end)), listed)
+    return [tuple((bound - DAY).total_seconds() for bound in part[0].bounds) for part in parts]  # type: ignore[misc]
 
 
 TEN = [90.5, *range(90, 50, -5), 20.5]
 
 
-def test_beyond_the_oldest_and_the_newest_row_of_a_list_without_pages() -> None:
+def test_beyond_the_oldest_and_the_newest_row() -> None:
     assert doubtful(*TEN) == [(0, 21), (90, 100)]
     assert doubtful(*TEN[::-1]) == [(0, 21), (90, 100)]
-
-
-def test_beyond_the_last_row_of_pages() -> None:
-    assert doubtful(*TEN, paged=True) == [(0, 21)]
-    assert doubtful(*TEN[::-1], paged=True) == [(90, 100)]
 
 
 def test_a_list_that_went_on_before_or_after_the_slice() -> None:

@@ -68,15 +68,24 @@ SUCCESSES: list[dict[str, Any]] = [
     *({"code": value, "message": "fine"} for value in (0, "0", 200, "200", "OK", "SUCCESS", "success", None)),
     {"code": "X"},
     {"code": "X", "message": ""},
+    *({name: value} for name in ("result", "state") for value in ("ok", "partial", 500, 0, "", None, True)),
     {"message": "no trades in this window"},
 ]
 
-ODD: dict[str, dict[str, Any]] = {
-    "status": {"status": "partial"},
-    "success": {"success": "mostly"},
-    "ok": {"ok": "mostly"},
-    "code": {"code": 1000, "message": "all went well"},
-}
+ODD: list[tuple[str, dict[str, Any]]] = [
+    ("status", {"status": "partial"}),
+    ("success", {"success": "mostly"}),
+    ("ok", {"ok": "mostly"}),
+    ("code", {"code": 1000, "message": "all went well"}),
+    *(
+        (name, {name: value})
+        for name in ("status", "success", "ok", "result", "state")
+        for value in ("failed", "Error", "FAILURE", "fail", "exception")
+    ),
+    *((name, {name: value}) for name in ("status", "result", "state") for value in (False, "no")),
+    ("status", {"status": 500}),
+    ("status", {"status": "404"}),
+]
 
 LISTS: dict[str, Callable[[HyperoruClient], Any]] = {
     "first_page": lambda client: list(client.iter_trades(START, END)),
@@ -158,12 +167,37 @@ def test_a_success_is_none(ask: Make, call: str, beside: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("call", LISTS)
-@pytest.mark.parametrize("odd", ODD)
-def test_what_looks_odd_beside_a_list_is_an_error_until_the_contract_accepts_it(ask: Make, call: str, odd: str) -> None:
-    transport = answers(call, ODD[odd])
-    with pytest.raises(HyperoruContractError, match=f"its {odd} is .*contract's success_words"):
+@pytest.mark.parametrize(("name", "beside"), ODD, ids=str)
+def test_a_word_beside_a_list_is_an_error_until_the_contract_accepts_it(
+    ask: Make, call: str, name: str, beside: dict[str, Any]
+) -> None:
+    transport = answers(call, beside)
+    with pytest.raises(HyperoruContractError, match=f"its {name} is .*contract's success_words"):
         LISTS[call](ask(transport))
-    LISTS[call](ask(transport, {"success_words": str(ODD[odd][odd]).upper()}))
+    LISTS[call](ask(transport, {"success_words": str(beside[name]).upper()}))
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("value", [False, 0, "false", "No", "0"])
+@pytest.mark.parametrize("name", ["success", "ok"])
+def test_no_override_makes_a_success_of_what_is_none(ask: Make, call: str, name: str, value: object) -> None:
+    transport = answers(call, {name: value})
+    with pytest.raises(HyperoruContractError, match="says that the request failed") as caught:
+        CALLS[call](ask(transport, {"success_words": str(value)}))
+    assert "success_words" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["failed", "ERROR"])
+def test_a_failure_of_an_object_names_its_override_too(ask: Make, word: str) -> None:
+    transport = answers("price", {"status": word})
+    with pytest.raises(HyperoruContractError, match=r"its status is .*contract's success_words"):
+        ask(transport).price("BTC")
+    assert ask(transport, {"success_words": word}).price("BTC").symbol == "BTC"
+
+
+@pytest.mark.parametrize("name", ["result", "state"])
+def test_the_result_and_state_of_an_object_are_its_own(ask: Make, name: str) -> None:
+    assert ask(answers("price", {name: "failed"})).price("BTC").symbol == "BTC"
 
 
 def test_an_object_proves_itself_so_its_status_may_be_anything_but_a_failure(ask: Make) -> None:

@@ -449,6 +449,13 @@ def test_a_list_that_can_t_be_asked_for_in_parts_may_be_cut_where_servers_cut(
             reader.accept(page)
 
 
+def test_a_list_that_can_t_be_asked_for_in_parts_is_whole_if_it_meets_its_total() -> None:
+    reader = list_reader(load_contract(), "orders", filters={"account_id": 1})
+    body = {"items": [{"id": number} for number in range(100)], "total": 100}
+    assert reader.query()
+    assert len(reader.accept(parse_page(json.dumps(body).encode(), reader.endpoint))) == 100
+
+
 def test_a_total_that_counts_a_page_which_others_follow_proves_nothing() -> None:
     server = Server([trade(number, number) for number in range(13)], paging="cursor", page_size=5, total="page")
     assert read(server, page_size=5) == in_order(server.rows)

@@ -334,3 +334,9 @@ def test_a_retry_policy_can_match_what_crossed() -> None:
     with pytest.raises(HyperoruRateLimitError) as caught:
         payloads.parse_event(payloads.failed(HyperoruRateLimitError("Slower", status=429, retry_after=3)))
     assert caught.value.retry_after == 3
+
+
+def test_what_a_server_says_is_escaped() -> None:
+    """It goes to the log, and by way of a trigger to Airflow's database."""
+    verdict = Healthy().handle(Health(status="up\x1b[31m\x00"), None, NOW)
+    assert verdict.message == "The service is up\\x1b[31m\\x00, not healthy."

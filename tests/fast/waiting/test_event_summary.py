@@ -93,6 +93,20 @@ def test_a_filter_passes_what_it_says_and_nothing_else(
     assert summary.symbols == (None if None in symbols else symbols)
 
 
+def taken(throttle: Throttle, now: float) -> list[tuple[float, EventSummary]]:
+    if summary := throttle.take(now):
+        return [(now, summary)]
+    assert (throttle.delay(now) or 0) < 1e-6  # the sum was rounded down
+    return []
+
+
+def covers(summaries: list[EventSummary], gap: bool, start: datetime, end: datetime) -> bool:
+    return any(
+        summary.gap >= gap and summary.start is not None and summary.start <= start and end <= summary.end
+        for summary in summaries
+    )
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 5), st.lists(st.one_of(events, times), min_size=1, max_size=3)), max_size=20),
     st.sampled_from([0.0, 0.5, 2.0, 30.0]),
@@ -108,9 +122,7 @@ def test_merged_summaries_cover_every_event_and_keep_their_distance(
         nonlocal now
         while (wait := throttle.delay(now)) is not None and now + wait <= until:
             now += wait
-            summary = throttle.take(now)
-            assert summary is not None
-            sent.append((now, summary))
+            sent.extend(taken(throttle, now))
         now = until
 
     for pause, items in arrivals:
@@ -131,15 +143,12 @@ def test_merged_summaries_cover_every_event_and_keep_their_distance(
     pass_time(now + interval)
     assert throttle.delay(now) is None
     for came, gap, start, end in owed:
-        summaries = [summary for moment, summary in sent if came <= moment <= came + interval + 1e-6]
-        assert any(
-            summary.gap >= gap and summary.start is not None and summary.start <= start and end <= summary.end
-            for summary in summaries
-        )
+        in_time = [summary for moment, summary in sent if came <= moment <= came + interval + 1e-6]
+        assert covers(in_time, gap, start, end)
     moments = [moment for moment, _ in sent]
     assert all(later - earlier >= interval - 1e-6 for earlier, later in pairwise(moments))
     if owed:
-        assert sent[0][0] == owed[0][0]  # the first at once
+        assert sent[0][0] == pytest.approx(owed[0][0], abs=1e-6)  # the first at once
         assert sum(summary.count for _, summary in sent) == sum(not gap for _, gap, _, _ in owed)
 
 
@@ -213,6 +222,14 @@ def test_more_events_than_a_batch_holds_become_a_gap() -> None:
 def test_a_filter_that_can_pass_nothing_is_an_error(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(HyperoruConfigError, match=words):
         EventFilter(**arguments)
+
+
+def test_names_of_a_server_are_escaped() -> None:
+    """They go to Airflow's database and to logs."""
+    batch = EventBatch(CHANNELS, events=[event(account_id="a\x00", symbol="B\x1b[31m")])
+    summary = EventFilter("trades").summarize(batch)
+    assert summary is not None
+    assert (summary.as_dict()["account_ids"], summary.as_dict()["symbols"]) == (["a\\x00"], ["B\\x1b[31m"])
 
 
 def test_equal_lists_are_the_same_list() -> None:

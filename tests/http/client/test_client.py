@@ -185,7 +185,7 @@ def test_trades_are_those_of_the_window(call: Call, sandbox: Sandbox) -> None:
     trades = call("iter_trades", START, END, client=KNOWN_FIRST_PAGE)
     assert trades
     assert all(START <= trade.trade_time < END for trade in trades)
-    assert len({trade.trade_id for trade in trades}) == len(trades) == sandbox.stats()["rows_served"]
+    assert len({trade.trade_id for trade in trades}) == len(trades) <= sandbox.stats()["rows_served"]
     assert [trade.trade_time for trade in trades] == sorted(trade.trade_time for trade in trades)
     mine = call("iter_trades", START, END, account_id=2, symbol=trades[0].symbol)
     assert mine == [trade for trade in trades if trade.account_id == 2 and trade.symbol == trades[0].symbol]

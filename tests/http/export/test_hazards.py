@@ -218,7 +218,9 @@ HAZARDS = {
     # a 200 may carry a failure
     "failure_in_a_200": Hazard({"false_success": True}, "says that the request failed"),
     **{
-        f"{kind}_beside_{what}": Hazard({"error_beside": kind, **faults}, "answered with success, but (says|its code)")
+        f"{kind}_beside_{what}": Hazard(
+            {"error_beside": kind, **faults}, "answered with success, but (says|its (code|status))"
+        )
         for kind in ERRORS_BESIDE
         for what, faults in BESIDE.items()
     },

@@ -31,8 +31,10 @@ _ABSENT = msgspec.Raw(b"")
 _SHORTEST_TIME = len("2024-09-20T08:36:00")
 
 
-class ArrowEncoder:
-    """Converts rows to Arrow tables of one fixed schema.
+class ArrowTableBuilder:
+    """Converts rows to Arrow tables of one fixed schema, for formats that are written from such tables.
+
+    What the path of the request says of rows that lack it is filled in, as in the other formats with columns.
 
     :param column_schema: the rows' columns.
     """
@@ -136,6 +138,8 @@ class ColumnReader:
             array = _as_times(read[name])
         else:
             array = read[name].cast(kind)
+        if column.name in self._column_schema.known:
+            array = pc.fill_null(array, self._column_schema.known[column.name])
         field = self._column_schema.model.model_fields.get(column.name)
         if field is not None and field.is_required() and array.null_count:
             raise OddRowsError

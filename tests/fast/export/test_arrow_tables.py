@@ -18,7 +18,7 @@ from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.rows import Row
 from hyperoru_provider.export.columns import ColumnSchema
-from hyperoru_provider.export.formats.arrow import ODD, ArrowEncoder, ColumnReader, read_one_by_one
+from hyperoru_provider.export.formats.arrow_tables import ODD, ArrowTableBuilder, ColumnReader, read_one_by_one
 from tests.exports import batch_of
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
@@ -36,18 +36,18 @@ def row(number: int, **fields: str) -> Row:
 def by_column(rows: list[Row], endpoint: ListEndpoint = ENDPOINT) -> pa.Table | None:
     table = ColumnSchema(Trade, endpoint)
     try:
-        return ColumnReader(table, ArrowEncoder(table).schema, [row.raw for row in rows]).read()
+        return ColumnReader(table, ArrowTableBuilder(table).schema, [row.raw for row in rows]).read()
     except ODD:
         return None
 
 
 def by_row(rows: list[Row]) -> pa.Table:
     table = ColumnSchema(Trade, ENDPOINT)
-    return read_one_by_one(table, ArrowEncoder(table).schema, batch_of(rows))
+    return read_one_by_one(table, ArrowTableBuilder(table).schema, batch_of(rows))
 
 
 def encoded(rows: list[Row]) -> pa.Table:
-    return ArrowEncoder(ColumnSchema(Trade, ENDPOINT)).table_of([batch_of(rows)])
+    return ArrowTableBuilder(ColumnSchema(Trade, ENDPOINT)).table_of([batch_of(rows)])
 
 
 PLAIN: list[dict[str, Any]] = [
@@ -75,6 +75,14 @@ def test_a_field_that_some_rows_lack() -> None:
     assert table is not None
     assert table.equals(by_row(rows))
     assert table["extra"].to_pylist() == ['{"tx":"a","z":1.10}', '{"z":null}', '{"tx":"b"}']
+
+
+@pytest.mark.parametrize("sent", [{}, {"account_id": "null"}])
+@pytest.mark.parametrize("new", [{}, {"new": "1"}])
+def test_what_the_path_of_the_request_named_is_filled_in(sent: dict[str, str], new: dict[str, str]) -> None:
+    rows = [row(1, **sent), row(2, account_id="8", **new)] if sent else [row(1), row(2, **new)]
+    table = ArrowTableBuilder(ColumnSchema(Trade, ENDPOINT, {"account_id": "7"})).table_of([batch_of(rows)])
+    assert table["account_id"].to_pylist() == (["7", "8"] if sent else ["7", "7"])
 
 
 @pytest.mark.parametrize(

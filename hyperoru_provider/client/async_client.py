@@ -1,0 +1,169 @@
+"""AsyncHyperoruClient: the methods of HyperoruClient for asyncio, and the event stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Self, TypeVar, cast
+
+import httpx
+
+from hyperoru_provider.client import calls
+from hyperoru_provider.client.api.models import (
+    BackfillJob,
+    Coverage,
+    Health,
+    Kline,
+    Model,
+    Order,
+    Price,
+    Profile,
+    Trade,
+    Trader,
+)
+from hyperoru_provider.client.backfills import Backfill
+from hyperoru_provider.client.base import BaseClient
+from hyperoru_provider.client.decoding import canonical
+from hyperoru_provider.client.http.transport import AsyncTransport
+from hyperoru_provider.client.lists.duplicates import DuplicateDetector
+from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
+from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
+
+T = TypeVar("T")
+
+
+class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
+    """The Hyperoru API, for asyncio: the methods of :class:`.HyperoruClient`, to be awaited.
+
+    Use it as an async context manager, or call :meth:`aclose`.
+    """
+
+    def _create_http(self, **options: Any) -> httpx.AsyncClient:
+        return httpx.AsyncClient(**options)
+
+    def _open(self, http: httpx.AsyncClient, *, owned: bool) -> None:
+        self._transport = AsyncTransport(self._settings, http, owned=owned)
+
+    async def health(self) -> Health:
+        """See :meth:`.HyperoruClient.health`."""
+        return await self._run(calls.health(self.contract))
+
+    async def login(self) -> None:
+        """See :meth:`.HyperoruClient.login`."""
+        await self._transport.login(calls.login(self.contract))
+
+    async def profile(self) -> Profile:
+        """See :meth:`.HyperoruClient.profile`."""
+        return await self._run(calls.profile(self.contract))
+
+    async def list_rows(
+        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+    ) -> list[Model]:
+        """See :meth:`.HyperoruClient.list_rows`."""
+        batches = self.iter_batches(self.list_reader(resource, start, end, **filters))
+        return calls.models(self.contract, resource, [row async for batch in batches for row in batch], filters)
+
+    async def orders(self, account_id: int | str) -> list[Order]:
+        """See :meth:`.HyperoruClient.orders`."""
+        return cast("list[Order]", await self.list_rows("orders", account_id=account_id))
+
+    async def list_traders(self, include_hidden: bool = False) -> list[Trader]:
+        """See :meth:`.HyperoruClient.list_traders`."""
+        return cast("list[Trader]", await self.list_rows("traders", include_hidden=include_hidden))
+
+    async def price(self, symbol: str) -> Price:
+        """See :meth:`.HyperoruClient.price`."""
+        return await self._run(calls.price(self.contract, symbol))
+
+    async def klines(self, symbol: str, interval: str, start: datetime, end: datetime) -> list[Kline]:
+        """See :meth:`.HyperoruClient.klines`."""
+        readers = kline_readers(self.contract, symbol, interval, start, end)
+        rows = [row for reader in readers async for batch in self.iter_batches(reader) for row in batch]
+        return calls.candles(self.contract, symbol, interval, rows)
+
+    async def backfill_klines(self, wanted: Backfill) -> BackfillJob:
+        """See :meth:`.HyperoruClient.backfill_klines`."""
+        return await self._run(calls.backfill_klines(self.contract, wanted))
+
+    async def backfill_job(self, task_id: int | str) -> BackfillJob:
+        """See :meth:`.HyperoruClient.backfill_job`."""
+        return await self._run(calls.backfill_job(self.contract, task_id))
+
+    async def backfill_jobs(self) -> list[BackfillJob]:
+        """See :meth:`.HyperoruClient.backfill_jobs`."""
+        return cast("list[BackfillJob]", await self.list_rows("backfill_jobs"))
+
+    async def kline_coverage(self) -> list[Coverage]:
+        """See :meth:`.HyperoruClient.kline_coverage`."""
+        return cast("list[Coverage]", await self.list_rows("coverage"))
+
+    async def count_trades(
+        self,
+        start: datetime,
+        end: datetime,
+        account_id: int | str | None = None,
+        symbol: str | None = None,
+        limit: int | None = None,
+    ) -> int:
+        """See :meth:`.HyperoruClient.count_trades`."""
+        filters = {"account_id": account_id, "symbol": symbol}
+        counter = trade_counter(self.contract, start, end, filters, limit=limit, first_pages=self._first_pages)
+        while (values := counter.query()) is not None:
+            counter.add(await self.read_page(counter.reader, values))
+        return counter.rows
+
+    async def iter_trades(
+        self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
+    ) -> AsyncIterator[Trade]:
+        """See :meth:`.HyperoruClient.iter_trades`."""
+        reader = self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)
+        async for batch in self.iter_batches(reader):
+            for row in batch:
+                yield calls.validated(Trade, canonical(row.raw, self.contract.trades))
+
+    async def iter_batches(self, reader: WindowReader) -> AsyncIterator[Rows]:
+        """See :meth:`.HyperoruClient.iter_batches`."""
+        detector = DuplicateDetector()
+        while (values := reader.query()) is not None:
+            if rows := await self.read_page(reader, values):
+                detector.add(rows)
+                yield rows
+        detector.check(reader.endpoint)
+
+    async def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
+        """See :meth:`.HyperoruClient.read_page`."""
+        return await self._run(calls.page(reader, values))
+
+    def events(
+        self, channels: Sequence[str] = tuple(FILTERS), give_up_after: float | None = None
+    ) -> AsyncGenerator[Event | Gap, None]:
+        """Listen to the event stream, forever: it connects again by itself, and says where events may be missing.
+
+        The first item is a gap, too: what happened before it was not seen. Close the generator when done, with
+        :func:`contextlib.aclosing`. A slow consumer holds the server's messages back; none are piled up here.
+
+        :param channels: of ``trades``, ``positions``, ``model_chat`` and ``asset_curve``. Default: all.
+        :param give_up_after: seconds without a connection after which the failure is raised. Default: never.
+        :raises HyperoruConfigError: there is no such channel.
+        :raises HyperoruApiError: connecting again can't mend it: a refused login or session token, a wrong path.
+        """
+        from hyperoru_provider.client.stream.event_stream import EventStream
+
+        return EventStream(self._settings, self._transport, self.contract, channels, give_up_after).items()
+
+    async def aclose(self) -> None:
+        """Close all connections, but for those of an injected HTTP client."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _run(self, call: calls.Call[T]) -> T:
+        answer = await self._transport.send(call.request)
+        with self._settings.map_errors(call.request, answer):
+            return call.read(answer.body)

@@ -1,0 +1,227 @@
+"""Servers that are wrong in ways of their own: their lists are read whole all the same, or refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from zlib import crc32
+
+import pytest
+
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.page import parse_page
+from hyperoru_provider.client.lists.readers import kline_readers
+from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.times import format_time, parse_time
+from tests.fast.client.test_window_reader import ROWS, answered, in_order, read, refusal
+from tests.model_server import Server, at, inside, trade
+
+EACH_SECOND = [trade(number, number) for number in range(1000)]
+PAGED = ["page", "offset", "cursor"]
+
+
+class Starts(Server):
+    """Lists no row of exactly the start."""
+
+    def _matches(self, row: dict[str, Any], query: dict[str, str]) -> bool:
+        return super()._matches(row, query) and parse_time(row["trade_time"]) > parse_time(query["start"])
+
+
+class Deep(Server):
+    """Lists its newest rows only, and says that there are no more."""
+
+    most = 300
+
+    def _listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        listed = super()._listed(query)
+        return listed[: self.most] if self.order == "newest" else listed[-self.most :]
+
+
+class Merges(Server):
+    """Cuts a page, merges rows, and takes what is left for all that there is."""
+
+    def _page(self, query: dict[str, str]) -> dict[str, Any]:
+        listed, size = self._listed(query), 100
+        first = int(query.get("cursor", query.get("offset", 0)))
+        page = [row for row in listed[first : first + size] if not merged(row)]
+        ended = len(page) < size
+        body: dict[str, Any] = {"items": page, "next_cursor": None if ended else str(first + size)}
+        if self.paging != "cursor":
+            body["has_more"] = not ended
+        return body if self.total == "none" else {**body, "total": len(page)}
+
+
+def merged(row: dict[str, Any]) -> bool:
+    return crc32(str(row["trade_id"]).encode()) % 7 == 0
+
+
+def test_a_last_page_for_any_past_it_does_not_tell_the_first_page_of_other_windows() -> None:
+    """A list of one page looks the same as page 0 and as page 1."""
+    first_pages: dict[str, int] = {}
+    server = Server(EACH_SECOND, first_page=0, stops=True, total="none")
+    endpoint = load_contract({"trades": {"page_size": 100}}).trades
+    for end in (5, 1000):
+        reader = WindowReader(endpoint, at(0), at(end), {}, 20_000, first_pages=first_pages)
+        assert sum(len(rows) for rows in answered(server, reader)) == end
+
+
+@pytest.mark.parametrize("paging", PAGED)
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("total", ["right", "none"])
+def test_a_limit_on_pages_is_no_end(paging: str, order: str, total: str) -> None:
+    server = Deep(EACH_SECOND, paging=paging, order=order, total=total)
+    assert read(server, page_size=100) == EACH_SECOND
+    assert read(server, page_size=500) == EACH_SECOND
+    if total == "none":  # else it counts what it lists, and that is no round number
+        server.most = 21
+        assert read(server, 0, 60, page_size=7) == EACH_SECOND[:60]
+
+
+@pytest.mark.parametrize("total", ["page", "none"])
+@pytest.mark.parametrize("paging", PAGED)
+def test_a_page_short_of_merged_rows_is_no_end(paging: str, total: str) -> None:
+    right = [row for row in EACH_SECOND if not merged(row)]
+    assert read(Merges(EACH_SECOND, paging=paging, total=total)) == right
+    assert read(Merges(EACH_SECOND, paging="cursor", total=total), page_size=None) == right
+
+
+@pytest.mark.parametrize("has_more", [True, False])
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_a_page_cut_at_its_bytes_may_skip_rows(order: str, has_more: bool) -> None:
+    class Bytes(Server):
+        def _page(self, query: dict[str, str]) -> dict[str, Any]:
+            body = super()._page(query)
+            while len(json.dumps(body)) > 40_000:
+                body["items"].pop()
+            return body
+
+    rows = [{**row, "note": "x" * 1000 * (400 <= row["trade_id"] < 500)} for row in EACH_SECOND]
+    assert read(Bytes(rows, order=order, total="none", has_more=has_more), page_size=100) == rows
+
+
+@pytest.mark.parametrize("paging", [*PAGED, "none"])
+@pytest.mark.parametrize("slice_rows", [20_000, 100])
+def test_an_exclusive_start(paging: str, slice_rows: int) -> None:
+    assert read(Starts(EACH_SECOND, paging=paging), slice_rows=slice_rows) == EACH_SECOND
+
+
+def test_an_exclusive_start_of_candles() -> None:
+    candles = [{**trade(minute, 60 * minute), "timestamp": format_time(at(60 * minute))} for minute in range(300)]
+    server, found = Starts(candles, paging="none", total="none"), []
+    for reader in kline_readers(load_contract(), "BTC", "1m", at(0), at(60 * 300)):
+        found += [json.loads(row.raw) for rows in answered(server, reader) for row in rows]
+    assert found == candles
+
+
+def test_times_that_are_rounded_in_rows_and_not_in_the_filter() -> None:
+    class Rounds(Server):
+        def _page(self, query: dict[str, str]) -> dict[str, Any]:
+            body = super()._page(query)
+            return {**body, "items": [rounded(row) for row in body["items"]]}
+
+    def rounded(row: dict[str, Any]) -> dict[str, Any]:
+        return trade(row["trade_id"], int((parse_time(row["trade_time"]) - at(0)).total_seconds() + 0.5))
+
+    rows = [trade(number, number * 0.3) for number in range(3000)]
+    assert read(Rounds(rows), end=890, slice_rows=500) == inside(list(map(rounded, rows)), 0, 890)
+
+
+@pytest.mark.parametrize("paging", ["offset", "cursor"])
+def test_a_key_is_the_same_as_a_number_and_as_text(paging: str) -> None:
+    class Texts(Server):
+        def _page(self, query: dict[str, str]) -> dict[str, Any]:
+            body = super()._page(query)
+            texts = [{**row, "trade_id": str(row["trade_id"])} for row in body["items"]]
+            return {**body, "items": texts if self.asked % 2 else body["items"]}
+
+    found = read(Texts(ROWS, paging=paging, total="none"), page_size=7)
+    assert [int(row["trade_id"]) for row in found] == list(range(60))
+    assert len(read(Server([trade(7, 5), trade("7", 5)], total="none"))) == 1
+    assert len(read(Server([trade(7, 5), trade("07", 5)], total="none"))) == 2
+    assert "contract's key" in refusal(Server([trade(7, 5), trade("7", 5, price=1)], total="none"))
+
+
+@pytest.mark.parametrize("last", [None, "", 0, False])
+def test_no_next_page_however_it_is_said(last: object) -> None:
+    class Next(Server):
+        def _page(self, query: dict[str, str]) -> dict[str, Any]:
+            body = super()._page(query)
+            return {**body, "next_page": 2 if body.pop("has_more") else last}
+
+    assert read(Next(ROWS, total="none"), page_size=7) == in_order(ROWS)
+
+
+@pytest.mark.parametrize("total", [2**31 - 1, 2**63 - 1])
+def test_a_total_that_is_no_count_does_not_hang(total: int) -> None:
+    class Sentinel(Server):
+        def _page(self, query: dict[str, str]) -> dict[str, Any]:
+            return {**super()._page(query), "total": total}
+
+    assert "contract's total" in refusal(Sentinel(ROWS))
+
+
+@pytest.mark.parametrize("rows", [12, 20, 60])
+@pytest.mark.parametrize("total", ["right", "none"])
+@pytest.mark.parametrize("paging", PAGED)
+def test_rows_of_one_second_are_not_refused(paging: str, total: str, rows: int) -> None:
+    same = [trade(number, 5) for number in range(rows)]
+    server = Server(same, paging=paging, total=total)
+    assert read(server) == same
+    assert read(server, 5, 6) == same
+    assert read(server, time_filter="day") == same
+
+
+@pytest.mark.parametrize("paging", [*PAGED, "none"])
+@pytest.mark.parametrize("rows", [0, 1, 3, 12, 40, 499])
+def test_a_few_rows_take_three_requests(paging: str, rows: int) -> None:
+    server = Server(EACH_SECOND[:rows], paging=paging)
+    assert read(server) == EACH_SECOND[:rows]
+    assert server.asked <= 3
+
+
+def test_an_empty_list_of_something_else_beside_one_of_a_name_not_known() -> None:
+    class Fills(Server):
+        def _page(self, query: dict[str, str]) -> dict[str, Any]:
+            return {"accounts": [], "fills": super()._page(query)["items"]}
+
+    assert "contract's rows" in refusal(Fills(ROWS))
+    assert read(Fills(ROWS), rows=["fills"]) == in_order(ROWS)
+
+
+@pytest.mark.parametrize("beside", [{"code": 500}, {"detail": "down"}, {"code": 422, "detail": [{"msg": "no"}]}])
+def test_an_error_in_the_words_of_http_beside_an_empty_list(beside: dict[str, Any]) -> None:
+    class Fails(Server):
+        def _page(self, query: dict[str, str]) -> dict[str, Any]:
+            return {"items": [], **beside}
+
+    assert "says that the request failed" in refusal(Fails([]))
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"hasMore": True}, {"next": "/orders?page=2"}, {"pagination": {"has_more": True}}, {"meta": {"next_page": 2}}],
+)
+def test_more_to_come_however_it_is_said(beside: dict[str, Any]) -> None:
+    """Of a list without a window, it is all that tells."""
+    contract = load_contract()
+    reader = WindowReader(contract.lists["orders"], None, None, {"account_id": 1}, 20_000)
+    assert reader.query() == {"account_id": 1, "limit": None}
+    with pytest.raises(HyperoruContractError, match="may have been cut"):
+        reader.accept(parse_page(json.dumps({"orders": [{"id": 1}], **beside}).encode(), reader.endpoint))
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("paging", PAGED)
+@pytest.mark.parametrize("burst", [560, 650, 880])
+def test_a_limit_on_pages_behind_many_rows_of_one_second(paging: str, order: str, burst: int) -> None:
+    """The page that must show what is hidden is full of rows that are known."""
+    rows = [trade(number, burst if burst < number < burst + 120 else number) for number in range(1000)]
+    assert read(Deep(rows, paging=paging, order=order, total="none"), page_size=50) == in_order(rows)
+
+
+@pytest.mark.parametrize("paging", PAGED)
+def test_a_limit_on_pages_of_a_list_that_is_ordered_by_text(paging: str) -> None:
+    """The text of a whole second comes after those of its fractions."""
+    rows = [trade(number, number * 0.5) for number in range(1000)]
+    assert read(Deep(rows, paging=paging, total="none"), page_size=50) == rows
