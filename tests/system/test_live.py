@@ -138,7 +138,7 @@ def test_exports_are_what_the_market_traded(airflow: AirflowProcesses, sandbox: 
 
 def test_fifty_watchers_have_one_socket_and_their_own_events(airflow: AirflowProcesses, sandbox: Sandbox) -> None:
     """Those of ``live/watchers.py``, and the example's."""
-    assert sandbox.stats()["sockets"]["open"] == 1
+    airflow.wait_for(lambda: sandbox.stats()["sockets"]["open"] == 1, "the last lost socket to be opened again")
     hints: dict[int, list[dict[str, Any]]] = {}
 
     def all_told() -> bool:
