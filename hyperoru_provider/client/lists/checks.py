@@ -99,8 +99,8 @@ class ListedTimes:
         """Whether there are enough rows of different times to be in order not just by chance."""
         return self.rows >= _ROWS_IN_ORDER and self.newest_first != self.oldest_first
 
-    def add(self, times: Sequence[datetime]) -> None:
-        """Take the times of further rows, in the order of the list."""
+    def add(self, times: Sequence[datetime]) -> tuple[datetime, datetime]:
+        """Take the times of further rows, in the order of the list, and return the earliest and the latest of them."""
         self.rows += len(times)
         last = times[0] if self._last is None else self._last
         self.newest_first = self.newest_first and last >= times[0] and _is_ordered(times, ge)
@@ -109,6 +109,7 @@ class ListedTimes:
         self.earliest = earliest if self.earliest is None else min(earliest, self.earliest)
         self.latest = latest if self.latest is None else max(latest, self.latest)
         self._last = times[-1]
+        return earliest, latest
 
 
 def spread(times: Sequence[datetime]) -> tuple[datetime, datetime]:
@@ -156,9 +157,8 @@ class RowCollector:
         new = len(found)
         if found and self._slice.start is not None:
             times: Any = found.times
-            self.listed.add(times)
+            earliest, latest = self.listed.add(times)
             start, end = self._slice.bounds
-            earliest, latest = spread(times)
             if not (start <= earliest and latest < end):
                 found = found.take([place for place, moment in enumerate(times) if start <= moment < end])
         self._times += found.times

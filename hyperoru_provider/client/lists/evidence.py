@@ -27,7 +27,6 @@ class ListEvidence:
         self._endpoint = endpoint
         self._page_size = page_size
         self._first_total: int | None = None
-        self._first_size: int | None = None
         self._last_size: int | None = None
         self._earlier_sizes: set[int] = set()
         self._listed = 0
@@ -47,14 +46,13 @@ class ListEvidence:
         self.pages += rows > 0
         self.seen += new
         self._listed += rows
-        self._overlapped |= self._first_size is not None and new < rows
+        self._overlapped |= self.longest > 0 and new < rows
         self.longest = max(self.longest, rows)
         if self._last_size is not None:
             self._earlier_sizes.add(self._last_size)
         self._last_size = rows
         if rows:
             self._check_repeat(page, nothing_new=new == 0)
-            self._first_size = self._first_size or rows
         if page.total is not None and (rows or self.total is None):  # what a page past the end says does not count
             self._shrank |= self.total is not None and rows != page.total < self.total
             self._first_total = page.total if self._first_total is None else self._first_total

@@ -130,7 +130,7 @@ class WindowReader:
         """Take an answer of the probe; once it is known, its first page is the first of the pass."""
         collector = RowCollector(self._slices[-1], self._extractor)
         collector.add(page)
-        self._shown.update(zip(collector.rows.keys, collector.rows.times, strict=True))
+        self._remember(collector.rows)
         if not probe.accept(page) or probe.first is None:
             return NO_ROWS
         self._probe = None
@@ -153,14 +153,14 @@ class WindowReader:
             case Incomplete():
                 return NO_ROWS
             case Split(pieces):
-                self._shown.update(zip(reader.rows.keys, reader.rows.times, strict=True))
+                self._remember(reader.rows)
                 self._slices[-1:] = reversed(reader.time_slice.split(pieces))
                 self._end_slice()
             case Reread(reason, page_size, keys):
                 self._passes += 1
                 if self._passes >= _MOST_PASSES:
                     raise UnsteadyError(reason)
-                self._shown.update(zip(reader.rows.keys, reader.rows.times, strict=True))
+                self._remember(reader.rows)
                 self._previous = keys
                 self._knowledge.page_size = page_size or self._knowledge.page_size
                 self._pass = None
@@ -174,6 +174,10 @@ class WindowReader:
                 rows = rows.in_order()
                 return rows if self._after is None else rows.after(self._after)
         return NO_ROWS
+
+    def _remember(self, rows: Rows) -> None:
+        """Keep which rows were shown, as a later pass must show them, too."""
+        self._shown.update(zip(rows.keys, rows.times, strict=True))
 
     def _end_slice(self) -> None:
         self._pass, self._previous, self._passes = None, None, 0
