@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
@@ -42,7 +43,7 @@ class ColumnSchema:
     endpoint: Endpoint
     known: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def columns(self) -> list[Column]:
         """The model's fields, and ``extra`` for a JSON object of all that it does not know."""
         fields = self.model.model_fields.items()
