@@ -44,10 +44,10 @@ class ColumnSchema:
     known: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
-    def columns(self) -> list[Column]:
+    def columns(self) -> tuple[Column, ...]:
         """The model's fields, and ``extra`` for a JSON object of all that it does not know."""
         fields = self.model.model_fields.items()
-        return [*(Column(name, _kind(field.annotation)) for name, field in fields), Column("extra", "json")]
+        return *(Column(name, _kind(field.annotation)) for name, field in fields), Column("extra", "json")
 
     @property
     def repeating(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -190,7 +191,7 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
         sides = [[(start, middle), older[1]], [(middle, end), newer[1]]]
     whole = (start, end)  # asking for the same again proves nothing
     asked = [[bounds for bounds in side if bounds != whole and bounds[0] < bounds[1]] for side in sides]
-    return Doubt(
-        [[time_slice.part(*bounds) for bounds in side] for side in asked if side],
-        open_second=any(side[0] == whole for side in sides),
-    )
+    parts = [[time_slice.part(*bounds) for bounds in side] for side in asked if side]
+    if time_slice.endpoint.paging == "none" and not time_slice.can_be_split:  # it is closer without the second before
+        parts.append([replace(time_slice, early=False)])
+    return Doubt(parts, open_second=any(side[0] == whole for side in sides))
