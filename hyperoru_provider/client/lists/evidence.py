@@ -31,6 +31,7 @@ class ListEvidence:
         self._largest_total = largest_total
         self._first_total: int | None = None
         self._last_size: int | None = None
+        self._last_text = b""
         self._earlier_sizes: set[int] = set()
         self._listed = 0
         self._pages: set[tuple[int, bytes, bytes]] = set()
@@ -53,7 +54,7 @@ class ListEvidence:
         self.longest = max(self.longest, rows)
         if self._last_size is not None:
             self._earlier_sizes.add(self._last_size)
-        self._last_size = rows
+        self._last_size, self._last_text = rows, page.text
         if rows:
             self._check_repeat(page, nothing_new=new == 0)
         if page.total is not None and (rows or self.total is None):  # what a page past the end says does not count
@@ -110,6 +111,15 @@ class ListEvidence:
         """How many rows the page before had if it was not full: a further one may then skip rows. Else ``None``."""
         last = self._last_size or 0
         return last if self._page_size is not None and 0 < last < self._page_size else None
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the pages so far look like all of the list: the last one was short, or the server's count is met."""
+        return self.total in (None, self.seen) and (self.short_page is not None or (self.pages > 0 and self.counted))
+
+    def repeats_last_page(self, page: Page) -> bool:
+        """Return whether a page is the one before it again, as some servers send their last page for any past it."""
+        return page.more is not True and page.text == self._last_text
 
     @property
     def missing(self) -> str | None:
