@@ -138,7 +138,7 @@ class HyperoruRateLimitError(HyperoruApiError):
 
 
 class HyperoruServerError(HyperoruApiError):
-    """5xx, still so after the retries."""
+    """5xx, 408 (the request came too slowly) or 425 (too early), still so after the retries."""
 
     transient = True
 
@@ -169,8 +169,10 @@ _BY_STATUS: Mapping[int, type[HyperoruApiError]] = {
     401: HyperoruAuthenticationError,
     403: HyperoruPermissionError,
     404: HyperoruNotFoundError,
+    408: HyperoruServerError,
     409: HyperoruConflictError,
     422: HyperoruValidationError,
+    425: HyperoruServerError,
     429: HyperoruRateLimitError,
 }
 

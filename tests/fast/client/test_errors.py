@@ -22,9 +22,11 @@ def read(status: int, body: bytes, **headers: str) -> errors.HyperoruApiError:
         (401, errors.HyperoruAuthenticationError),
         (403, errors.HyperoruPermissionError),
         (404, errors.HyperoruNotFoundError),
+        (408, errors.HyperoruServerError),
         (409, errors.HyperoruConflictError),
         (418, errors.HyperoruBadRequestError),
         (422, errors.HyperoruValidationError),
+        (425, errors.HyperoruServerError),
         (429, errors.HyperoruRateLimitError),
         (500, errors.HyperoruServerError),
         (599, errors.HyperoruServerError),
@@ -34,7 +36,7 @@ def test_a_status_has_its_class(status: int, cls: type[errors.HyperoruApiError])
     error = read(status, b"{}")
     assert type(error) is cls
     assert (error.method, error.path, error.status) == ("GET", "/api/x", status)
-    assert error.transient is (status == 429 or status >= 500)
+    assert error.transient is (status in (408, 425, 429) or status >= 500)
 
 
 @pytest.mark.parametrize(

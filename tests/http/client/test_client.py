@@ -249,6 +249,14 @@ def test_transient_failures_are_mended(call: Call, sandbox: Sandbox, fault: dict
     assert sum(stats["by_status"].values()) - stats["by_status"]["200"] > 0 or "truncate_rate" in fault
 
 
+@pytest.mark.parametrize("status", [408, 425])
+def test_408_and_425_are_repeated(call: Call, sandbox: Sandbox, status: int) -> None:
+    call("login")
+    sandbox.set_faults(fail_next=2, error_status=status)
+    assert call("profile").email == sandbox.email
+    assert sandbox.stats()["by_path"]["/api/users/profile"] == 3
+
+
 def test_tries_are_limited(call: Call, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     call("login")
