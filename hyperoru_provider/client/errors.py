@@ -25,6 +25,8 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from hyperoru_provider.client.surrogates import replace_halves
+
 _MESSAGE_LIMIT = 500
 
 
@@ -264,7 +266,7 @@ def _failure_message(fields: Mapping[str, Any], inner: dict[str, Any]) -> str:
 def _read_body(body: bytes) -> Failure:
     """Return what the body of an answer without success says of its failure."""
     try:
-        data = msgspec.json.decode(body)
+        data = msgspec.json.decode(replace_halves(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body[:2000].decode("utf-8", "replace").strip()
         return Failure("a page that is not JSON (from a proxy?)" if text.startswith("<") else text)

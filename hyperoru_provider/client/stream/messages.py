@@ -15,6 +15,7 @@ from hyperoru_provider.client.amounts import parse_amount
 from hyperoru_provider.client.api.contract import Contract
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.redaction import redact_text
+from hyperoru_provider.client.surrogates import replace_halves
 from hyperoru_provider.client.times import parse_time, to_utc
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def read_message(text: str | bytes) -> Message:
     :raises HyperoruContractError: it is not a message; the error does not repeat the text.
     """
     try:
-        message = _decoder.decode(text)
+        message = _decoder.decode(replace_halves(text.encode() if isinstance(text, str) else text))
     except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, RecursionError) as error:
         raise HyperoruContractError(f"a message is not JSON: {type(error).__name__}") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
