@@ -13,7 +13,8 @@ from hyperoru_provider.client.api.models import BackfillJob, Health, Kline, Mode
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.decoding import canonical, parse_object
-from hyperoru_provider.client.errors import HyperoruContractError, printable
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.http.transport import Request
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import check_interval

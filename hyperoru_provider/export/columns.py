@@ -16,7 +16,7 @@ from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
 from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.decoding import canonical, rename
-from hyperoru_provider.client.errors import printable
+from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.lists.rows import Row, Rows, parts_of
 from hyperoru_provider.client.surrogates import replace_halves
 

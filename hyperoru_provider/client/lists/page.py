@@ -105,7 +105,9 @@ def _decode_errors(data: Mapping[str, Any] | _Rows) -> dict[str, Any]:
     if isinstance(data, list):
         return {}
     names = (*ERROR_FIELDS, "detail")
-    return {name: msgspec.json.decode(replace_halves(msgspec.json.encode(data[name]))) for name in names if name in data}
+    return {
+        name: msgspec.json.decode(replace_halves(msgspec.json.encode(data[name]))) for name in names if name in data
+    }
 
 
 def _nested(data: Mapping[str, Any], endpoint: ListEndpoint) -> dict[str, Any]:

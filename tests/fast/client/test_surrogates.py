@@ -44,7 +44,9 @@ def test_any_text_is_read_and_comes_back(text: str) -> None:
     assert in_one_line(b"[\n" + written + b" ]") == b"[" + written + b"]"
 
 
-@pytest.mark.parametrize("body", [rb'[%s]', rb'{"items":[%s],"total":1}', rb'{"accounts":[{"a":"\ud83d"}],"trades":[%s]}'])
+@pytest.mark.parametrize(
+    "body", [rb"[%s]", rb'{"items":[%s],"total":1}', rb'{"accounts":[{"a":"\ud83d"}],"trades":[%s]}']
+)
 @pytest.mark.parametrize("row", [rb'{"id":1,"name":"a\ud83d"}', rb'{"id":1,"name":"\ud83d\ude00","x":"\ude00"}'])
 def test_a_row_with_half_a_character_keeps_every_byte(body: bytes, row: bytes) -> None:
     assert parse_page(body % row, TRADES).rows == [row]
