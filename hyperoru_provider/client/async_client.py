@@ -62,8 +62,10 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
     ) -> list[Model]:
         """See :meth:`.HyperoruClient.list_rows`."""
-        batches = self.iter_batches(self.list_reader(resource, start, end, **filters))
-        return calls.models(self.contract, resource, [row async for batch in batches for row in batch], filters)
+        reader = self.list_reader(resource, start, end, **filters)
+        rows = [row async for batch in self.iter_batches(reader) for row in batch]
+        with self.explaining(reader.endpoint):
+            return calls.models(self.contract, resource, rows, filters)
 
     async def orders(self, account_id: int | str) -> list[Order]:
         """See :meth:`.HyperoruClient.orders`."""
@@ -81,7 +83,8 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         """See :meth:`.HyperoruClient.klines`."""
         readers = kline_readers(self.contract, symbol, interval, start, end)
         rows = [row for reader in readers async for batch in self.iter_batches(reader) for row in batch]
-        return calls.candles(self.contract, symbol, interval, rows)
+        with self.explaining(self.contract.klines):
+            return calls.candles(self.contract, symbol, interval, rows)
 
     async def backfill_klines(self, wanted: Backfill) -> BackfillJob:
         """See :meth:`.HyperoruClient.backfill_klines`."""
@@ -119,9 +122,10 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
     ) -> AsyncIterator[Trade]:
         """See :meth:`.HyperoruClient.iter_trades`."""
         reader = self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)
-        async for batch in self.iter_batches(reader):
-            for row in batch:
-                yield calls.validated(Trade, canonical(row.raw, self.contract.trades))
+        with self.explaining(reader.endpoint):
+            async for batch in self.iter_batches(reader):
+                for row in batch:
+                    yield calls.validated(Trade, canonical(row.raw, self.contract.trades))
 
     async def iter_batches(self, reader: WindowReader) -> AsyncIterator[Rows]:
         """See :meth:`.HyperoruClient.iter_batches`."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import httpx
 
 from hyperoru_provider.client.api.contract import Contract, load_contract
+from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.http.auth import SessionAuth
+from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore
-from hyperoru_provider.client.http.transport import Settings
+from hyperoru_provider.client.http.transport import Request, Settings
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.version import __version__
@@ -44,7 +47,7 @@ class BaseClient(Generic[HttpT, TransportT]):
     :param http_client: an httpx client of one's own, whose timeouts, headers, proxies and certificates hold in place
         of ours, and which stays open when this client is closed.
     :param transport: an httpx transport of one's own for our HTTP client, closed with it.
-    :raises HyperoruConfigError: the URL or the contract is wrong.
+    :raises HyperoruConfigError: the URL, the contract, or the environment's proxy or certificates are wrong.
     """
 
     def __init__(
@@ -70,11 +73,15 @@ class BaseClient(Generic[HttpT, TransportT]):
         if http_client is not None and transport is not None:
             raise HyperoruConfigError("Give either an http_client, which has its own transport, or a transport.")
         user_agent = f"airflow-provider-hyperoru/{__version__}"
-        http = http_client or self._create_http(
-            transport=transport,
-            timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
-            headers={"User-Agent": user_agent, "Accept": "application/json"},
-        )
+        network = Network(self.base_url)
+        try:
+            http = http_client or self._create_http(
+                **({"transport": transport} if transport else network.options()),
+                timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
+                headers={"User-Agent": user_agent, "Accept": "application/json"},
+            )
+        except ImportError as error:  # SOCKS needs a package
+            raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
         credentials = Credentials(self.base_url, email, password, session_token)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
         self._user = session_token or email
@@ -86,6 +93,7 @@ class BaseClient(Generic[HttpT, TransportT]):
             policy=retry_policy or RetryPolicy(),
             rate_limiter=RateLimiter(requests_per_second),
             user_agent=user_agent,
+            network=network,
         )
         self._open(http, owned=http_client is None)
 
@@ -105,6 +113,10 @@ class BaseClient(Generic[HttpT, TransportT]):
     ) -> WindowReader:
         """Return a reader of a list; see :func:`hyperoru_provider.client.lists.readers.list_reader`."""
         return list_reader(self.contract, resource, start, end, filters, first_pages=self._first_pages)
+
+    def explaining(self, endpoint: Endpoint) -> AbstractContextManager[None]:
+        """Return a context in which errors about rows of an endpoint name its path, and hold no secret."""
+        return self._settings.map_errors(Request("GET", endpoint.path))
 
     @property
     def user(self) -> str:

@@ -14,7 +14,7 @@ from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.decoding import canonical, parse_object
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.escaping import printable
+from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.http.transport import Request
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import check_interval
@@ -138,6 +138,6 @@ def validated(cls: type[R], data: dict[str, Any]) -> R:
         )
         named = ", ".join(f"{name}={data[name]}" for name in ("trade_id", "id", "timestamp", "symbol") if name in data)
         raise HyperoruContractError(
-            f"The {cls.__name__.lower()} {printable(named) or '(unnamed)'} is not as expected: {problems}. "
+            f"The {cls.__name__.lower()} {shorten(named) or '(unnamed)'} is not as expected: {problems}. "
             "If the server names a field otherwise, say so in the contract's fields."
         ) from None

@@ -74,8 +74,9 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
             is empty, missing, or given for a list that has none.
         :raises HyperoruContractError: the server's answers don't prove to be right and complete.
         """
-        batches = self.iter_batches(self.list_reader(resource, start, end, **filters))
-        return calls.models(self.contract, resource, chain.from_iterable(batches), filters)
+        reader = self.list_reader(resource, start, end, **filters)
+        with self.explaining(reader.endpoint):
+            return calls.models(self.contract, resource, chain.from_iterable(self.iter_batches(reader)), filters)
 
     def orders(self, account_id: int | str) -> list[Order]:
         """Return the orders of a trader.
@@ -109,7 +110,8 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         """
         readers = kline_readers(self.contract, symbol, interval, start, end)
         rows = [row for reader in readers for batch in self.iter_batches(reader) for row in batch]
-        return calls.candles(self.contract, symbol, interval, rows)
+        with self.explaining(self.contract.klines):
+            return calls.candles(self.contract, symbol, interval, rows)
 
     def backfill_klines(self, wanted: Backfill) -> BackfillJob:
         """Start a job that writes candles at the server: the one call that changes something there.
@@ -173,8 +175,10 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :raises HyperoruConfigError: the window is empty.
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
-        for batch in self.iter_batches(self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)):
-            yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in batch)
+        reader = self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)
+        with self.explaining(reader.endpoint):
+            for batch in self.iter_batches(reader):
+                yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in batch)
 
     def iter_batches(self, reader: WindowReader) -> Iterator[Rows]:
         """Yield the rows of a list as the server sent them, in order, slice by slice."""

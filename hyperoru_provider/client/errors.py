@@ -222,10 +222,31 @@ def from_status(
             f"The server redirects{target} instead of answering; set the base URL to the final address.",
             **facts,
         )
-    cls = _BY_STATUS.get(status, HyperoruServerError if status >= 500 else HyperoruBadRequestError)
+    if status == 407:
+        return from_proxy(status, failure.message).with_context(**facts)
+    cls = _class_of(status)
     message = f"The server answered {status}" + (f": {failure.message}" if failure.message else " without saying why")
     advice = _ADVICE.get(cls)
     return cls(f"{message}. {advice}" if advice else message, **facts)
+
+
+def _class_of(status: int) -> type[HyperoruApiError]:
+    return _BY_STATUS.get(status, HyperoruServerError if status >= 500 else HyperoruBadRequestError)
+
+
+def from_proxy(status: int, reason: str) -> HyperoruApiError:
+    """Return the error that a proxy's refusal means: nothing reached the server.
+
+    :param status: HTTP status of the proxy's answer.
+    :param reason: what it says beside it.
+    """
+    message = f"The proxy refused to connect to the server: {status} {reason}".rstrip()
+    if _class_of(status).transient:
+        return HyperoruConnectError(message)
+    return HyperoruBadRequestError(
+        f"{message}. Check the proxy's login and rules, and the environment variables HTTPS_PROXY, HTTP_PROXY, "
+        "ALL_PROXY and NO_PROXY."
+    )
 
 
 class Failure(NamedTuple):

@@ -1,4 +1,4 @@
-"""Halves of characters in JSON: ``\\ud83d`` without its other half, as a server writes that cuts a text in an emoji.
+r"""Halves of characters in JSON: ``\ud83d`` without its other half, as a server writes that cuts a text in an emoji.
 
 Python's ``json`` and JavaScript write and read them, but they are no Unicode, and most decoders refuse them.
 """

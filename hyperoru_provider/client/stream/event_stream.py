@@ -207,4 +207,4 @@ def _handle_refusal(refusal: Refusal, request: str | None) -> None:
         raise HyperoruContractError(
             f"{explanation}. If it has no such channel, set it to null in the contract's stream.channels.", code=code
         )
-    log.warning("The stream says: %s (%s)", refusal.message, refusal.code)
+    log.warning("The stream says: %s", f"{refusal.message} ({code})" if code else refusal.message)

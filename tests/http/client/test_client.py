@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -395,6 +396,30 @@ def test_a_list_that_is_not_whole_or_not_what_was_asked_for(
 ) -> None:
     with pytest.raises(errors.HyperoruContractError, match=told):
         call("orders", 2, client={"session_token": "tok-1", "transport": transport})
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\u202eb", "a\ud83d", "a\x1b[2J", "tok-1", "x" * 1_000_000])
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [("orders", (2,)), ("iter_trades", (START, END)), ("klines", ("BTC", "1h", START, END)), ("price", ("BTC",))],
+)
+def test_what_an_error_repeats_of_a_row_is_escaped_short_and_no_secret(
+    call: Call, text: str, method: str, arguments: tuple[Any, ...]
+) -> None:
+    row = {"id": text, "trade_id": text, "symbol": text, "account_id": 2, "timestamp": START.isoformat()}
+    wrong = {**row, "interval": "1h", "open": "no number"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=json.dumps(wrong if method == "price" else [wrong]).encode())
+
+    options = {"session_token": "tok-1", "transport": httpx.MockTransport(answer)}
+    contract = {"trades": {"paging": "none"}, "klines": {"verified_fields": []}}
+    with pytest.raises(errors.HyperoruContractError) as caught:
+        call(method, *arguments, client={**options, "contract": contract})
+    error = caught.value
+    assert str(error).isprintable() and error.message.isprintable()
+    assert len(str(error)) < 1_200 and "tok-1" not in str(error)
+    assert error.path.startswith("/api/")
 
 
 @pytest.mark.parametrize(

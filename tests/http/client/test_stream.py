@@ -444,7 +444,8 @@ def test_certificates_are_verified_as_for_calls(tmp_path: Path, monkeypatch: pyt
                 with pytest.raises(HyperoruBadRequestError, match=r"certificate can't be verified.*SSL_CERT_FILE"):
                     await anext(client.events())
                 assert not asked
-                monkeypatch.setenv("SSL_CERT_FILE", str(file))
+            monkeypatch.setenv("SSL_CERT_FILE", str(file))
+            async with AsyncHyperoruClient(url, session_token="secret-token") as client:
                 with pytest.raises(HyperoruNotFoundError):
                     await anext(client.events())
             assert b"GET /ws?session_token=secret-token HTTP/1.1" in asked[0]
@@ -626,11 +627,11 @@ def test_a_socket_that_is_closed_with_the_token_brings_it_into_no_log_or_error(
 
 
 def test_a_wrong_proxy_is_an_error_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ws_proxy", "ftp://user:hidden@proxy.example:3128")
+    monkeypatch.setenv("http_proxy", "http://user:hidden@proxy.example:3128/path")
 
     async def test() -> None:
         async with AsyncHyperoruClient("http://service.example", session_token="a-token", retry_policy=FAST) as client:
-            with pytest.raises(HyperoruConnectError, match="see the environment's proxy") as caught:
+            with pytest.raises(HyperoruConfigError, match="environment's proxy: correct its address") as caught:
                 await anext(client.events(("trades",), give_up_after=0.0))
         assert "hidden" not in "".join(traceback.format_exception(caught.value))
 

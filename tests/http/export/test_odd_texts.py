@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from hyperoru_provider.client import HyperoruClient
+from hyperoru_provider.client import HyperoruClient, HyperoruContractError
 from hyperoru_provider.export.destinations import Destination
 from hyperoru_provider.export.destinations.sql import SqlDestination
 from hyperoru_provider.export.destinations.storage import StorageDestination
@@ -45,6 +45,21 @@ def test_json_lines_hold_half_a_character_byte_for_byte(export: Export, tmp_path
     export(StorageDestination(UPath(tmp_path), "jsonl", "none"))
     (part,) = tmp_path.rglob("part-*")
     assert part.read_bytes().splitlines() == ROWS
+
+
+@pytest.mark.parametrize("symbol", [b"demo-password", b"x" * 1_000_000, rb"\u0000\u202e"])
+def test_a_row_that_is_refused_is_named_in_a_short_text_without_a_secret(
+    client_of: Callable[..., HyperoruClient], symbol: bytes
+) -> None:
+    row = b'{"trade_id":1,"account_id":1,"symbol":"%s","price":"no","trade_time":"2026-01-15T00:00:00Z"}' % symbol
+    with (
+        Sandbox(rows=[row], password="demo-password") as sandbox,
+        pytest.raises(HyperoruContractError, match="trade_id=1, symbol=") as caught,
+    ):
+        export_list(client_of(sandbox), "trades", DAY, {}, XComDestination(10_000))
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 1_200
+    assert "demo-password" not in str(caught.value)
+    assert caught.value.path == "/api/arena/trades"
 
 
 def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
