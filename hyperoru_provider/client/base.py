@@ -131,7 +131,10 @@ def _checked_url(base_url: str) -> str:
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
-        raise HyperoruConfigError(f"The base URL is not valid: {error}") from None
+        raise HyperoruConfigError(
+            f"The base URL is not valid: {error}. It must be like https://host[:port][/prefix], and an IPv6 address "
+            "stands in brackets."
+        ) from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
         raise HyperoruConfigError(
             "The base URL must be like https://host[:port][/prefix], with login and password in fields of their own."

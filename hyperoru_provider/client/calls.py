@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from hyperoru_provider.client.api.contract import Contract
+from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.client.api.models import BackfillJob, Health, Kline, Model, Price, Profile
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.backfills import Backfill
@@ -22,6 +23,9 @@ from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import interval_length, utc_window
 
+#: parameters that name something which may not be there
+_NAMING = ("account_id", "symbol", "task_id")
+
 T = TypeVar("T")
 R = TypeVar("R", bound=Model)
 
@@ -32,6 +36,11 @@ class Call(Generic[T]):
 
     request: Request
     read: Callable[[bytes], T]
+
+
+def _get(endpoint: Endpoint, values: Mapping[str, Any]) -> Request:
+    """Return the request of an endpoint with these values, by our names of its parameters."""
+    return Request("GET", *endpoint.target(values), named=[name for name in _NAMING if values.get(name) is not None])
 
 
 def health(contract: Contract) -> Call[Health]:
@@ -48,7 +57,7 @@ def login(contract: Contract) -> Request:
 def profile(contract: Contract) -> Call[Profile]:
     """Return the call for the user behind the session."""
     endpoint = contract.profile
-    return Call(Request("GET", *endpoint.target({})), lambda body: validated(Profile, parse_object(body, endpoint)))
+    return Call(_get(endpoint, {}), lambda body: validated(Profile, parse_object(body, endpoint)))
 
 
 def price(contract: Contract, symbol: str) -> Call[Price]:
@@ -64,13 +73,13 @@ def price(contract: Contract, symbol: str) -> Call[Price]:
             )
         return validated(Price, data)
 
-    return Call(Request("GET", *contract.price.target({"symbol": symbol})), read)
+    return Call(_get(contract.price, {"symbol": symbol}), read)
 
 
 def page(reader: WindowReader, values: Mapping[str, Any]) -> Call[Rows]:
     """Return the call whose answer a reader needs next; its result is the rows of a slice that the answer completes."""
     endpoint = reader.endpoint
-    return Call(Request("GET", *endpoint.target(values)), lambda body: reader.accept(parse_page(body, endpoint)))
+    return Call(_get(endpoint, values), lambda body: reader.accept(parse_page(body, endpoint)))
 
 
 def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row]) -> list[Kline]:
@@ -98,7 +107,6 @@ def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
 def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
     """Return the call for the state of a job."""
     endpoint = contract.backfill_status
-    path, query = endpoint.target({"task_id": task_id})
 
     def read(body: bytes) -> BackfillJob:
         data = parse_object(body, endpoint, has_status=True)
@@ -110,7 +118,7 @@ def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
         job = validated(BackfillJob, data)
         return job.model_copy(update={"meaning": endpoint.meaning(job.status)})
 
-    return Call(Request("GET", path, query), read)
+    return Call(_get(endpoint, {"task_id": task_id}), read)
 
 
 def models(contract: Contract, resource: str, rows: Iterable[Row], filters: Mapping[str, Any]) -> list[Model]:

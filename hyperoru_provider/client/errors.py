@@ -20,7 +20,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -187,7 +187,6 @@ AUTHENTICATION_ADVICE = "Check the login and the password, or the session_token.
 _ADVICE: Mapping[type[HyperoruApiError], str] = {
     HyperoruAuthenticationError: AUTHENTICATION_ADVICE,
     HyperoruPermissionError: "The session is valid but does not own this resource: check the id.",
-    HyperoruNotFoundError: "Check the id or symbol; if the server has another path, set it in the contract.",
 }
 
 
@@ -199,6 +198,7 @@ def from_status(
     method: str,
     path: str,
     retry_after: float | None = None,
+    named: Sequence[str] = (),
 ) -> HyperoruApiError:
     """Return the error that the status of an answer means.
 
@@ -211,23 +211,32 @@ def from_status(
     :param method: HTTP method of the request.
     :param path: path of the request, without its query.
     :param retry_after: seconds that the server asked to wait.
+    :param named: what the request names, such as ``account_id``.
     """
     facts = dict[str, Any](method=method, path=path, status=status, retry_after=retry_after)
     failure = _read_body(body).shortened()
     facts.update(code=failure.code, request_id=failure.request_id or headers.get("x-request-id"))
     if status < 400:
-        where = shorten(headers.get("location", "").split("?")[0])
-        target = f" (to {where})" if where else ""
-        return HyperoruContractError(
-            f"The server redirects{target} instead of answering; set the base URL to the final address.",
-            **facts,
-        )
+        where = headers.get("location", "").split("?")[0]
+        target = f" (to {shorten(where)})" if where else ""
+        differs = "the contract's path so" if _differs_by_slash(where, path) else "the base URL to the final address"
+        return HyperoruContractError(f"The server redirects{target} instead of answering; set {differs}.", **facts)
     if status == 407:
         return from_proxy(status, failure.message).with_context(**facts)
     cls = _class_of(status)
     message = f"The server answered {status}" + (f": {failure.message}" if failure.message else " without saying why")
     advice = _ADVICE.get(cls)
+    if cls is HyperoruNotFoundError:
+        advice = (
+            f"Check the {' and the '.join(named or ['host'])}; if the server has another path, set it in the contract."
+        )
     return cls(f"{message}. {advice}" if advice else message, **facts)
+
+
+def _differs_by_slash(location: str, path: str) -> bool:
+    """Return whether a redirect leads to the same path with a slash more or less at its end."""
+    slashes = location.endswith("/"), path.endswith("/")
+    return slashes[0] != slashes[1] and location.rstrip("/").endswith(path.rstrip("/"))
 
 
 def _class_of(status: int) -> type[HyperoruApiError]:

@@ -7,7 +7,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +52,7 @@ class Request:
     :param auth: whether it needs a session.
     :param retries: whether a transient failure is worth a repeat here; a health check wants to know it at once.
     :param idempotent: whether sending it twice does no more than sending it once.
+    :param named: what it names, such as ``account_id``, which may be wrong.
     """
 
     method: str
@@ -61,6 +62,7 @@ class Request:
     auth: bool = True
     retries: bool = True
     idempotent: bool = True
+    named: Sequence[str] = ()
 
 
 class Answer(NamedTuple):
@@ -139,6 +141,7 @@ class Settings:
             method=request.method,
             path=request.path,
             retry_after=pause,
+            named=request.named,
         )
 
 

@@ -75,6 +75,32 @@ def test_every_shape_of_body_is_understood(body: bytes, message: str, code: str 
     assert (error.code, error.request_id) == (code, request_id)
 
 
+@pytest.mark.parametrize(
+    ("named", "advice"),
+    [
+        ([], "Check the host; if the server has another path"),
+        (["symbol"], "Check the symbol; if"),
+        (["account_id", "symbol"], "Check the account_id and the symbol; if"),
+    ],
+)
+def test_a_404_advises_to_check_what_was_named(named: list[str], advice: str) -> None:
+    assert advice in str(from_status(404, {}, b"", method="GET", path="/api/x", named=named))
+
+
+@pytest.mark.parametrize(
+    ("location", "advice"),
+    [
+        ("http://x.example/api/x/", "set the contract's path so"),
+        ("/prefix/api/x/?a=b", "set the contract's path so"),
+        ("https://x.example/api/x", "set the base URL"),
+        ("https://x.example/login/", "set the base URL"),
+        ("", "set the base URL"),
+    ],
+)
+def test_a_redirect_to_the_path_with_a_slash_blames_the_path(location: str, advice: str) -> None:
+    assert advice in str(read(307, b"", location=location))
+
+
 def test_the_request_id_may_come_in_a_header() -> None:
     error = read(500, b"", **{"x-request-id": "req_7"})
     assert error.request_id == "req_7"

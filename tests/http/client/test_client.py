@@ -213,6 +213,15 @@ def test_an_empty_window_is_an_error(call: Call, sandbox: Sandbox, start: dateti
     assert sandbox.stats()["requests"] == 0
 
 
+def test_a_404_of_the_health_check_speaks_of_no_id(call: Call, sandbox: Sandbox) -> None:
+    sandbox.set_faults(error_rate=1.0, error_status=404)
+    with pytest.raises(errors.HyperoruNotFoundError, match="Check the host; if the server has another path"):
+        call("health")
+    sandbox.set_faults(error_rate=0.0)
+    with pytest.raises(errors.HyperoruNotFoundError, match="Check the account_id; if"):
+        call("orders", 999)
+
+
 def test_a_wrong_id_is_asked_once(call: Call, sandbox: Sandbox) -> None:
     with pytest.raises(errors.HyperoruNotFoundError) as caught:
         call("iter_trades", START, END, account_id=999)
