@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Self, TypeVar, cast
 
 import httpx
@@ -30,6 +29,7 @@ from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
+from hyperoru_provider.client.times import Moment, utc_window
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         return await self._run(calls.profile(self.contract))
 
     async def list_rows(
-        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+        self, resource: str, start: Moment | None = None, end: Moment | None = None, **filters: Any
     ) -> list[Model]:
         """See :meth:`.HyperoruClient.list_rows`."""
         reader = self.list_reader(resource, start, end, **filters)
@@ -79,9 +79,9 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         """See :meth:`.HyperoruClient.price`."""
         return await self._run(calls.price(self.contract, symbol))
 
-    async def klines(self, symbol: str, interval: str, start: datetime, end: datetime) -> list[Kline]:
+    async def klines(self, symbol: str, interval: str, start: Moment, end: Moment) -> list[Kline]:
         """See :meth:`.HyperoruClient.klines`."""
-        readers = kline_readers(self.contract, symbol, interval, start, end)
+        readers = kline_readers(self.contract, symbol, interval, *utc_window(start, end))
         rows = [row for reader in readers async for batch in self.iter_batches(reader) for row in batch]
         with self.explaining(self.contract.klines):
             return calls.candles(self.contract, symbol, interval, rows)
@@ -104,21 +104,22 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
 
     async def count_trades(
         self,
-        start: datetime,
-        end: datetime,
+        start: Moment,
+        end: Moment,
         account_id: int | str | None = None,
         symbol: str | None = None,
         limit: int | None = None,
     ) -> int:
         """See :meth:`.HyperoruClient.count_trades`."""
         filters = {"account_id": account_id, "symbol": symbol}
-        counter = trade_counter(self.contract, start, end, filters, limit=limit, first_pages=self._first_pages)
+        window = utc_window(start, end)
+        counter = trade_counter(self.contract, *window, filters, limit=limit, first_pages=self._first_pages)
         while (values := counter.query()) is not None:
             counter.add(await self.read_page(counter.reader, values))
         return counter.rows
 
     async def iter_trades(
-        self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
+        self, start: Moment, end: Moment, account_id: int | str | None = None, symbol: str | None = None
     ) -> AsyncIterator[Trade]:
         """See :meth:`.HyperoruClient.iter_trades`."""
         reader = self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)

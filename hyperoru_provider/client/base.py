@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -20,6 +19,7 @@ from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, 
 from hyperoru_provider.client.http.transport import Request, Settings
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.times import Moment, parse_moment
 from hyperoru_provider.version import __version__
 
 DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
@@ -109,10 +109,12 @@ class BaseClient(Generic[HttpT, TransportT]):
         raise NotImplementedError
 
     def list_reader(
-        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+        self, resource: str, start: Moment | None = None, end: Moment | None = None, **filters: Any
     ) -> WindowReader:
         """Return a reader of a list; see :func:`hyperoru_provider.client.lists.readers.list_reader`."""
-        return list_reader(self.contract, resource, start, end, filters, first_pages=self._first_pages)
+        first = None if start is None else parse_moment("start", start)
+        last = None if end is None else parse_moment("end", end)
+        return list_reader(self.contract, resource, first, last, filters, first_pages=self._first_pages)
 
     def explaining(self, endpoint: Endpoint) -> AbstractContextManager[None]:
         """Return a context in which errors about rows of an endpoint name its path, and hold no secret."""

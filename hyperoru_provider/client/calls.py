@@ -140,12 +140,12 @@ def validated(cls: type[R], data: dict[str, Any]) -> R:
     try:
         return cls.model_validate(data)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)[:5]
-        )
+        found = error.errors(include_url=False, include_input=False)
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:5])
+        missing = any(problem["type"] == "missing" for problem in found)
+        fields = f"Its fields are {shorten(', '.join(data))}. " if missing else ""
         named = ", ".join(f"{name}={data[name]}" for name in ("trade_id", "id", "timestamp", "symbol") if name in data)
         raise HyperoruContractError(
-            f"The {cls.__name__.lower()} {shorten(named) or '(unnamed)'} is not as expected: {problems}. "
+            f"The {cls.__name__.lower()} {shorten(named) or '(unnamed)'} is not as expected: {problems}. {fields}"
             "If the server names a field otherwise, say so in the contract's fields."
         ) from None

@@ -119,7 +119,7 @@ def test_three_sockets_that_end_right_after_the_subscription_are_an_error() -> N
     attempts = begin()
     for now in (0.0, 10.0):
         lose_early(attempts, now)
-    with pytest.raises(HyperoruContractError, match=r"3 times in a row .*: lost\. correct the contract's stream"):
+    with pytest.raises(HyperoruContractError, match=r"3 times in a row .*: lost\. If the server is well, correct"):
         lose_early(attempts, 20.0)
 
 

@@ -8,14 +8,15 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
+import pendulum
 import pytest
 
-from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, RetryPolicy, errors
+from hyperoru_provider.client import AsyncHyperoruClient, Backfill, HyperoruClient, RetryPolicy, errors
 from hyperoru_provider.sandbox import Sandbox
 from tests.conftest import FAST
 
@@ -199,6 +200,36 @@ def test_naive_times_are_utc(call: Call, sandbox: Sandbox) -> None:
     assert [(trade.trade_id, trade.trade_time) for trade in naive] == [
         (trade.trade_id, trade.trade_time) for trade in trades
     ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [("2026-01-15", "2026-01-16T00:00:00Z"), (date(2026, 1, 15), pendulum.datetime(2026, 1, 16))]
+)
+def test_text_and_dates_are_times_as_the_operators_take_them(call: Call, start: Any, end: Any) -> None:
+    day: dict[str, Any] = {"start": START, "end": START + timedelta(days=1)}
+    window: dict[str, Any] = {"start": start, "end": end}
+    assert call("iter_trades", **window) == call("iter_trades", **day)
+    assert call("list_rows", "trades", **window, account_id=2) == call("list_rows", "trades", **day, account_id=2)
+    assert call("count_trades", **window) == call("count_trades", **day)
+    assert call("klines", "BTC", "1h", **window) == call("klines", "BTC", "1h", **day)
+    job = call("backfill_klines", Backfill("BTC", "1h", **window))
+    assert call("backfill_job", job.id).meaning in ("running", "finished")
+    assert Backfill("BTC", "1h", **window) == Backfill("BTC", "1h", **day)
+
+
+@pytest.mark.parametrize("moment", ["soon", "now", "10:00", 5, ""])
+def test_what_is_no_time_is_named(call: Call, sandbox: Sandbox, moment: Any) -> None:
+    for method, args in (
+        ("iter_trades", ()),
+        ("count_trades", ()),
+        ("klines", ("BTC", "1h")),
+        ("list_rows", ("trades",)),
+    ):
+        with pytest.raises(errors.HyperoruConfigError, match=f"end is {moment!r}: an ISO 8601 date"):
+            call(method, *args, start=START, end=moment)
+    with pytest.raises(errors.HyperoruConfigError, match="start is"):
+        Backfill("BTC", "1h", moment, END)
+    assert sandbox.stats()["requests"] == 0
 
 
 def test_a_trader_without_trades(call: Call) -> None:
@@ -397,7 +428,7 @@ def test_the_id_in_a_path_is_quoted(call: Call) -> None:
         (orders({**ORDER, "account_id": 3}), "account_id 3, but 2 was asked for"),
         (orders(ORDER, has_more=True), "may have been cut"),
         (orders(ORDER, total=2), "counts 2 rows and listed 1"),
-        (orders({"id": 1}), "symbol: Field required"),
+        (orders({"id": 1, "coin": "BTC"}), r"symbol: Field required.* Its fields are account_id, id, coin\."),
     ],
 )
 def test_a_list_that_is_not_whole_or_not_what_was_asked_for(
