@@ -1,13 +1,16 @@
-"""Times as the API writes them: ISO 8601, and UTC where the offset is missing."""
+"""Times as the API and users write them: ISO 8601, and UTC where the offset is missing."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from hyperoru_provider.client.errors import HyperoruConfigError
+
+#: a time as users write it: see :func:`parse_moment`
+Moment: TypeAlias = datetime | date | str
 
 _DIGITS = 6
 _PLAIN = {"T::Z", "T::."}
@@ -65,12 +68,40 @@ def format_time(moment: datetime) -> str:
     return to_utc(moment).replace(tzinfo=None).isoformat() + "Z"
 
 
-def utc_window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+def parse_moment(name: str, value: object) -> datetime:
+    """Return a user's time in UTC.
+
+    :param name: the argument's name, for errors.
+    :param value: a datetime, a date (its midnight), or ISO 8601 text; in UTC if it has no offset.
+    :raises HyperoruConfigError: it is not a time.
+    """
+    given = value
+    if isinstance(value, str):
+        import pendulum
+
+        try:
+            # pendulum also knows "now", which would be another window at each try
+            value = None if value.strip().lower() == "now" else pendulum.parse(value.strip(), exact=True)
+        except (ValueError, TypeError):
+            value = None
+    if isinstance(value, datetime):
+        return to_utc(value)
+    if isinstance(value, date):
+        return to_utc(datetime.combine(value, time.min))
+    advice = ""
+    if isinstance(given, (int, float)):
+        advice = " A template that is rendered natively makes a number of digits: write a date with dashes."
+    raise HyperoruConfigError(
+        f"{name} is {given!r:.100}: an ISO 8601 date or time, such as 2024-09-20T00:00:00Z, is expected.{advice}"
+    )
+
+
+def utc_window(start: Moment, end: Moment) -> tuple[datetime, datetime]:
     """Return both bounds of a window in UTC.
 
-    :raises HyperoruConfigError: the window is empty or inverted.
+    :raises HyperoruConfigError: one is not a time, or the window is empty or inverted.
     """
-    start, end = to_utc(start), to_utc(end)
+    start, end = parse_moment("start", start), parse_moment("end", end)
     if start >= end:
         fault = "is empty" if start == end else "ends before it starts"
         raise HyperoruConfigError(
