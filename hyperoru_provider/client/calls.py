@@ -135,8 +135,16 @@ def validated(cls: type[R], data: dict[str, Any]) -> R:
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
             for problem in error.errors(include_url=False, include_input=False)[:5]
         )
-        named = ", ".join(f"{name}={data[name]}" for name in ("trade_id", "id", "timestamp", "symbol") if name in data)
         raise HyperoruContractError(
-            f"The {cls.__name__.lower()} {printable(named) or '(unnamed)'} is not as expected: {problems}. "
+            f"The {name_of(cls, data)} is not as expected: {problems}. "
             "If the server names a field otherwise, say so in the contract's fields."
         ) from None
+
+
+def name_of(cls: type[Model], data: Mapping[str, Any]) -> str:
+    """Return what an error calls an item: ``trade trade_id=7, symbol=BTC``.
+
+    :param data: by our names of its fields.
+    """
+    named = ", ".join(f"{name}={data[name]}" for name in ("trade_id", "id", "timestamp", "symbol") if name in data)
+    return f"{cls.__name__.lower()} {printable(named) or '(unnamed)'}"

@@ -42,10 +42,11 @@ class HyperoruListTradersOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the traders."""
+        from hyperoru_provider.client.plain_json import plain_json
         from hyperoru_provider.client.redaction import mask_secret_fields
 
         include_hidden = arguments.flag("include_hidden", self.include_hidden)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             traders = client.list_traders(include_hidden)
         self.log.info("%d traders", len(traders))
-        return [mask_secret_fields(trader.model_dump(mode="json")) for trader in traders]
+        return [mask_secret_fields(plain_json(trader)) for trader in traders]

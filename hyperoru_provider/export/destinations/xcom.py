@@ -9,6 +9,7 @@ from typing import Any
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.plain_json import plain_json
 from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.destinations import Earlier
 from hyperoru_provider.export.manifest import ExportSpec
@@ -39,7 +40,7 @@ class XComDestination:
         """
         size = 2
         for row in chain.from_iterable(batches):
-            item = self._schema.item(row).model_dump(mode="json")
+            item = plain_json(self._schema.item(row))
             size += len(json.dumps(item, ensure_ascii=False).encode()) + 2
             if size > self._max_bytes:
                 raise HyperoruConfigError(
