@@ -121,7 +121,7 @@ class StorageDestination:
     def commit(self, progress: Progress) -> dict[str, Any]:
         """Commit the parts as the content of the directory.
 
-        :raises HyperoruConfigError: another run has written there meanwhile.
+        :raises HyperoruConcurrentWriteError: another run has written there meanwhile.
         """
         manifest = manifest_of(self._spec, self._encoder, self._state.rows)
         self._committed = self._directory.commit(manifest, self._state.parts)

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import Context, ObjectStoragePath
 from moto.server import ThreadedMotoServer
 
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError, HyperoruServerError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruContractError, HyperoruServerError
 from hyperoru_provider.export.directory import ExportDirectory
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
@@ -181,6 +181,6 @@ def test_two_runs_of_a_window_at_once(bucket: Any, export: Export, monkeypatch: 
         return real(self, *arguments)
 
     monkeypatch.setattr(ExportDirectory, "commit", commit)
-    with Sandbox(rows=rows(1.5)) as sandbox, pytest.raises(HyperoruConfigError, match="Another run"):
+    with Sandbox(rows=rows(1.5)) as sandbox, pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
         export(sandbox)
     assert prices(bucket) == {2.5}

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT
 from hyperoru_provider.client.api.models import Kline, Model, Quote, Trade, Trader
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.export.columns import Column, ColumnSchema
@@ -360,7 +360,7 @@ def test_two_runs_of_a_window_at_once(tmp_path: Path, earlier: bool) -> None:
         yield batch_of([trade(n, "2") for n in range(12)])
         land(tmp_path, [trade(n, "3") for n in range(7)], rows_per_part=5)
 
-    with pytest.raises(HyperoruConfigError, match="Another run"):
+    with pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
         land_in(storage(tmp_path, rows_per_part=5), batches())
     summary = {"manifest": str(tmp_path / SPEC.directory / "_manifest.json"), "rows": 7}
     assert {row["price"] for row in read(summary)} == {3}
@@ -373,9 +373,42 @@ def test_another_run_s_part_of_the_same_size_is_not_committed(tmp_path: Path) ->
         part.write_bytes(part.read_bytes()[:-1] + b"x")
         yield batch_of([trade(5, "2")])
 
-    with pytest.raises(HyperoruConfigError, match="Another run"):
+    with pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
         land_in(storage(tmp_path, rows_per_part=4), batches())
     assert not (tmp_path / SPEC.directory / "_manifest.json").exists()
+
+
+def test_a_race_is_no_wrong_setting_and_a_retry_mends_it(tmp_path: Path) -> None:
+    rows = [trade(n, "2") for n in range(12)]
+
+    def batches() -> Iterator[Rows]:
+        yield batch_of(rows)
+        land(tmp_path, rows, rows_per_part=5)
+
+    with pytest.raises(HyperoruConcurrentWriteError) as caught:
+        land_in(storage(tmp_path, rows_per_part=5), batches())
+    assert not isinstance(caught.value, HyperoruConfigError)
+    assert len(read(land(tmp_path, rows, rows_per_part=5))) == 12
+
+
+@pytest.mark.parametrize("step", ["._next-part-00001", "_next-part-00001", ".part-00001"])
+def test_a_file_that_another_run_removes_meanwhile_is_a_race(tmp_path: Path, step: str) -> None:
+    """It commits while this one has written a file and not yet renamed it, or not yet committed it."""
+    land(tmp_path, [trade(n, "9") for n in range(10)], rows_per_part=5)
+    directory = tmp_path / SPEC.directory
+    moment = iter([True])
+
+    def remove() -> None:
+        for path in directory.glob(f"{step}*"):
+            if next(moment, False):
+                path.unlink()
+
+    WRITES.begin(directory, before=remove)
+    try:
+        with pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
+            land(tmp_path, [trade(n, "2") for n in range(10)], rows_per_part=5)
+    finally:
+        WRITES.end()
 
 
 def test_a_line_s_end_in_a_text_stays_in_its_row(tmp_path: Path) -> None:
