@@ -9,6 +9,7 @@ from typing import Any
 from hyperoru_provider.client.errors import HyperoruConfigError
 
 _DIGITS = 6
+_MORE_ZEROS = re.compile(r"([.,]\d{6})0+")
 _PLAIN = {"T::Z", "T::."}
 _PLAIN_LENGTH = len("2024-09-20T08:36:00.123456Z")
 _SHORTEST, _LONGEST = len("20240920T083600"), len("2024-09-20T08:36:00.123456+00:00")
@@ -17,19 +18,20 @@ _SHORTEST, _LONGEST = len("20240920T083600"), len("2024-09-20T08:36:00.123456+00
 def parse_time(value: object) -> datetime:
     """Return a server's time in UTC.
 
-    :param value: ISO 8601 text with a time of day and at most microseconds.
+    :param value: ISO 8601 text with a time of day and at most microseconds, or zeros beyond them.
     :raises ValueError: it is something else. A number has no known unit, a bare date no known time of day,
         and nanoseconds would be cut.
     """
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not an ISO 8601 time")
-    if not _SHORTEST <= len(value) <= _LONGEST:
+    text = _MORE_ZEROS.sub(r"\1", value)
+    if not _SHORTEST <= len(text) <= _LONGEST:
         raise ValueError(f"{value[:60]!r} is not an ISO 8601 time with whole seconds to microseconds")
-    fraction = value.replace(",", ".").partition(".")[2]
+    fraction = text.replace(",", ".").partition(".")[2]
     if fraction[_DIGITS : _DIGITS + 1].isdigit():
         raise ValueError(f"{value!r} has more digits than microseconds")
     try:
-        return to_utc(datetime.fromisoformat(value))
+        return to_utc(datetime.fromisoformat(text))
     except OverflowError:
         raise ValueError(f"{value!r} is out of range") from None
 

@@ -100,7 +100,7 @@ def as_rows(item: Model, moment: datetime) -> Rows:
 
 def _value(kind: str, value: Any, sent: msgspec.Raw | None) -> Any:
     if kind == "json":
-        return raw_text(sent)
+        return None if value is None else raw_text(sent)
     return str(value) if kind == "string" and value is not None else value
 
 

@@ -65,6 +65,16 @@ class ExportDirectory:
         """How many rows the manifest had when the directory was opened."""
         return int(self._earlier.get("rows", 0))
 
+    @property
+    def prefix(self) -> str:
+        """What the addresses of all parts begin with, and of nothing else; without the storage's connection."""
+        return f"{self._directory.protocol or 'file'}://{self._directory.path}/part-"
+
+    def key(self, part: Part) -> str:
+        """Return a part's name in its bucket, or its path where there is no bucket."""
+        path = str((self._directory / part.name).path)
+        return path if path.startswith("/") else path.partition("/")[2]
+
     def address(self, part: Part) -> str:
         """Return the address of a part."""
         return str(self._directory / part.name)

@@ -26,7 +26,8 @@ class HyperoruExportOperator(ExportOperator):
     ``<destination>/<resource>/<window>/``, or ``<destination>/<resource>/latest/``, as parts and a
     ``_manifest.json``, which is written last: a reader that follows it never sees half an export, a failed run
     leaves the earlier one readable, and the same rows give the same bytes.
-    Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest`` and ``files``.
+    Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest`` and ``files``;
+    ``prefix`` and ``keys`` for what loads files without Airflow's connection, such as ``COPY``.
     Without a destination it returns the rows themselves, amounts as text.
 
     .. seealso:: ``docs/export-trades.md``
@@ -129,7 +130,8 @@ class HyperoruToSqlOperator(ExportOperator):
     loaded as it is now. They are written in one transaction, after the server was read to its end: nobody ever sees a
     part of them, and a failed run leaves the table as it was. The columns are those of the list's model, and ``extra``
     for a JSON object of all that it does not know; no digit of an amount changes. Further columns of the table are left
-    alone. Returns a summary: ``rows``, ``window``, ``table``, ``mode``, ``first_time`` and ``last_time``.
+    alone. Returns a summary: ``rows``, ``window``, ``table``, ``mode``, ``first_time`` and ``last_time``, and how many
+    rows of the table were ``inserted``, ``updated`` and ``deleted``.
 
     .. seealso:: ``docs/trades-to-sql.md``
 

@@ -21,6 +21,9 @@ MOMENT = datetime(2024, 9, 20, 8, 36, tzinfo=UTC)
         ("2024-09-20T08:36:00.5Z", MOMENT + timedelta(milliseconds=500)),
         ("2024-09-20T08:36:00.123456+00:00", MOMENT + timedelta(microseconds=123456)),
         ("20240920T083600", MOMENT),
+        ("2024-09-20T08:36:00.000000000Z", MOMENT),
+        ("2024-09-20T08:36:00.12345600+00:00", MOMENT + timedelta(microseconds=123456)),
+        ("2024-09-20T10:36:00,1234560" + "0" * 40 + "+02:00", MOMENT + timedelta(microseconds=123456)),
     ],
 )
 def test_known_forms(text: str, moment: datetime) -> None:
@@ -40,6 +43,8 @@ def test_known_forms(text: str, moment: datetime) -> None:
         "2024-13-20T08:36:00Z",
         "2024-09-20T08:36:00.123456789+00:00",
         "2024-09-20T08:36:00.1234567Z",
+        "2024-09-20T08:36:00.1234560001Z",
+        "2024-09-20T08:36:00000000Z",
         True,
     ],
 )

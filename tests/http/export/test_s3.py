@@ -102,6 +102,9 @@ def test_an_export_and_its_replacement(bucket: Any, export: Export) -> None:
     assert contents(bucket).keys() == names
     assert prices(bucket) == {1.5}
     assert json.loads(ObjectStoragePath(summary["manifest"]).read_text())["rows"] == 40
+    assert summary["prefix"] == f"s3://{bucket.name}/{DIRECTORY}part-"
+    below = bucket.objects.filter(Prefix=summary["prefix"].removeprefix(f"s3://{bucket.name}/"))
+    assert [item.key for item in below] == summary["keys"] == [f"{DIRECTORY}part-0000{n}.jsonl" for n in range(3)]
     assert ObjectStoragePath(summary["files"][2]).read_bytes() == contents(bucket)["part-00002.jsonl"]
     with Sandbox(rows=rows(2.5, 20)) as sandbox:
         export(sandbox)

@@ -548,6 +548,11 @@ def test_a_nul_in_a_text_is_replaced_if_that_is_chosen(postgres: Database, caplo
     ]
 
 
+def test_an_empty_text_is_no_amount_but_null(database: Database) -> None:
+    land(database, [trade(1, realized_pnl='""', commission='" "', related_orders='""')])
+    assert database.query("SELECT realized_pnl, commission, related_orders FROM trades") == [(None, None, None)]
+
+
 def test_a_wrong_on_nul_is_named(database: Database) -> None:
     with pytest.raises(HyperoruConfigError, match="on_nul 'drop'"):
         SqlDestination(database.connect, "trades", on_nul="drop").open(spec_of())

@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -129,6 +130,35 @@ def test_amounts_and_unknown_fields_survive(tmp_path: Path, file_format: str, co
         assert back[0]["realized_pnl"] is None
 
 
+@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("empty", ['""', '"  "'])
+def test_an_empty_text_is_no_amount_but_null(tmp_path: Path, file_format: str, empty: str) -> None:
+    fields = {"realized_pnl": empty, "related_orders": empty}
+    back = read(land(tmp_path, [trade(1), trade(2, **fields), trade(3, realized_pnl="5")], file_format))
+    found = [(row.get("realized_pnl"), row.get("related_orders")) for row in back]
+    null, sent = {
+        "jsonl": (None, json.loads(empty)),
+        "csv": ("", ""),
+        "parquet": (None, None),
+    }[file_format]
+    assert found == [(null, null), (sent, sent), (Decimal(5) if file_format == "parquet" else found[2][0], null)]
+    assert Decimal(found[2][0]) == 5
+
+
+@pytest.mark.parametrize("price", ['""', '" "'])
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_an_empty_text_where_an_amount_is_needed_is_an_error(tmp_path: Path, file_format: str, price: str) -> None:
+    with pytest.raises(HyperoruContractError, match=r"trade_id=2.*price: .*a number is expected"):
+        land(tmp_path, [trade(1), trade(2, price)], file_format)
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_nul_lands_in_files_unharmed(tmp_path: Path, file_format: str) -> None:
+    back = read(land(tmp_path, [trade(1, account_name='"a\\u0000b"', note='"\\u0000"')], file_format, "none"))
+    note = back[0]["note"] if file_format == "jsonl" else json.loads(back[0]["extra"])["note"]
+    assert (back[0]["account_name"], note) == ("a\0b", "\0")
+
+
 @pytest.mark.parametrize(("file_format", "compression"), CHOICES)
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path, file_format: str, compression: str) -> None:
     rows = [trade(n) for n in range(2500)]
@@ -168,6 +198,8 @@ def test_the_layout_and_the_summary(tmp_path: Path) -> None:
         "first_time": "2026-01-15T00:00:00Z",
         "last_time": "2026-01-15T00:00:04Z",
         "manifest": f"file://{directory}/_manifest.json",
+        "prefix": f"file://{directory}/part-",
+        "keys": [f"{directory}/part-0000{n}.jsonl.gz" for n in range(3)],
         "files": [f"file://{directory}/part-0000{n}.jsonl.gz" for n in range(3)],
     }
     manifest = json.loads((directory / "_manifest.json").read_text())
@@ -300,6 +332,41 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     (directory / "notes.txt").write_text("mine")
     land(tmp_path, [trade(1)])
     assert (directory / "notes.txt").read_text() == "mine"
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.message for each in caplog.records if each.levelno == logging.WARNING]
+
+
+def as_in_0_1_0(where: Path, rows: list[Row], **options: Any) -> Path:
+    """Leave an export where version 0.1.0 put it."""
+    land(where, rows, **options)
+    former = where / SPEC.directory.replace("account_id-", "account_id=")
+    (where / SPEC.directory).rename(former)
+    return former
+
+
+def test_an_export_of_the_old_layout_is_recognised_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    former = as_in_0_1_0(tmp_path, [trade(1)])
+    before = files_of(former)
+    land(tmp_path, [trade(1), trade(2)])
+    (said,) = warnings(caplog)
+    assert said.startswith(f"file://{former} has an export of the same window and filters")
+    assert files_of(former) == before
+    assert len(files_of(tmp_path / SPEC.directory)) == 2
+
+
+def test_no_rows_hide_none_of_the_old_layout(tmp_path: Path) -> None:
+    as_in_0_1_0(tmp_path, [trade(1), trade(2)])
+    with pytest.raises(HyperoruContractError, match=r"the earlier export has 2\."):
+        land(tmp_path, [])
+    land(tmp_path, [], on_empty="succeed")
+
+
+def test_without_filters_both_layouts_are_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        export_rows(spec_of(), lambda *_: [batch_of([trade(1)])], storage(tmp_path))
+    assert not warnings(caplog)
 
 
 def test_a_reader_reads_all_exports_of_a_resource_at_once(tmp_path: Path) -> None:
