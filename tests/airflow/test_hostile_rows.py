@@ -33,7 +33,9 @@ ROW: dict[str, Any] = {
 
 def listed(connect: Callable[..., None], operator: type[BaseOperator], row: dict[str, Any]) -> Any:
     """Return what an operator has for XCom."""
-    window = {} if operator is HyperoruListTradersOperator else {"start": "2026-01-15", "end": "2026-01-16"}
+    window: dict[str, Any] = (
+        {} if operator is HyperoruListTradersOperator else {"start": "2026-01-15", "end": "2026-01-16"}
+    )
     with Sandbox(rows=[row]) as sandbox:
         connect(sandbox, token_cache="memory", max_retries=0)
         return operator(task_id="t", **window).execute(Context())

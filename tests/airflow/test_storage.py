@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
@@ -76,7 +77,7 @@ def test_a_destination_below_the_workers_working_directory_is_refused(
     destination: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    more = {"symbols": "BTC"} if operator is HyperoruFetchMarketOperator else {}
+    more: dict[str, Any] = {"symbols": "BTC"} if operator is HyperoruFetchMarketOperator else {}
     task = operator(task_id="t", start="2026-01-15", end="2026-01-16", destination=destination, **more)
     with pytest.raises(HyperoruConfigError, match=f"destination '{destination}'"):
         task.execute(Context())

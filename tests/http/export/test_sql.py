@@ -525,9 +525,11 @@ def test_an_amount_beyond_reason_is_exact_or_an_error(database: Database, mode: 
 def test_a_nul_in_a_text_is_an_error_that_names_row_and_column(database: Database, mode: str, field: str) -> None:
     """PostgreSQL has no text with one in it."""
     land(database, [trade(1)], mode)
-    bad = Row(START, "2\0" if field == "trade_id" else 2, trade(2, **{field: '"2\\u0000"'}).raw)
+    more: dict[str, Any] = {field: '"2\\u0000"'}
+    raw = trade(2, **more).raw
+    bad = Row(START, 2, raw)
     if field == "trade_id":
-        bad = Row(START, "2\0", bad.raw.replace(b'"trade_id":2,', b"", 1))
+        bad = Row(START, "2\0", raw.replace(b'"trade_id":2,', b"", 1))
     if database.kind == "sqlite":
         land(database, [trade(1, "2"), bad], mode)
         assert ("2\0",) in database.query(f"SELECT {field} FROM trades")
