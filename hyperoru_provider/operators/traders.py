@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.operators.base import for_xcom
 from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class HyperoruListTradersOperator(BaseOperator):
         self.include_hidden = include_hidden
         self.hyperoru_conn_id = hyperoru_conn_id
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
+    def execute(self, context: Context) -> Any:
         """List the traders."""
         from hyperoru_provider.client.redaction import mask_secret_fields
 
@@ -48,4 +49,4 @@ class HyperoruListTradersOperator(BaseOperator):
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             traders = client.list_traders(include_hidden)
         self.log.info("%d traders", len(traders))
-        return [mask_secret_fields(trader.model_dump(mode="json")) for trader in traders]
+        return for_xcom([mask_secret_fields(trader.model_dump(mode="json")) for trader in traders])
