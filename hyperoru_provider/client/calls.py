@@ -13,7 +13,8 @@ from hyperoru_provider.client.api.models import BackfillJob, Health, Kline, Mode
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.decoding import canonical, parse_object
-from hyperoru_provider.client.errors import HyperoruContractError, printable
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.http.transport import Request
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import check_interval
@@ -138,6 +139,19 @@ def validated(cls: type[R], data: dict[str, Any]) -> R:
         raise HyperoruContractError(
             f"The {name_of(cls, data)} is not as expected: {problems}. "
             "If the server names a field otherwise, say so in the contract's fields."
+        ) from None
+
+
+def dumped(item: Model) -> dict[str, Any]:
+    """Return a model as JSON, amounts as text.
+
+    :raises HyperoruContractError: it is nested too deeply; the text names it.
+    """
+    try:
+        return item.model_dump(mode="json")
+    except ValueError as error:
+        raise HyperoruContractError(
+            f"The {name_of(type(item), dict(item))} can't be written as JSON: {error}. Export it as jsonl."
         ) from None
 
 

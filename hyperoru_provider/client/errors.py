@@ -26,11 +26,16 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-_MESSAGE_LIMIT = 500
+from hyperoru_provider.client.escaping import printable, shorten
+
+_MESSAGE_LIMIT = 1_000
 
 
 class HyperoruError(Exception):
-    """Base of everything this provider raises on purpose."""
+    """Base of everything this provider raises on purpose. Its text can be printed and stored, whoever wrote parts."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class HyperoruConfigError(HyperoruError, ValueError):
@@ -84,7 +89,7 @@ class HyperoruApiError(HyperoruError):
             f"request id {self.request_id}" if self.request_id else "",
         ]
         where = ", ".join(fact for fact in facts if fact)
-        return f"{self.message} [{where}]" if where else self.message
+        return printable(f"{self.message} [{where}]" if where else self.message)
 
     def with_context(self, **facts: Any) -> Self:
         """Fill in facts of the request that are not known yet, and return this error."""
@@ -98,7 +103,7 @@ class HyperoruApiError(HyperoruError):
 
     def shortened(self) -> Self:
         """Cut what is repeated of an answer to a length that can be read, and return this error."""
-        self.message = shorten(self.message, 2 * _MESSAGE_LIMIT)
+        self.message = shorten(self.message, _MESSAGE_LIMIT)
         self.code = self.code and shorten(self.code)
         self.request_id = self.request_id and shorten(self.request_id)
         self.args = (self.message,)
@@ -213,7 +218,7 @@ def from_status(
     failure = _read_body(body).shortened()
     facts.update(code=failure.code, request_id=failure.request_id or headers.get("x-request-id"))
     if status < 400:
-        where = headers.get("location", "").split("?")[0]
+        where = shorten(headers.get("location", "").split("?")[0])
         target = f" (to {where})" if where else ""
         return HyperoruContractError(
             f"The server redirects{target} instead of answering; set the base URL to the final address.",
@@ -285,17 +290,6 @@ def _describe_problem(item: Any) -> str:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def printable(text: str) -> str:
-    """Return a text with each character escaped that steers a terminal or that a database may refuse."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-
-
-def shorten(text: str, limit: int = _MESSAGE_LIMIT) -> str:
-    """Return a text in one line that can be printed, cut to a number of characters."""
-    text = printable(" ".join(text.split()))
-    return text if len(text) <= limit else text[:limit] + "..."
 
 
 def certificate_message(error: Exception) -> str:

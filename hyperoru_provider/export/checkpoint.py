@@ -118,7 +118,6 @@ class ResumableExportState(ExportState):
         self._attempt("removed", lambda: self._store.clear(_NAME))
 
     def _save(self, keys: bytes, last: Row) -> None:
-        """Note the parts; the key as JSON text, as a store may refuse characters and numbers that keys can have."""
         name = _keys_file(len(self.parts) - 1)
         self._directory.write_temporary(name, bytes.fromhex(self.parts[-1].sha256) + keys)
         state = {
@@ -126,7 +125,7 @@ class ResumableExportState(ExportState):
             "begun_at": format_time(self._begun),
             "parts": [asdict(part) for part in self.parts],
             "first_time": self.first and format_time(self.first),
-            "last": {"time": last.time and format_time(last.time), "key": json.dumps(parts_of(last.key))},
+            "last": {"time": last.time and format_time(last.time), "key": list(parts_of(last.key))},
         }
         self._store.write(_NAME, state, retention=_MAX_AGE)
 
@@ -144,7 +143,7 @@ class ResumableExportState(ExportState):
         for part, dumped in filter(None, found):
             parts.append(part)
             keys.load(dumped)
-        last = Row(parse_time(state["last"]["time"]), key_of(json.loads(state["last"]["key"])), b"")
+        last = Row(parse_time(state["last"]["time"]), key_of(state["last"]["key"]), b"")
         self.first, self.last = parse_time(state["first_time"]), last
         self.parts, self.keys, self._begun = parts, keys, begun
         log.info("Resuming after %s: %d rows in %d parts are there", state["last"]["time"], self.rows, len(parts))

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError, printable
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.lists.rows import Row, parts_of
 from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.manifest import ExportSpec

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
+from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.hooks.token_store import VariableTokenStore
 
 if TYPE_CHECKING:
@@ -184,11 +185,11 @@ def _try_out(options: dict[str, Any]) -> tuple[bool, str]:
     except Exception as error:  # noqa: BLE001 - the form shows whatever went wrong
         return False, _describe(error)
     name = user.username or user.email or user.id or "?"
-    return health.healthy, f"The service is {health.status}; logged in as {name}."
+    return health.healthy, printable(f"The service is {health.status}; logged in as {name}.")
 
 
 def _describe(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return printable(str(error)) or type(error).__name__
 
 
 def _base_url(connection: Connection) -> str:

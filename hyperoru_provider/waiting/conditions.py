@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Price
-from hyperoru_provider.client.errors import HyperoruApiError, HyperoruError, printable
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruError
+from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.times import format_time, interval_length, parse_time
 
 #: seconds for which a request is retried before its question counts as unanswered: the next question follows anyway

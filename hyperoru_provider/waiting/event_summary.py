@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from hyperoru_provider.client.amounts import parse_amount
-from hyperoru_provider.client.errors import HyperoruConfigError, printable
+from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.client.times import format_time
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from hyperoru_provider.client.amounts import is_blank, parse_amount
 from hyperoru_provider.client.times import format_time, parse_time
@@ -107,13 +107,20 @@ class Coverage(Model):
     total_candles: Maybe[int] = None
 
 
+def _printable_id(value: Id) -> Id:
+    """Return an id that can be kept beside a task and asked for, in any database and address."""
+    if not str(value).isprintable():
+        raise ValueError("an id of characters that can be printed is expected")
+    return value
+
+
 class BackfillJob(Model):
     """A job that writes candles at the server. Its times are text as sent, as no format of theirs is documented.
 
     ``meaning`` is ours: what its status means by the contract, in the answer to how the job is.
     """
 
-    id: Id
+    id: Annotated[Id, AfterValidator(_printable_id)]
     status: str
     meaning: Literal["running", "finished", "failed"] | None = None
     symbol: str | None = None
