@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from hyperoru_provider.client.errors import HyperoruConfigError
@@ -11,6 +12,8 @@ from hyperoru_provider.client.errors import HyperoruConfigError
 _DIGITS = 6
 _MORE_ZEROS = re.compile(r"([.,]\d{6})0+")
 _PLAIN = {"T::Z", "T::."}
+_PUNCTUATION = itemgetter(slice(10, 20, 3))
+_ZONE = attrgetter("tzinfo")
 _PLAIN_LENGTH = len("2024-09-20T08:36:00.123456Z")
 _SHORTEST, _LONGEST = len("20240920T083600"), len("2024-09-20T08:36:00.123456+00:00")
 
@@ -42,9 +45,9 @@ def parse_times(values: list[Any]) -> list[datetime]:
     :raises ValueError: one is not a time.
     :raises TypeError: one is not text.
     """
-    if {value[10:20:3] for value in values} <= _PLAIN and max(map(len, values)) <= _PLAIN_LENGTH:
+    if set(map(_PUNCTUATION, values)) <= _PLAIN and max(map(len, values)) <= _PLAIN_LENGTH:
         times = list(map(datetime.fromisoformat, values))
-        if all(moment.tzinfo is UTC for moment in times):
+        if set(map(_ZONE, times)) == {UTC}:
             return times
     return list(map(parse_time, values))
 
