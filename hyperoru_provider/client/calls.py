@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from hyperoru_provider.client.api.contract import Contract
-from hyperoru_provider.client.api.models import BackfillJob, Health, Kline, Model, Price, Profile
+from hyperoru_provider.client.api.models import BackfillJob, Health, Kline, Model, Price, Profile, Trade
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.decoding import canonical, parse_object
@@ -20,7 +20,7 @@ from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import check_interval
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
-from hyperoru_provider.client.times import interval_length, utc_window
+from hyperoru_provider.client.times import TimeFormat, interval_length, utc_window
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Model)
@@ -80,7 +80,9 @@ def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row])
     """
     check_interval(symbol, interval, [row.time for row in rows if row.time])
     known = {"symbol": symbol, "interval": interval}
-    return [validated(Kline, {**canonical(row.raw, contract.klines), **known}) for row in rows]
+    return [
+        validated(Kline, {**canonical(row.raw, contract.klines), **known}, contract.klines.time_format) for row in rows
+    ]
 
 
 def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
@@ -113,6 +115,14 @@ def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
     return Call(Request("GET", path, query), read)
 
 
+def trade(contract: Contract, row: Row) -> Trade:
+    """Return a row of the list of trades as a model.
+
+    :raises HyperoruContractError: it is not as the model says.
+    """
+    return validated(Trade, canonical(row.raw, contract.trades), contract.trades.time_format)
+
+
 def models(contract: Contract, resource: str, rows: Iterable[Row], filters: Mapping[str, Any]) -> list[Model]:
     """Return the rows of a list as models; a field that a row lacks is filled in from the filters.
 
@@ -120,17 +130,18 @@ def models(contract: Contract, resource: str, rows: Iterable[Row], filters: Mapp
     """
     model, endpoint = RESOURCES[resource].model, contract.lists[resource]
     known = {name: value for name, value in filters.items() if value is not None and name in model.model_fields}
-    return [validated(model, {**known, **canonical(row.raw, endpoint)}) for row in rows]
+    return [validated(model, {**known, **canonical(row.raw, endpoint)}, endpoint.time_format) for row in rows]
 
 
-def validated(cls: type[R], data: dict[str, Any]) -> R:
+def validated(cls: type[R], data: dict[str, Any], time_format: TimeFormat = "iso") -> R:
     """Return decoded JSON as a model.
 
     :param data: by our names of its fields.
+    :param time_format: how its times are written.
     :raises HyperoruContractError: it is not as the model says; the text names the item and its fields.
     """
     try:
-        return cls.model_validate(data)
+        return cls.model_validate(data, context=time_format)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"

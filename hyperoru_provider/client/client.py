@@ -24,7 +24,6 @@ from hyperoru_provider.client.api.models import (
 )
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
-from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.http.transport import Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
@@ -174,7 +173,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
         for batch in self.iter_batches(self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)):
-            yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in batch)
+            yield from (calls.trade(self.contract, row) for row in batch)
 
     def iter_batches(self, reader: WindowReader) -> Iterator[Rows]:
         """Yield the rows of a list as the server sent them, in order, slice by slice."""

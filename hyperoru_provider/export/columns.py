@@ -16,6 +16,7 @@ from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.decoding import canonical, rename
 from hyperoru_provider.client.lists.rows import Row, Rows
+from hyperoru_provider.client.times import TimeFormat
 
 _json = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -49,6 +50,11 @@ class ColumnSchema:
         return [*(Column(name, _kind(field.annotation)) for name, field in fields), Column("extra", "json")]
 
     @property
+    def time_format(self) -> TimeFormat:
+        """How the server writes times."""
+        return self.endpoint.time_format if isinstance(self.endpoint, ListEndpoint) else "iso"
+
+    @property
     def repeating(self) -> list[str]:
         """The columns of texts which many rows share."""
         keys = self.endpoint.key if isinstance(self.endpoint, ListEndpoint) else ()
@@ -60,9 +66,8 @@ class ColumnSchema:
         :raises HyperoruContractError: it is not as the model says; the text names it.
         """
         fields = canonical(row.raw, self.endpoint)
-        return validated(
-            self.model, fields | {name: value for name, value in self.known.items() if fields.get(name) is None}
-        )
+        known = {name: value for name, value in self.known.items() if fields.get(name) is None}
+        return validated(self.model, fields | known, self.time_format)
 
     def values(self, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
         """Return each row's values in the order of the columns: text, bool, Decimal, datetime, or ``None``.

@@ -16,7 +16,9 @@ from hyperoru_provider.client.times import format_time, parse_time
 
 UtcTime = Annotated[
     datetime,
-    BeforeValidator(lambda value: value if isinstance(value, datetime) else parse_time(value)),
+    BeforeValidator(
+        lambda value, info: value if isinstance(value, datetime) else parse_time(value, info.context or "iso")
+    ),
     PlainSerializer(format_time, when_used="json"),
 ]
 Amount = Annotated[

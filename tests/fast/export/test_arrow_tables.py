@@ -120,6 +120,19 @@ def test_times_with_zeros_beyond_microseconds() -> None:
     ]
 
 
+@pytest.mark.parametrize(("time_format", "unit"), [("seconds", 1), ("milliseconds", 1000)])
+def test_epoch_times_are_read_by_column(time_format: str, unit: int) -> None:
+    endpoint = load_contract({"trades": {"time_format": time_format}}).trades
+    schema = ColumnSchema(Trade, endpoint)
+    rows = [row(n, trade_time=str((int(START.timestamp()) + n) * unit)) for n in range(3)]
+    table = by_column(rows, endpoint)
+    assert table is not None
+    assert table.equals(read_one_by_one(schema, ArrowTableBuilder(schema).schema, batch_of(rows)))
+    odd = [row(3, trade_time=f'"{(int(START.timestamp()) + 3) * unit}"'), row(4, trade_time=f"{unit}.5e0")]
+    for each in odd:  # text, and a fraction
+        assert by_column([rows[0], each], endpoint) is None
+
+
 texts = st.text(max_size=4).map(json.dumps)
 amounts = (
     st.decimals(-(10**19), 10**19, allow_nan=False, places=6).map(str)
