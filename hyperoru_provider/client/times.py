@@ -1,9 +1,9 @@
-"""Times as the API writes them: ISO 8601, and UTC where the offset is missing; or counted from 1970 on."""
+"""Times as the API and users write them: ISO 8601, and UTC where the offset is missing; or counted from 1970 on."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from operator import attrgetter, itemgetter
 from typing import Any, Literal, TypeAlias
 
@@ -15,6 +15,9 @@ TimeFormat: TypeAlias = Literal["iso", "seconds", "milliseconds"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECONDS = {"seconds": 1_000_000, "milliseconds": 1_000}
+#: a time as users write it: see :func:`parse_moment`
+Moment: TypeAlias = datetime | date | str
+
 _DIGITS = 6
 _MORE_ZEROS = re.compile(r"([.,]\d{6})0+")
 _PLAIN = {"T::Z", "T::."}
@@ -99,12 +102,40 @@ def write_time(moment: datetime, time_format: TimeFormat) -> str:
     return str((to_utc(moment) - _EPOCH) // timedelta(microseconds=_MICROSECONDS[time_format]))
 
 
-def utc_window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+def parse_moment(name: str, value: object) -> datetime:
+    """Return a user's time in UTC.
+
+    :param name: the argument's name, for errors.
+    :param value: a datetime, a date (its midnight), or ISO 8601 text; in UTC if it has no offset.
+    :raises HyperoruConfigError: it is not a time.
+    """
+    given = value
+    if isinstance(value, str):
+        import pendulum
+
+        try:
+            # pendulum also knows "now", which would be another window at each try
+            value = None if value.strip().lower() == "now" else pendulum.parse(value.strip(), exact=True)
+        except (ValueError, TypeError):
+            value = None
+    if isinstance(value, datetime):
+        return to_utc(value)
+    if isinstance(value, date):
+        return to_utc(datetime.combine(value, time.min))
+    advice = ""
+    if isinstance(given, (int, float)):
+        advice = " A template that is rendered natively makes a number of digits: write a date with dashes."
+    raise HyperoruConfigError(
+        f"{name} is {given!r}: an ISO 8601 date or time, such as 2024-09-20T00:00:00Z, is expected.{advice}"
+    )
+
+
+def utc_window(start: Moment, end: Moment) -> tuple[datetime, datetime]:
     """Return both bounds of a window in UTC.
 
-    :raises HyperoruConfigError: the window is empty or inverted.
+    :raises HyperoruConfigError: one is not a time, or the window is empty or inverted.
     """
-    start, end = to_utc(start), to_utc(end)
+    start, end = parse_moment("start", start), parse_moment("end", end)
     if start >= end:
         fault = "is empty" if start == end else "ends before it starts"
         raise HyperoruConfigError(

@@ -155,6 +155,8 @@ class ListEndpoint(Endpoint):
     :param has_more: keys of the statement that there are more pages (boolean).
     :param next_page: keys of the next page's number or address, ``null`` on the last.
     :param next_cursor: keys of the cursor of the next page, ``null`` on the last.
+    :param secret_fields: the server's name of a field -> whether it holds a secret, where its name tells it wrong; of
+        a list that goes to XCom.
     """
 
     rows: Annotated[Names, Field(min_length=1)] = ROWS
@@ -171,6 +173,7 @@ class ListEndpoint(Endpoint):
     has_more: Names = ("has_more", "hasMore", "has_next", "hasNext")
     next_page: Names = ("next_page", "nextPage", "next", "next_url")
     next_cursor: Names = ("next_cursor",)
+    secret_fields: dict[str, bool] = {}
 
     @model_validator(mode="after")
     def _offsets_need_a_page_size(self) -> ListEndpoint:

@@ -257,8 +257,8 @@ class RowCollector:
                 moment = parse_time(data.get(self._endpoint.time), self._endpoint.time_format)
             except ValueError as error:
                 raise HyperoruContractError(
-                    f"The row {self._named(key)} has no usable {self._endpoint.time}: {error}. Correct the contract's "
-                    "time and fields, or its time_format."
+                    f"The row {self._named(key)} has no usable {self._endpoint.time}: {error}; its fields are "
+                    f"{', '.join(data)}. Correct the contract's time and fields, or its time_format."
                 ) from None
             if self._slice.start is not None and not self._in_range(moment, moment):
                 start, end = self._slice.bounds
