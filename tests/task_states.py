@@ -28,7 +28,7 @@ class TaskStates:
 
     def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
         self.before("set")
-        self.texts[key] = json.dumps(_JSON.validate_python(value))
+        self.texts[key] = _JSON.dump_json(_JSON.validate_python(value)).decode()
         self.retentions.append(retention)
         self.after("set")
 

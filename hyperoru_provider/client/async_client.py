@@ -22,7 +22,6 @@ from hyperoru_provider.client.api.models import (
 )
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
-from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.errors import HyperoruNotFoundError
 from hyperoru_provider.client.http.transport import AsyncTransport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
@@ -127,7 +126,7 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         with self.explaining(reader.endpoint):
             async for batch in self.iter_batches(reader):
                 for row in batch:
-                    yield calls.validated(Trade, canonical(row.raw, self.contract.trades))
+                    yield calls.trade(self.contract, row)
 
     async def iter_batches(self, reader: WindowReader) -> AsyncIterator[Rows]:
         """See :meth:`.HyperoruClient.iter_batches`."""

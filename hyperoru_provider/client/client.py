@@ -23,7 +23,6 @@ from hyperoru_provider.client.api.models import (
 )
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
-from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.errors import HyperoruNotFoundError
 from hyperoru_provider.client.http.transport import Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
@@ -181,7 +180,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         reader = self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)
         with self.explaining(reader.endpoint):
             for batch in self.iter_batches(reader):
-                yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in batch)
+                yield from (calls.trade(self.contract, row) for row in batch)
 
     def iter_batches(self, reader: WindowReader) -> Iterator[Rows]:
         """Yield the rows of a list as the server sent them, in order, slice by slice."""

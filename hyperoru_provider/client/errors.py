@@ -2,6 +2,7 @@
 
 * HyperoruError
     - HyperoruConfigError (also a ValueError)
+    - HyperoruConcurrentWriteError
     - HyperoruJobFailedError
     - HyperoruApiError
         + HyperoruBadRequestError
@@ -40,6 +41,10 @@ class HyperoruError(Exception):
 
 class HyperoruConfigError(HyperoruError, ValueError):
     """An argument, a setting or the contract is wrong: correct it, nothing was asked."""
+
+
+class HyperoruConcurrentWriteError(HyperoruError):
+    """Another run wrote to the same place at the same time: run this one again."""
 
 
 class HyperoruApiError(HyperoruError):

@@ -20,6 +20,7 @@ from hyperoru_provider.client.decoding import canonical, rename
 from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.lists.rows import Row, Rows, parts_of
 from hyperoru_provider.client.surrogates import replace_halves
+from hyperoru_provider.client.times import TimeFormat
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,11 @@ class ColumnSchema:
         return *(Column(name, _kind(field.annotation)) for name, field in fields), Column("extra", "json")
 
     @property
+    def time_format(self) -> TimeFormat:
+        """How the server writes times."""
+        return self.endpoint.time_format if isinstance(self.endpoint, ListEndpoint) else "iso"
+
+    @property
     def repeating(self) -> list[str]:
         """The columns of texts which many rows share."""
         keys = self.endpoint.key if isinstance(self.endpoint, ListEndpoint) else ()
@@ -74,9 +80,8 @@ class ColumnSchema:
                 printable("/".join(map(str, parts_of(row.key)))),
             )
         fields = canonical(row.raw, self.endpoint)
-        return validated(
-            self.model, fields | {name: value for name, value in self.known.items() if fields.get(name) is None}
-        )
+        known = {name: value for name, value in self.known.items() if fields.get(name) is None}
+        return validated(self.model, fields | known, self.time_format)
 
     def values(self, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
         """Return each row's values in the order of the columns: text, bool, Decimal, datetime, or ``None``.
@@ -114,7 +119,7 @@ def as_rows(item: Model, moment: datetime) -> Rows:
 
 def _value(kind: str, value: Any, sent: msgspec.Raw | None) -> Any:
     if kind == "json":
-        return raw_text(sent)
+        return None if value is None else raw_text(sent)
     return str(value) if kind == "string" and value is not None else value
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
+from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.hooks.token_store import VariableTokenStore
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _user(client: HyperoruClient) -> str:
 
 
 def _describe(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return printable(str(error)) or type(error).__name__
 
 
 def _base_url(connection: Connection) -> str:

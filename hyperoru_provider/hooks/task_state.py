@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from hyperoru_provider.client.escaping import storable
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
+
+_AS_TEXT = "json"  # holds a value with a character that a store refuses
 
 
 class TaskState:
@@ -49,7 +54,8 @@ class TaskState:
 
     def read(self, name: str) -> Any:
         """Return the value of a name, or ``None`` if there is none."""
-        return self._attempt("read", name, lambda: self._store.get(name), required=self._required)
+        found = self._attempt("read", name, lambda: self._store.get(name), required=self._required)
+        return json.loads(found[_AS_TEXT]) if isinstance(found, dict) and _AS_TEXT in found else found
 
     def write(self, name: str, value: Any, *, retention: timedelta | None = None) -> None:
         """Keep a value in place of the earlier one.
@@ -57,6 +63,8 @@ class TaskState:
         :param value: JSON; not ``None``.
         :param retention: how long to keep it. Default: Airflow's ``[state_store] default_retention_days``.
         """
+        if storable(value) != value:  # a key that a server made, say, which must come back as it is
+            value = {_AS_TEXT: json.dumps(value)}
         self._attempt(
             "written", name, lambda: self._store.set(name, value, retention=retention), required=self._required
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from hyperoru_provider.export.checkpoint import StateStore
     from hyperoru_provider.export.destinations import Destination
     from hyperoru_provider.params.window import Window
+
+log = logging.getLogger(__name__)
 
 #: stands for the bounds of the run's data interval, where a list has a window
 INTERVAL_START, INTERVAL_END = "data_interval_start", "data_interval_end"
@@ -138,7 +141,7 @@ def checked_on_empty(value: str | None) -> str | None:
 
 
 def unless_skipped(result: Any, resource: str) -> Any:
-    """Return the result of an export, or skip the task if there is none.
+    """Return the result of an export for XCom, or skip the task if there is none.
 
     :param result: what the export returned.
     :param resource: the list, for the message.
@@ -146,4 +149,17 @@ def unless_skipped(result: Any, resource: str) -> Any:
     """
     if result is None:
         raise AirflowSkipException(f"The server has no {resource} here, and on_empty is 'skip'.")
-    return result
+    return for_xcom(result)
+
+
+def for_xcom(result: Any) -> Any:
+    """Return a task's result as Airflow's database takes it, and warn if that changes a text of the server."""
+    from hyperoru_provider.client.escaping import storable
+
+    stored = storable(result)
+    if stored != result:
+        log.warning(
+            "The result has control characters, halves of characters or numbers beyond 64 bits, which XCom can't hold: "
+            "there they are escaped, such as NUL as \\x00, and text. Files keep them as they are."
+        )
+    return stored

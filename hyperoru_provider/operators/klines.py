@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.operators.backfill_job import BackfillJobTracker
+from hyperoru_provider.operators.base import for_xcom
 from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         self.hyperoru_conn_id = hyperoru_conn_id
         self._tracker: BackfillJobTracker | None = None
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Any:
         """Start the job, unless an earlier try did, and wait until it is done."""
         from hyperoru_provider.client.backfills import Backfill
 
@@ -121,7 +122,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         job: int | str | None = None,
         wanted: dict[str, Any] | None = None,
         since: float = 0.0,
-    ) -> dict[str, Any]:
+    ) -> Any:
         """Return the job's summary, or defer again. Whatever the event says, the server is asked.
 
         :param event: the payload of the trigger.
@@ -149,7 +150,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         if self._tracker is not None and self._tracker.kill_message:
             self.log.warning("%s", self._tracker.kill_message)
 
-    def _wait(self, tracker: BackfillJobTracker, since: float) -> dict[str, Any]:
+    def _wait(self, tracker: BackfillJobTracker, since: float) -> Any:
         """Return the job's summary when it is finished, or defer until it is over."""
         from hyperoru_provider.client.errors import HyperoruApiError
 
@@ -162,7 +163,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
                 self.log.info("The state of the backfill job %s is not known: %s", tracker.id, error)
             else:
                 if job.meaning == "finished":
-                    return _summary(job, tracker.wanted)
+                    return for_xcom(_summary(job, tracker.wanted))
             deadline = since + self.execution_timeout.total_seconds() if self.execution_timeout else math.inf
             if time.time() >= deadline:
                 raise AirflowTaskTimeout(f"The {tracker} took more than the execution_timeout.")

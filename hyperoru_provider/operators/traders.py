@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.operators.base import for_xcom
 from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ class HyperoruListTradersOperator(BaseOperator):
         self.include_hidden = include_hidden
         self.hyperoru_conn_id = hyperoru_conn_id
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
+    def execute(self, context: Context) -> Any:
         """List the traders."""
+        from hyperoru_provider.client.calls import dumped
         from hyperoru_provider.client.redaction import mask_secret_fields
 
         include_hidden = arguments.flag("include_hidden", self.include_hidden)
@@ -50,4 +52,4 @@ class HyperoruListTradersOperator(BaseOperator):
             traders = client.list_traders(include_hidden)
             secret_fields = client.contract.traders.secret_fields
         self.log.info("%d traders", len(traders))
-        return [mask_secret_fields(trader.model_dump(mode="json"), secret_fields) for trader in traders]
+        return for_xcom([mask_secret_fields(dumped(trader), secret_fields) for trader in traders])

@@ -13,10 +13,11 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError, HyperoruError
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.triggers.containment import contained
 from hyperoru_provider.triggers.shared_client import shared_client
 from hyperoru_provider.waiting.event_summary import OVERLAP, EventBatch, EventFilter, Throttle, merge_gaps, normalize
 
@@ -114,9 +115,10 @@ class HyperoruEventTrigger(BaseEventTrigger):
                     if not error.transient:
                         raise
                     log.warning("The connection %s is read again, as nothing answers: %s", hyperoru_conn_id, error)
-        except Exception as error:
+        except Exception as raised:  # noqa: BLE001
+            error = contained(raised)
             await _delay_error(error, f"Can't listen to the events of the connection {hyperoru_conn_id}")
-            raise
+            raise error from None
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[EventBatch]
@@ -248,7 +250,7 @@ async def _with_timeouts(
             await asyncio.gather(coming, return_exceptions=True)
 
 
-async def _delay_error(error: Exception, what: str) -> None:
+async def _delay_error(error: HyperoruError, what: str) -> None:
     """Log an error that connecting again can't mend, and wait: Airflow starts again two seconds after it is raised."""
     log.error("%s: %s. The next try follows in a minute.", what, error)
     await asyncio.sleep(ERROR_DELAY)

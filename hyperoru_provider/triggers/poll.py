@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from hyperoru_provider.client.errors import HyperoruError
+from hyperoru_provider.triggers.containment import contained
 from hyperoru_provider.triggers.shared_poller import Waiter
 from hyperoru_provider.waiting import payloads
 from hyperoru_provider.waiting.conditions import load_condition
@@ -75,6 +75,6 @@ class HyperoruPollTrigger(BaseTrigger):
             waiter = Waiter(load_condition(self.condition), schedule, self.deadline, self.state)
             verdict = await waiter.wait(self.hyperoru_conn_id)
             event = payloads.timed_out(waiter.message) if verdict is None else payloads.done(verdict)
-        except HyperoruError as error:
-            event = payloads.failed(error)
+        except Exception as error:  # noqa: BLE001 - whatever is raised here, Airflow stores as it is
+            event = payloads.failed(contained(error))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]

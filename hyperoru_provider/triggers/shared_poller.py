@@ -16,7 +16,6 @@ from hyperoru_provider.client.errors import (
     HyperoruApiError,
     HyperoruAuthenticationError,
     HyperoruConnectError,
-    HyperoruError,
 )
 from hyperoru_provider.triggers.shared_client import ClientReference, client_reference
 from hyperoru_provider.waiting.conditions import Condition, Question, Verdict
@@ -140,9 +139,7 @@ class Poller:
                 await _sleep_until(next_tick)
                 async with client_reference(self._conn_id) as reference:
                     next_tick = await self._poll(reference)
-        except Exception as error:
-            if not isinstance(error, HyperoruError):
-                log.exception("Waiting for %s failed", self._conn_id)
+        except Exception as error:  # noqa: BLE001 - raised where the waits are
             self.unregister()
             await _hand_out(error, list(self.waiters), datetime.now(UTC))
 

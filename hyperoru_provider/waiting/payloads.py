@@ -1,5 +1,8 @@
 """The payload by which a trigger tells the worker how a wait ended: JSON, with an error's class and facts.
 
+It is stored in Airflow's database, where a character that this refuses would end the triggerer of all DAGs: so whatever
+a server sent is escaped here.
+
 Its keys and words are read by workers of other versions of this package, so they can't be renamed.
 """
 
@@ -7,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from hyperoru_provider.client import errors
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError, HyperoruContractError, HyperoruError
+from hyperoru_provider.client.escaping import storable
 from hyperoru_provider.waiting.conditions import Verdict
 
 _LIMIT = 2_000
@@ -20,7 +24,7 @@ _WITHOUT_FACTS = {cls.__name__: cls for cls in (HyperoruError, HyperoruConfigErr
 
 def done(verdict: Verdict) -> dict[str, Any]:
     """Return the payload of a wait that ended well."""
-    return {"status": "done", "says": verdict.message, "result": verdict.result}
+    return _stored({"status": "done", "says": verdict.message, "result": verdict.result})
 
 
 def timed_out(message: str) -> dict[str, Any]:
@@ -28,7 +32,7 @@ def timed_out(message: str) -> dict[str, Any]:
 
     :param message: why the condition was not met.
     """
-    return {"status": "timeout", "says": message}
+    return _stored({"status": "timeout", "says": message})
 
 
 def failed(error: HyperoruError) -> dict[str, Any]:
@@ -38,10 +42,7 @@ def failed(error: HyperoruError) -> dict[str, Any]:
         facts["retry_after"] = pause
     known = next(cls for cls in type(error).__mro__ if vars(errors).get(cls.__name__) is cls)
     text = error.message if isinstance(error, HyperoruApiError) else str(error)
-    return {
-        "status": "failed",
-        "error": {"class": known.__name__, "message": text[:_LIMIT], **facts},
-    }
+    return _stored({"status": "failed", "error": {"class": known.__name__, "message": text[:_LIMIT], **facts}})
 
 
 def parse_event(event: object) -> Verdict:
@@ -75,6 +76,11 @@ def _error(name: str, message: str, facts: Mapping[str, Any]) -> HyperoruError:
         status=status if _is_number(status) and isinstance(status, int) else None,
         retry_after=pause if _is_number(pause) else None,
     )
+
+
+def _stored(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return a payload as Airflow's database takes it."""
+    return cast("dict[str, Any]", storable(payload))
 
 
 def _is_number(value: object) -> TypeGuard[float]:

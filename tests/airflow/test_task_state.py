@@ -28,6 +28,14 @@ def test_a_value_is_kept_until_it_is_cleared() -> None:
     assert state.read("a") is None
 
 
+@pytest.mark.parametrize("text", ["a\0b", "a\ud83d", "\x1b[31m"])
+def test_a_value_with_a_character_that_a_store_refuses_comes_back_as_it_was(text: str) -> None:
+    store = TaskStates()
+    TaskState(context(store), required=True).write("a", {"key": [text]})
+    assert "\\u0000" not in store.texts["a"].replace("\\\\", "")
+    assert TaskState(context(store)).read("a") == {"key": [text]}
+
+
 def test_a_value_is_kept_as_long_as_is_said() -> None:
     store = TaskStates()
     TaskState(context(store)).write("a", 1, retention=timedelta(days=1))
