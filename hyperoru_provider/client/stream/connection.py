@@ -29,8 +29,8 @@ from hyperoru_provider.client.errors import (
     from_proxy,
     from_status,
 )
+from hyperoru_provider.client.http.request import Settings
 from hyperoru_provider.client.http.retry import parse_retry_after
-from hyperoru_provider.client.http.transport import Settings
 from hyperoru_provider.client.redaction import redact_body, redact_error
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from hyperoru_provider.client.errors import (
     HyperoruContractError,
     HyperoruNetworkError,
 )
-from hyperoru_provider.client.http.transport import AsyncTransport, Settings
+from hyperoru_provider.client.http.request import Settings
+from hyperoru_provider.client.http.transport import AsyncTransport
 from hyperoru_provider.client.stream.attempts import ConnectionAttempts
 from hyperoru_provider.client.stream.connection import (
     Connection,
