@@ -13,6 +13,7 @@ from hyperoru_provider.client.api.contract import Contract, load_contract
 from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.http.auth import SessionAuth
+from hyperoru_provider.client.http.body import ACCEPT_ENCODING
 from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.request import Request, Settings
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
@@ -82,7 +83,11 @@ class BaseClient(Generic[HttpT, TransportT]):
             http = http_client or self._create_http(
                 transport=transport or self._create_transport(**network.options()),
                 timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
-                headers={"User-Agent": user_agent, "Accept": "application/json"},
+                headers={
+                    "User-Agent": user_agent,
+                    "Accept": "application/json",
+                    "Accept-Encoding": ACCEPT_ENCODING,
+                },
             )
         except ImportError as error:  # SOCKS needs a package
             raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None

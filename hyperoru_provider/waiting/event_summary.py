@@ -20,6 +20,7 @@ OVERLAP = timedelta(seconds=60)
 
 _MAX_EVENTS = 1000
 _MAX_NAMES = 50
+_MAX_NAME_LENGTH = 200
 
 
 @dataclass
@@ -226,8 +227,10 @@ class Throttle:
 
 
 def _named(values: Any) -> frozenset[Any] | None:
-    """Return names as a summary holds them, or ``None`` if one is unknown or they are too many."""
-    return None if values is None or None in values or len(values) > _MAX_NAMES else frozenset(values)
+    """Return names as a summary holds them, or ``None`` if one is unknown or long, or they are too many."""
+    if values is None or None in values or len(values) > _MAX_NAMES:
+        return None
+    return None if any(len(str(each)) > _MAX_NAME_LENGTH for each in values) else frozenset(values)
 
 
 def _amount(value: Any) -> Decimal | None:

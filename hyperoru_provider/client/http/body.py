@@ -19,6 +19,12 @@ _UNPACKED = ("gzip", "x-gzip", "deflate")
 _WINDOWS = (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS)
 
 
+def limit_packing(message: httpx.Request) -> None:
+    """Let a request ask for nothing that can't be unpacked within bounds, whatever else the HTTP client knows."""
+    if message.headers.get("Accept-Encoding") != ACCEPT_ENCODING:
+        message.headers["Accept-Encoding"] = ACCEPT_ENCODING
+
+
 class Reply(NamedTuple):
     """An answer of any status, with its body."""
 

@@ -14,7 +14,7 @@ import httpx
 
 from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.http.auth import Session
-from hyperoru_provider.client.http.body import ACCEPT_ENCODING, Reply, ReplyReader
+from hyperoru_provider.client.http.body import Reply, ReplyReader, limit_packing
 from hyperoru_provider.client.http.deadline import check_time, seconds_left, time_limit
 from hyperoru_provider.client.http.request import Answer, Request, Settings
 from hyperoru_provider.client.http.retry import as_final
@@ -138,7 +138,7 @@ class Transport:
 
     def _exchange(self, message: httpx.Request) -> Reply:
         """Send a message once, and return its reply, whatever its status."""
-        message.headers["Accept-Encoding"] = ACCEPT_ENCODING
+        limit_packing(message)
         began = time.monotonic()
         with time_limit(self._settings.max_answer_seconds):
             try:
@@ -226,7 +226,7 @@ class AsyncTransport:
 
     async def _exchange(self, message: httpx.Request) -> Reply:
         """See :meth:`Transport._exchange`."""
-        message.headers["Accept-Encoding"] = ACCEPT_ENCODING
+        limit_packing(message)
         async with self._slots:
             began = time.monotonic()
             try:

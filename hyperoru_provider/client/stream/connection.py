@@ -93,7 +93,8 @@ class Connection:
         await self._socket.send(text)
 
     async def receive(self) -> str | bytes:
-        """Wait for the next message, however long it takes."""
+        """Wait for the next message, however long it takes; others in the event loop have their turn before each."""
+        await asyncio.sleep(0)
         return await self._socket.recv()
 
     async def receive_or_ping(self) -> str | bytes | Pong:
