@@ -24,7 +24,11 @@ UtcTime = Annotated[
 Amount = Annotated[
     Decimal, BeforeValidator(parse_amount), PlainSerializer(lambda value: format(value, "f"), when_used="json")
 ]
-Id = int | str
+#: a whole number; one such as 1e99999999 would take a minute to be written out
+Whole = Annotated[
+    int, BeforeValidator(lambda value: parse_amount(value) if isinstance(value, (Decimal, float)) else value)
+]
+Id = Whole | str
 T = TypeVar("T")
 #: what may be missing or ``null``, or an empty text, which is no value of a type that is not text
 Maybe = Annotated[T | None, BeforeValidator(lambda value: None if is_blank(value) else value)]
@@ -106,7 +110,7 @@ class Coverage(Model):
     interval: str
     earliest: Maybe[UtcTime] = None
     latest: Maybe[UtcTime] = None
-    total_candles: Maybe[int] = None
+    total_candles: Maybe[Whole] = None
 
 
 def _printable_id(value: Id) -> Id:
@@ -131,7 +135,7 @@ class BackfillJob(Model):
     environment: str | None = None
     start: str | None = None
     end: str | None = None
-    rows_written: Maybe[int] = None
+    rows_written: Maybe[Whole] = None
     progress_pct: Maybe[Amount] = None
     started_at: str | None = None
     finished_at: str | None = None
