@@ -79,15 +79,11 @@ class BaseClient(Generic[HttpT, TransportT]):
             raise HyperoruConfigError("Give either an http_client, which has its own transport, or a transport.")
         user_agent = f"airflow-provider-hyperoru/{__version__}"
         network = Network(self.base_url)
+        headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
+        waits = httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout))
         try:
             http = http_client or self._create_http(
-                transport=transport or self._create_transport(**network.options()),
-                timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
-                headers={
-                    "User-Agent": user_agent,
-                    "Accept": "application/json",
-                    "Accept-Encoding": ACCEPT_ENCODING,
-                },
+                transport=transport or self._create_transport(**network.options()), timeout=waits, headers=headers
             )
         except ImportError as error:  # SOCKS needs a package
             raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None

@@ -13,7 +13,7 @@ from hyperoru_provider.client.amounts import parse_amount
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
-from hyperoru_provider.client.times import format_time
+from hyperoru_provider.client.times import format_time, shift
 
 #: how far clocks may differ, and how late an event may arrive
 OVERLAP = timedelta(seconds=60)
@@ -177,7 +177,7 @@ class EventFilter:
             account_ids=_named(self._account_ids),
             symbols=_named(self._symbols),
             count=0,
-            start=None if gap.since is None else gap.since - OVERLAP,
+            start=None if gap.since is None else shift(gap.since, -OVERLAP),
             end=gap.until,
         )
 

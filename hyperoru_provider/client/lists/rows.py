@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, overload
 from msgspec import UNSET, Raw, Struct
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
+from hyperoru_provider.client.times import shift
 
 #: the value of the field that names a row, or a tuple where several do
 Key: TypeAlias = int | str | tuple[int | str, ...]
@@ -154,7 +155,7 @@ class TimeSlice:
     def accepted_range(self) -> tuple[datetime, datetime]:
         """The earliest and latest time that a server which keeps to the filter may list: it may include the end."""
         first, last = self.request_range
-        return first, last + self.grain - timedelta.resolution
+        return first, shift(last, self.grain - timedelta.resolution)
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
@@ -196,7 +197,7 @@ class TimeSlice:
     def ceiling(self, moment: datetime) -> datetime:
         """Return the first moment from this one on at which any server can filter: a whole second, or day."""
         floor = self.floor(moment)
-        return floor if floor == moment else floor + self.grain
+        return floor if floor == moment else shift(floor, self.grain)
 
     def floor(self, moment: datetime) -> datetime:
         """Return the start of the second, or day, in which a moment is."""

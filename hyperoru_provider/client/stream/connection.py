@@ -231,13 +231,14 @@ def _explain_close(error: ConnectionClosed, endpoint: StreamEndpoint) -> Excepti
 def _explain_answer(response: Response, endpoint: StreamEndpoint, secrets: tuple[str, ...]) -> Exception:
     """Return what an HTTP answer means that opened no socket."""
     status = response.status_code
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}  # one may be there twice
     error = from_status(
         status,
-        response.headers,
+        headers,
         redact_body(bytes(response.body or b""), secrets),
         method="GET",
         path=endpoint.path,
-        retry_after=parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
+        retry_after=parse_retry_after(headers.get("retry-after"), datetime.now(UTC)),
     )
     if status in (401, 403):
         return TokenRefusedError(error.as_type(HyperoruAuthenticationError, error.message))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -195,10 +196,8 @@ class EventReader:
         if channel is None:
             self._warn_once(
                 f"type {message.type[:40]}",
-                lambda: (
-                    f"Messages of type {message.type[:40]!r} belong to no channel that was subscribed to, and are "
-                    "passed over. If it is a channel's name, set it in the contract's stream.channels."
-                ),
+                f"Messages of type {message.type[:40]!r} belong to no channel that was subscribed to, and are passed "
+                "over. If it is a channel's name, set it in the contract's stream.channels.",
             )
             return []
         rows = message.data[:MAX_EVENTS] if isinstance(message.data, list) else [message.data]
@@ -228,18 +227,16 @@ class EventReader:
             if values[field] is None and not any(name in row for name in self._names[channel][field]):
                 self._warn_once(
                     f"{channel} {field}",
-                    lambda field=field: (
-                        f"An event of {channel} has no {field}; its fields are {', '.join(row)[:300]}. "
-                        f"{'The time of receipt is taken' if field == 'time' else 'No filter by it lets it pass'}. "
-                        f"Name the field in the contract's {'trades' if channel == 'trades' else 'stream'}.fields."
-                    ),
+                    f"An event of {channel} has no {field}; its fields are {', '.join(islice(row, 20))[:300]}. "
+                    f"{'The time of receipt is taken' if field == 'time' else 'No filter by it lets it pass'}. "
+                    f"Name the field in the contract's {'trades' if channel == 'trades' else 'stream'}.fields.",
                 )
 
-    def _warn_once(self, subject: str, text: Callable[[], str]) -> None:
+    def _warn_once(self, subject: str, text: str) -> None:
         """Log a warning, but once for each subject, and of few subjects: a server may vary what it does wrong."""
         if subject not in self._warned and len(self._warned) < _MAX_WARNINGS:
             self._warned.add(subject)
-            log.warning("%s", printable(text()))
+            log.warning("%s", printable(text))
 
 
 def _server_fields(contract: Contract, channel: str) -> dict[str, tuple[str, ...]]:

@@ -86,6 +86,13 @@ def test_a_slice_falls_into_no_more_pieces_than_can_be_asked_for() -> None:
     assert len(whole.split(1000)) == 60
 
 
+def test_a_window_up_to_the_end_of_all_times_is_read() -> None:
+    end = "9999-12-31T23:59:59.999999Z"
+    rows = [{"trade_id": 1, "account_id": 1, "trade_time": "9999-12-31T23:59:59.500000Z"}]
+    reader = list_reader(load_contract(), "trades", parse_time("9999-12-31T00:00:00Z"), parse_time(end), {})
+    assert [row.key for found in answered(Server(rows), reader) for row in found] == [1]
+
+
 def test_bounds_are_half_open() -> None:
     rows = [trade(1, 9.999999), trade(2, 10), trade(3, 19.999999), trade(4, 20)]
     assert [row["trade_id"] for row in read(Server(rows), 10, 20)] == [2, 3]

@@ -200,6 +200,11 @@ def test_a_gap_names_what_the_trigger_is_about_and_reaches_back_a_little() -> No
     assert event_filter.summarize_gap(Gap("begin", None, BEGIN)).as_dict()["from"] is None
 
 
+def test_a_gap_that_begins_at_the_first_of_all_times_is_a_gap() -> None:
+    gap = Gap("full", datetime.min.replace(tzinfo=UTC), BEGIN)
+    assert EventFilter("trades").summarize_gap(gap).as_dict()["from"] == "0001-01-01T00:00:00Z"
+
+
 def test_merged_gaps_hold_both() -> None:
     later = BEGIN + timedelta(seconds=5)
     both = merge_gaps(Gap("one", BEGIN, later), Gap("other", None, BEGIN))
