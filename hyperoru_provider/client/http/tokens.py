@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeGuard
 
 _TOKEN = re.compile(r"[!-~]{1,16384}")
 
@@ -64,7 +64,7 @@ class Token:
         return can_be_token(self.value) and self.value not in refused and self.expires_at > datetime.now(UTC)
 
 
-def can_be_token(value: object) -> bool:
+def can_be_token(value: object) -> TypeGuard[str]:
     """Return whether a value can be sent as a token: a text of a bounded length, of visible ASCII characters."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
