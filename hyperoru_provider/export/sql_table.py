@@ -15,8 +15,9 @@ from hyperoru_provider.client.lists.rows import Row, parts_of
 from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.sql_engine import TYPES, begin_writing, insert, make_engine
+from hyperoru_provider.params import arguments
+from hyperoru_provider.params.choices import SQL_MODES
 
-MODES = ("replace", "upsert")
 _NAME = re.compile(r"(?:([\w$-]+)\.)?([\w$-]+)")
 _LONGEST_NAME = 63  # bytes; PostgreSQL cuts off the rest of a name in silence
 _STAGE = "hyperoru_stage"
@@ -41,10 +42,8 @@ class SqlTable:
                 f"table {name!r}: expected table or schema.table, each of letters, digits, _, - and $, and of at most "
                 f"{_LONGEST_NAME} bytes."
             )
-        if mode not in MODES:
-            raise HyperoruConfigError(f"mode {mode!r}: expected {' or '.join(MODES)}.")
         self.name = name
-        self.mode = mode
+        self.mode = arguments.choice("mode", mode, SQL_MODES)
         self._spec = spec
         self._key, time = _key_and_time(spec)
         columns = spec.schema.columns

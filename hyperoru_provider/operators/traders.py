@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.operators.base import for_xcom
 from hyperoru_provider.params import arguments
 
@@ -30,6 +31,7 @@ class HyperoruListTradersOperator(BaseOperator):
     template_fields: Sequence[str] = ("include_hidden", "hyperoru_conn_id")
     ui_color = "#dfe9f5"
 
+    @failing_at_once()
     def __init__(
         self,
         *,
@@ -38,9 +40,11 @@ class HyperoruListTradersOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        arguments.early(arguments.flag, "include_hidden", include_hidden)
         self.include_hidden = include_hidden
         self.hyperoru_conn_id = hyperoru_conn_id
 
+    @failing_at_once()
     def execute(self, context: Context) -> Any:
         """List the traders."""
         from hyperoru_provider.client.redaction import mask_secret_fields

@@ -61,6 +61,7 @@ def parse_moment(name: str, value: object) -> datetime:
     """
     if value is None or value in ("", "None"):
         raise HyperoruConfigError(f"{name} is missing. {_ADVICE}")
+    given = value
     if isinstance(value, str):
         try:
             # pendulum also knows "now", which would be another window at each try
@@ -71,7 +72,12 @@ def parse_moment(name: str, value: object) -> datetime:
         return to_utc(value)
     if isinstance(value, date):
         return to_utc(datetime.combine(value, time.min))
-    raise HyperoruConfigError(f"{name} is not an ISO 8601 date or time, such as 2024-09-20T00:00:00Z.")
+    advice = ""
+    if isinstance(given, (int, float)):
+        advice = " A template that is rendered natively makes a number of digits: write a date with dashes."
+    raise HyperoruConfigError(
+        f"{name} is {given!r:.100}: an ISO 8601 date or time, such as 2024-09-20T00:00:00Z, is expected.{advice}"
+    )
 
 
 def _compact(moment: datetime) -> str:

@@ -19,7 +19,7 @@ def raised(error: Exception) -> Exception:
             raise ValueError("close reason a\0b\ud83d")
         except ValueError as cause:
             raise error from cause
-    except Exception as caught:  # noqa: BLE001
+    except Exception as caught:
         return caught
 
 
