@@ -320,7 +320,7 @@ def test_levels_are_exact(level: Any, text: str) -> None:
 
 def states(max_tries: int, store: TaskStates | None = None) -> Any:
     """The context of a task with a state store."""
-    ti = SimpleNamespace(max_tries=max_tries, get_first_reschedule_date=lambda _: None)
+    ti = SimpleNamespace(max_tries=max_tries, try_number=1, get_first_reschedule_date=lambda _: None)
     return {"ti": ti, "task_state_store": TaskStates() if store is None else store}
 
 
@@ -431,8 +431,8 @@ def test_the_log_says_why_not(sandbox: Sandbox, capsys: pytest.CaptureFixture[st
 def test_execution_timeout_ends_a_try_in_every_mode(mode: str, sandbox: Sandbox) -> None:
     """In poke mode Airflow itself does it. The timeout of the sensor, and of its next question, is far away."""
     sandbox.set_faults(health="degraded")
-    context, arguments = states(max_tries=1, try_number=1), {"poke_interval": 300, "timeout": 1_000}
-    arguments |= {"execution_timeout": timedelta(seconds=1), "retries": 1}
+    context, limit = states(max_tries=1), timedelta(seconds=1)
+    arguments: dict[str, Any] = {"poke_interval": 300, "timeout": 1_000, "execution_timeout": limit, "retries": 1}
     with pytest.raises(AirflowTaskTimeout, match="execution_timeout of 1 s"):
         if mode == "reschedule":
             context["ti"].get_first_reschedule_date = lambda _: datetime.now(UTC) - timedelta(seconds=1)
@@ -455,8 +455,7 @@ def test_execution_timeout_ends_a_try_in_every_mode(mode: str, sandbox: Sandbox)
 
 def test_a_try_after_an_execution_timeout_has_its_own_time(sandbox: Sandbox) -> None:
     sandbox.set_faults(health="degraded")
-    context = states(max_tries=1, try_number=1)
-    context["ti"].get_first_reschedule_date = lambda _: None
+    context = states(max_tries=1)
     arguments: dict[str, Any] = {"poke_interval": 300, "execution_timeout": timedelta(seconds=100), "retries": 1}
     for try_number, kept in ((1, 100), (1, 40), (2, 100)):
         context["ti"].try_number = try_number
