@@ -24,7 +24,9 @@ with DAG(
         "symbol": Param("BTC", type="string"),
         "interval": Param("1m", type="string"),
         "destination": Param(
-            os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru"), type="string", description="storage URL"
+            os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/backfill_klines",
+            type="string",
+            description="storage URL, of this DAG alone",
         ),
     },
     tags=["hyperoru"],

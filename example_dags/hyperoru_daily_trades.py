@@ -30,7 +30,9 @@ with DAG(
         "start": Param(None, type=["null", "string"], description="start of another window than the run's own"),
         "end": Param(None, type=["null", "string"], description="its end, exclusive"),
         "destination": Param(
-            os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru"), type="string", description="storage URL"
+            os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/daily_trades",
+            type="string",
+            description="storage URL, of this DAG alone",
         ),
         "file_format": Param("jsonl", enum=["jsonl", "csv", "parquet"]),
     },

@@ -28,7 +28,7 @@ EVENTS = Asset(
 )
 EXPORTS = Asset("hyperoru_exports")
 # no params, as the watermark is about these
-DESTINATION = os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru")
+DESTINATION = os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/live_trades"
 SINCE = os.environ.get("HYPERORU_SINCE", "2026-01-01T00:00:00Z")
 MOST_WINDOWS = 100
 

@@ -21,7 +21,9 @@ with DAG(
     params={
         "symbols": Param("BTC,ETH", type="string", description="separated by commas"),
         "destination": Param(
-            os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru"), type="string", description="storage URL"
+            os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/market_snapshot",
+            type="string",
+            description="storage URL, of this DAG alone",
         ),
     },
     tags=["hyperoru"],

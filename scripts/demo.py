@@ -42,7 +42,8 @@ def main() -> int:
         sys.exit("DAY must be a date, such as DAY=2026-01-15.")
     exports = local.MADE / ("exports-own" if own else "exports")
     environment = local.airflow_environment(local.MADE / "airflow", exports)
-    before = digest_of(manifests_of(exports, day))
+    landed = exports / DAG.removeprefix("hyperoru_")
+    before = digest_of(manifests_of(landed, day))
     with nullcontext() if own else local.sandbox() as sandbox:
         print(f"The service is {'a sandbox at ' + sandbox.url if sandbox else 'the one of your own connection'}.")
         environment["AIRFLOW_CONN_" + local.CONNECTION.upper()] = (
@@ -54,8 +55,8 @@ def main() -> int:
         print(f"Airflow runs {DAG} for {day}")
         # A run that is made by hand has the last full interval before its date.
         airflow("dags", "test", DAG, str(day + timedelta(days=1)), environment=environment)
-        show(exports, day)
-        after = digest_of(manifests_of(exports, day))
+        show(landed, day)
+        after = digest_of(manifests_of(landed, day))
         verdict = {"": "", after: "  (written anew: same bytes as the last time)"}
         print(f"SHA-256 of all manifests: {after}{verdict.get(before, '  (other bytes than the last time)')}")
         if sandbox:

@@ -8,6 +8,11 @@ from decimal import Decimal
 _MAX_DIGITS = 400
 
 
+def is_blank(value: object) -> bool:
+    """Return whether a value is an empty text, which is no amount: some servers write it for null."""
+    return isinstance(value, str) and not value.strip()
+
+
 def parse_amount(value: object) -> Decimal:
     """Return the exact value of a number or of its text.
 

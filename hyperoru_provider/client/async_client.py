@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Self, TypeVar, cast
 
 import httpx
@@ -23,13 +22,13 @@ from hyperoru_provider.client.api.models import (
 )
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
-from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.http.transport import AsyncTransport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
+from hyperoru_provider.client.times import Moment, utc_window
 
 T = TypeVar("T")
 
@@ -59,11 +58,13 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         return await self._run(calls.profile(self.contract))
 
     async def list_rows(
-        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+        self, resource: str, start: Moment | None = None, end: Moment | None = None, **filters: Any
     ) -> list[Model]:
         """See :meth:`.HyperoruClient.list_rows`."""
-        batches = self.iter_batches(self.list_reader(resource, start, end, **filters))
-        return calls.models(self.contract, resource, [row async for batch in batches for row in batch], filters)
+        reader = self.list_reader(resource, start, end, **filters)
+        rows = [row async for batch in self.iter_batches(reader) for row in batch]
+        with self.explaining(reader.endpoint):
+            return calls.models(self.contract, resource, rows, filters)
 
     async def orders(self, account_id: int | str) -> list[Order]:
         """See :meth:`.HyperoruClient.orders`."""
@@ -77,11 +78,12 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         """See :meth:`.HyperoruClient.price`."""
         return await self._run(calls.price(self.contract, symbol))
 
-    async def klines(self, symbol: str, interval: str, start: datetime, end: datetime) -> list[Kline]:
+    async def klines(self, symbol: str, interval: str, start: Moment, end: Moment) -> list[Kline]:
         """See :meth:`.HyperoruClient.klines`."""
-        readers = kline_readers(self.contract, symbol, interval, start, end)
+        readers = kline_readers(self.contract, symbol, interval, *utc_window(start, end))
         rows = [row for reader in readers async for batch in self.iter_batches(reader) for row in batch]
-        return calls.candles(self.contract, symbol, interval, rows)
+        with self.explaining(self.contract.klines):
+            return calls.candles(self.contract, symbol, interval, rows)
 
     async def backfill_klines(self, wanted: Backfill) -> BackfillJob:
         """See :meth:`.HyperoruClient.backfill_klines`."""
@@ -101,27 +103,29 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
 
     async def count_trades(
         self,
-        start: datetime,
-        end: datetime,
+        start: Moment,
+        end: Moment,
         account_id: int | str | None = None,
         symbol: str | None = None,
         limit: int | None = None,
     ) -> int:
         """See :meth:`.HyperoruClient.count_trades`."""
         filters = {"account_id": account_id, "symbol": symbol}
-        counter = trade_counter(self.contract, start, end, filters, limit=limit, first_pages=self._first_pages)
+        window = utc_window(start, end)
+        counter = trade_counter(self.contract, *window, filters, limit=limit, first_pages=self._first_pages)
         while (values := counter.query()) is not None:
             counter.add(await self.read_page(counter.reader, values))
         return counter.rows
 
     async def iter_trades(
-        self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
+        self, start: Moment, end: Moment, account_id: int | str | None = None, symbol: str | None = None
     ) -> AsyncIterator[Trade]:
         """See :meth:`.HyperoruClient.iter_trades`."""
         reader = self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)
-        async for batch in self.iter_batches(reader):
-            for row in batch:
-                yield calls.validated(Trade, canonical(row.raw, self.contract.trades))
+        with self.explaining(reader.endpoint):
+            async for batch in self.iter_batches(reader):
+                for row in batch:
+                    yield calls.trade(self.contract, row)
 
     async def iter_batches(self, reader: WindowReader) -> AsyncIterator[Rows]:
         """See :meth:`.HyperoruClient.iter_batches`."""

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any, Self
 
 from hyperoru_provider.client.api.models import BackfillJob
-from hyperoru_provider.client.times import format_time, parse_time, to_utc
+from hyperoru_provider.client.times import format_time, parse_moment, parse_time, to_utc
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Backfill:
 
     :param symbol: for example ``BTC``.
     :param interval: for example ``1m``, ``1h`` or ``1d``.
-    :param start: start of the window, inclusive, in UTC.
-    :param end: end of the window, exclusive, in UTC.
+    :param start: start of the window, inclusive; a date or ISO 8601 text becomes a datetime in UTC.
+    :param end: end of the window, exclusive; likewise.
     :param exchange: whose candles.
     :param environment: such as ``mainnet``; ``None`` leaves it to the server.
     """
@@ -29,6 +29,10 @@ class Backfill:
     end: datetime
     exchange: str = "hyperliquid"
     environment: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            object.__setattr__(self, name, parse_moment(name, getattr(self, name)))
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.interval}, {format_time(self.start)} to {format_time(self.end)}"

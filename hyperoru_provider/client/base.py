@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
 
 import httpx
 
 from hyperoru_provider.client.api.contract import Contract, load_contract
+from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.http.auth import SessionAuth
+from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore
-from hyperoru_provider.client.http.transport import Settings
+from hyperoru_provider.client.http.transport import Request, Settings
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.times import Moment, parse_moment
 from hyperoru_provider.version import __version__
 
 DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
@@ -44,7 +47,7 @@ class BaseClient(Generic[HttpT, TransportT]):
     :param http_client: an httpx client of one's own, whose timeouts, headers, proxies and certificates hold in place
         of ours, and which stays open when this client is closed.
     :param transport: an httpx transport of one's own for our HTTP client, closed with it.
-    :raises HyperoruConfigError: the URL or the contract is wrong.
+    :raises HyperoruConfigError: the URL, the contract, or the environment's proxy or certificates are wrong.
     """
 
     def __init__(
@@ -70,11 +73,15 @@ class BaseClient(Generic[HttpT, TransportT]):
         if http_client is not None and transport is not None:
             raise HyperoruConfigError("Give either an http_client, which has its own transport, or a transport.")
         user_agent = f"airflow-provider-hyperoru/{__version__}"
-        http = http_client or self._create_http(
-            transport=transport,
-            timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
-            headers={"User-Agent": user_agent, "Accept": "application/json"},
-        )
+        network = Network(self.base_url)
+        try:
+            http = http_client or self._create_http(
+                **({"transport": transport} if transport else network.options()),
+                timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
+                headers={"User-Agent": user_agent, "Accept": "application/json"},
+            )
+        except ImportError as error:  # SOCKS needs a package
+            raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
         credentials = Credentials(self.base_url, email, password, session_token)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
         self._user = session_token or email
@@ -86,6 +93,7 @@ class BaseClient(Generic[HttpT, TransportT]):
             policy=retry_policy or RetryPolicy(),
             rate_limiter=RateLimiter(requests_per_second),
             user_agent=user_agent,
+            network=network,
         )
         self._open(http, owned=http_client is None)
 
@@ -101,10 +109,16 @@ class BaseClient(Generic[HttpT, TransportT]):
         raise NotImplementedError
 
     def list_reader(
-        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+        self, resource: str, start: Moment | None = None, end: Moment | None = None, **filters: Any
     ) -> WindowReader:
         """Return a reader of a list; see :func:`hyperoru_provider.client.lists.readers.list_reader`."""
-        return list_reader(self.contract, resource, start, end, filters, first_pages=self._first_pages)
+        first = None if start is None else parse_moment("start", start)
+        last = None if end is None else parse_moment("end", end)
+        return list_reader(self.contract, resource, first, last, filters, first_pages=self._first_pages)
+
+    def explaining(self, endpoint: Endpoint) -> AbstractContextManager[None]:
+        """Return a context in which errors about rows of an endpoint name its path, and hold no secret."""
+        return self._settings.map_errors(Request("GET", endpoint.path))
 
     @property
     def user(self) -> str:
@@ -119,7 +133,10 @@ def _checked_url(base_url: str) -> str:
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
-        raise HyperoruConfigError(f"The base URL is not valid: {error}") from None
+        raise HyperoruConfigError(
+            f"The base URL is not valid: {error}. It must be like https://host[:port][/prefix], and an IPv6 address "
+            "stands in brackets."
+        ) from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
         raise HyperoruConfigError(
             "The base URL must be like https://host[:port][/prefix], with login and password in fields of their own."

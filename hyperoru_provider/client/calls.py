@@ -9,18 +9,22 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from hyperoru_provider.client.api.contract import Contract
-from hyperoru_provider.client.api.models import BackfillJob, Health, Kline, Model, Price, Profile
+from hyperoru_provider.client.api.endpoints import Endpoint
+from hyperoru_provider.client.api.models import BackfillJob, Health, Kline, Model, Price, Profile, Trade
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.decoding import canonical, parse_object
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.escaping import printable
+from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.http.transport import Request
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import check_interval
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
-from hyperoru_provider.client.times import interval_length, utc_window
+from hyperoru_provider.client.times import TimeFormat, interval_length, utc_window
+
+#: parameters that name something which may not be there
+_NAMING = ("account_id", "symbol", "task_id")
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Model)
@@ -32,6 +36,11 @@ class Call(Generic[T]):
 
     request: Request
     read: Callable[[bytes], T]
+
+
+def _get(endpoint: Endpoint, values: Mapping[str, Any]) -> Request:
+    """Return the request of an endpoint with these values, by our names of its parameters."""
+    return Request("GET", *endpoint.target(values), named=[name for name in _NAMING if values.get(name) is not None])
 
 
 def health(contract: Contract) -> Call[Health]:
@@ -48,7 +57,7 @@ def login(contract: Contract) -> Request:
 def profile(contract: Contract) -> Call[Profile]:
     """Return the call for the user behind the session."""
     endpoint = contract.profile
-    return Call(Request("GET", *endpoint.target({})), lambda body: validated(Profile, parse_object(body, endpoint)))
+    return Call(_get(endpoint, {}), lambda body: validated(Profile, parse_object(body, endpoint)))
 
 
 def price(contract: Contract, symbol: str) -> Call[Price]:
@@ -64,13 +73,13 @@ def price(contract: Contract, symbol: str) -> Call[Price]:
             )
         return validated(Price, data)
 
-    return Call(Request("GET", *contract.price.target({"symbol": symbol})), read)
+    return Call(_get(contract.price, {"symbol": symbol}), read)
 
 
 def page(reader: WindowReader, values: Mapping[str, Any]) -> Call[Rows]:
     """Return the call whose answer a reader needs next; its result is the rows of a slice that the answer completes."""
     endpoint = reader.endpoint
-    return Call(Request("GET", *endpoint.target(values)), lambda body: reader.accept(parse_page(body, endpoint)))
+    return Call(_get(endpoint, values), lambda body: reader.accept(parse_page(body, endpoint)))
 
 
 def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row]) -> list[Kline]:
@@ -80,7 +89,9 @@ def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row])
     """
     check_interval(symbol, interval, [row.time for row in rows if row.time])
     known = {"symbol": symbol, "interval": interval}
-    return [validated(Kline, {**canonical(row.raw, contract.klines), **known}) for row in rows]
+    return [
+        validated(Kline, {**canonical(row.raw, contract.klines), **known}, contract.klines.time_format) for row in rows
+    ]
 
 
 def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
@@ -98,7 +109,6 @@ def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
 def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
     """Return the call for the state of a job."""
     endpoint = contract.backfill_status
-    path, query = endpoint.target({"task_id": task_id})
 
     def read(body: bytes) -> BackfillJob:
         data = parse_object(body, endpoint, has_status=True)
@@ -110,7 +120,15 @@ def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
         job = validated(BackfillJob, data)
         return job.model_copy(update={"meaning": endpoint.meaning(job.status)})
 
-    return Call(Request("GET", path, query), read)
+    return Call(_get(endpoint, {"task_id": task_id}), read)
+
+
+def trade(contract: Contract, row: Row) -> Trade:
+    """Return a row of the list of trades as a model.
+
+    :raises HyperoruContractError: it is not as the model says.
+    """
+    return validated(Trade, canonical(row.raw, contract.trades), contract.trades.time_format)
 
 
 def models(contract: Contract, resource: str, rows: Iterable[Row], filters: Mapping[str, Any]) -> list[Model]:
@@ -120,24 +138,46 @@ def models(contract: Contract, resource: str, rows: Iterable[Row], filters: Mapp
     """
     model, endpoint = RESOURCES[resource].model, contract.lists[resource]
     known = {name: value for name, value in filters.items() if value is not None and name in model.model_fields}
-    return [validated(model, {**known, **canonical(row.raw, endpoint)}) for row in rows]
+    return [validated(model, {**known, **canonical(row.raw, endpoint)}, endpoint.time_format) for row in rows]
 
 
-def validated(cls: type[R], data: dict[str, Any]) -> R:
+def validated(cls: type[R], data: dict[str, Any], time_format: TimeFormat = "iso") -> R:
     """Return decoded JSON as a model.
 
     :param data: by our names of its fields.
+    :param time_format: how its times are written.
     :raises HyperoruContractError: it is not as the model says; the text names the item and its fields.
     """
     try:
-        return cls.model_validate(data)
+        return cls.model_validate(data, context=time_format)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)[:5]
-        )
-        named = ", ".join(f"{name}={data[name]}" for name in ("trade_id", "id", "timestamp", "symbol") if name in data)
+        found = error.errors(include_url=False, include_input=False)
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in found[:5])
+        missing = any(problem["type"] == "missing" for problem in found)
+        fields = f"Its fields are {shorten(', '.join(data))}. " if missing else ""
         raise HyperoruContractError(
-            f"The {cls.__name__.lower()} {printable(named) or '(unnamed)'} is not as expected: {problems}. "
+            f"The {name_of(cls, data)} is not as expected: {problems}. {fields}"
             "If the server names a field otherwise, say so in the contract's fields."
         ) from None
+
+
+def dumped(item: Model) -> dict[str, Any]:
+    """Return a model as JSON, amounts as text.
+
+    :raises HyperoruContractError: it is nested too deeply; the text names it.
+    """
+    try:
+        return item.model_dump(mode="json")
+    except ValueError as error:
+        raise HyperoruContractError(
+            f"The {name_of(type(item), dict(item))} can't be written as JSON: {error}. Export it as jsonl."
+        ) from None
+
+
+def name_of(cls: type[Model], data: Mapping[str, Any]) -> str:
+    """Return what an error calls an item: ``trade trade_id=7, symbol=BTC``.
+
+    :param data: by our names of its fields.
+    """
+    named = ", ".join(f"{name}={data[name]}" for name in ("trade_id", "id", "timestamp", "symbol") if name in data)
+    return f"{cls.__name__.lower()} {shorten(named) or '(unnamed)'}"

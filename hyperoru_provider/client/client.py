@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from itertools import chain
 from typing import Any, Self, TypeVar, cast
 
@@ -24,12 +23,12 @@ from hyperoru_provider.client.api.models import (
 )
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
-from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.http.transport import Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.times import Moment, utc_window
 
 T = TypeVar("T")
 
@@ -62,20 +61,22 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         return self._run(calls.profile(self.contract))
 
     def list_rows(
-        self, resource: str, start: datetime | None = None, end: datetime | None = None, **filters: Any
+        self, resource: str, start: Moment | None = None, end: Moment | None = None, **filters: Any
     ) -> list[Model]:
         """Return all rows of any list, in order, each once and none missing.
 
         :param resource: its name, such as ``orders`` or ``trades``.
-        :param start: start of the window, inclusive; a naive time is UTC. Only of a list that is read by time.
+        :param start: start of the window, inclusive: a datetime, a date, or ISO 8601 text; without an offset, in UTC.
+            Only of a list that is read by time.
         :param end: end of the window, exclusive; likewise.
         :param filters: what limits the rows, such as ``account_id``; what is ``None`` does not.
         :raises HyperoruConfigError: there is no such list or filter, a filter that is needed is missing, or the window
             is empty, missing, or given for a list that has none.
         :raises HyperoruContractError: the server's answers don't prove to be right and complete.
         """
-        batches = self.iter_batches(self.list_reader(resource, start, end, **filters))
-        return calls.models(self.contract, resource, chain.from_iterable(batches), filters)
+        reader = self.list_reader(resource, start, end, **filters)
+        with self.explaining(reader.endpoint):
+            return calls.models(self.contract, resource, chain.from_iterable(self.iter_batches(reader)), filters)
 
     def orders(self, account_id: int | str) -> list[Order]:
         """Return the orders of a trader.
@@ -98,18 +99,19 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         """
         return self._run(calls.price(self.contract, symbol))
 
-    def klines(self, symbol: str, interval: str, start: datetime, end: datetime) -> list[Kline]:
+    def klines(self, symbol: str, interval: str, start: Moment, end: Moment) -> list[Kline]:
         """Return the candles that begin in ``start <= timestamp < end``, oldest first.
 
         :param symbol: for example ``BTC``.
         :param interval: for example ``1m``, ``1h`` or ``1d``.
-        :param start: start of the window, inclusive; a naive time is UTC.
-        :param end: end of the window, exclusive; a naive time is UTC.
+        :param start: start of the window, inclusive: a datetime, a date, or ISO 8601 text; without an offset, in UTC.
+        :param end: end of the window, exclusive; likewise.
         :raises HyperoruConfigError: the window is empty, or the interval is not one.
         """
-        readers = kline_readers(self.contract, symbol, interval, start, end)
+        readers = kline_readers(self.contract, symbol, interval, *utc_window(start, end))
         rows = [row for reader in readers for batch in self.iter_batches(reader) for row in batch]
-        return calls.candles(self.contract, symbol, interval, rows)
+        with self.explaining(self.contract.klines):
+            return calls.candles(self.contract, symbol, interval, rows)
 
     def backfill_klines(self, wanted: Backfill) -> BackfillJob:
         """Start a job that writes candles at the server: the one call that changes something there.
@@ -139,16 +141,16 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
 
     def count_trades(
         self,
-        start: datetime,
-        end: datetime,
+        start: Moment,
+        end: Moment,
         account_id: int | str | None = None,
         symbol: str | None = None,
         limit: int | None = None,
     ) -> int:
         """Count the trades of ``start <= trade_time < end``, each once.
 
-        :param start: start of the window, inclusive; a naive time is UTC.
-        :param end: end of the window, exclusive; a naive time is UTC.
+        :param start: start of the window, inclusive: a datetime, a date, or ISO 8601 text; without an offset, in UTC.
+        :param end: end of the window, exclusive; likewise.
         :param account_id: only this trader's.
         :param symbol: only this symbol's.
         :param limit: stop reading once there are so many; the count is then this or a little more.
@@ -156,25 +158,28 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
         filters = {"account_id": account_id, "symbol": symbol}
-        counter = trade_counter(self.contract, start, end, filters, limit=limit, first_pages=self._first_pages)
+        window = utc_window(start, end)
+        counter = trade_counter(self.contract, *window, filters, limit=limit, first_pages=self._first_pages)
         while (values := counter.query()) is not None:
             counter.add(self.read_page(counter.reader, values))
         return counter.rows
 
     def iter_trades(
-        self, start: datetime, end: datetime, account_id: int | str | None = None, symbol: str | None = None
+        self, start: Moment, end: Moment, account_id: int | str | None = None, symbol: str | None = None
     ) -> Iterator[Trade]:
         """Yield the trades of ``start <= trade_time < end``, by time and then key, each once and none missing.
 
-        :param start: start of the window, inclusive; a naive time is UTC.
-        :param end: end of the window, exclusive; a naive time is UTC.
+        :param start: start of the window, inclusive: a datetime, a date, or ISO 8601 text; without an offset, in UTC.
+        :param end: end of the window, exclusive; likewise.
         :param account_id: only this trader's.
         :param symbol: only this symbol's.
         :raises HyperoruConfigError: the window is empty.
         :raises HyperoruContractError: the server's pages don't prove to be right and complete.
         """
-        for batch in self.iter_batches(self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)):
-            yield from (calls.validated(Trade, canonical(row.raw, self.contract.trades)) for row in batch)
+        reader = self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)
+        with self.explaining(reader.endpoint):
+            for batch in self.iter_batches(reader):
+                yield from (calls.trade(self.contract, row) for row in batch)
 
     def iter_batches(self, reader: WindowReader) -> Iterator[Rows]:
         """Yield the rows of a list as the server sent them, in order, slice by slice."""

@@ -14,8 +14,10 @@ import msgspec
 
 from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.client.errors import HyperoruContractError, read_failure
+from hyperoru_provider.client.surrogates import replace_halves
 
-NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+#: what decoding raises; an ArithmeticError comes from a number like 1e99999999999999999999
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
 
 #: fields in which an answer says what went wrong; they are empty in a success
 ERROR_FIELDS = ("error", "errors", "error_message")
@@ -33,12 +35,14 @@ _HTTP_SUCCESS, _HTTP_ERROR = re.compile("2[0-9]{2}"), re.compile("[45][0-9]{2}")
 def parse_object(body: bytes, endpoint: Endpoint, *, has_status: bool = False) -> dict[str, Any]:
     """Return an answer that is one JSON object, by our names of its fields; amounts keep their digits.
 
+    Half a character in a text is read as the replacement character.
+
     :param endpoint: what was asked.
     :param has_status: whether the object has a status of its own, as a job has, which then says nothing about the call.
     :raises HyperoruContractError: it is something else, or says that the request failed.
     """
     try:
-        data = _object.decode(body)
+        data = _object.decode(replace_halves(body))
     except NOT_JSON as error:
         raise HyperoruContractError(f"A JSON object was expected, but {describe_body(body)}: {error}") from None
     own_status = has_status and any(data.get(name) is not None for name in endpoint.names_of("status"))
@@ -49,10 +53,12 @@ def parse_object(body: bytes, endpoint: Endpoint, *, has_status: bool = False) -
 def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
     """Return a row as an object, by our names of its fields; unknown ones keep theirs.
 
+    Half a character in a text is read as the replacement character.
+
     :raises HyperoruContractError: it is not a JSON object.
     """
     try:
-        data = _object.decode(row)
+        data = _object.decode(replace_halves(row))
     except NOT_JSON as error:
         raise HyperoruContractError(f"A row is not a JSON object: {error}") from None
     return rename(data, endpoint)

@@ -2,6 +2,7 @@
 
 * HyperoruError
     - HyperoruConfigError (also a ValueError)
+    - HyperoruConcurrentWriteError
     - HyperoruJobFailedError
     - HyperoruApiError
         + HyperoruBadRequestError
@@ -20,12 +21,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from hyperoru_provider.client.escaping import printable, shorten
+from hyperoru_provider.client.surrogates import replace_halves
 
 _MESSAGE_LIMIT = 1_000
 
@@ -39,6 +41,10 @@ class HyperoruError(Exception):
 
 class HyperoruConfigError(HyperoruError, ValueError):
     """An argument, a setting or the contract is wrong: correct it, nothing was asked."""
+
+
+class HyperoruConcurrentWriteError(HyperoruError):
+    """Another run wrote to the same place at the same time: run this one again."""
 
 
 class HyperoruApiError(HyperoruError):
@@ -143,7 +149,7 @@ class HyperoruRateLimitError(HyperoruApiError):
 
 
 class HyperoruServerError(HyperoruApiError):
-    """5xx, still so after the retries."""
+    """5xx, 408 (the request came too slowly) or 425 (too early), still so after the retries."""
 
     transient = True
 
@@ -174,8 +180,10 @@ _BY_STATUS: Mapping[int, type[HyperoruApiError]] = {
     401: HyperoruAuthenticationError,
     403: HyperoruPermissionError,
     404: HyperoruNotFoundError,
+    408: HyperoruServerError,
     409: HyperoruConflictError,
     422: HyperoruValidationError,
+    425: HyperoruServerError,
     429: HyperoruRateLimitError,
 }
 
@@ -184,7 +192,6 @@ AUTHENTICATION_ADVICE = "Check the login and the password, or the session_token.
 _ADVICE: Mapping[type[HyperoruApiError], str] = {
     HyperoruAuthenticationError: AUTHENTICATION_ADVICE,
     HyperoruPermissionError: "The session is valid but does not own this resource: check the id.",
-    HyperoruNotFoundError: "Check the id or symbol; if the server has another path, set it in the contract.",
 }
 
 
@@ -196,6 +203,7 @@ def from_status(
     method: str,
     path: str,
     retry_after: float | None = None,
+    named: Sequence[str] = (),
 ) -> HyperoruApiError:
     """Return the error that the status of an answer means.
 
@@ -208,21 +216,51 @@ def from_status(
     :param method: HTTP method of the request.
     :param path: path of the request, without its query.
     :param retry_after: seconds that the server asked to wait.
+    :param named: what the request names, such as ``account_id``.
     """
     facts = dict[str, Any](method=method, path=path, status=status, retry_after=retry_after)
     failure = _read_body(body).shortened()
     facts.update(code=failure.code, request_id=failure.request_id or headers.get("x-request-id"))
     if status < 400:
-        where = shorten(headers.get("location", "").split("?")[0])
-        target = f" (to {where})" if where else ""
-        return HyperoruContractError(
-            f"The server redirects{target} instead of answering; set the base URL to the final address.",
-            **facts,
-        )
-    cls = _BY_STATUS.get(status, HyperoruServerError if status >= 500 else HyperoruBadRequestError)
+        where = headers.get("location", "").split("?")[0]
+        target = f" (to {shorten(where)})" if where else ""
+        differs = "the contract's path so" if _differs_by_slash(where, path) else "the base URL to the final address"
+        return HyperoruContractError(f"The server redirects{target} instead of answering; set {differs}.", **facts)
+    if status == 407:
+        return from_proxy(status, failure.message).with_context(**facts)
+    cls = _class_of(status)
     message = f"The server answered {status}" + (f": {failure.message}" if failure.message else " without saying why")
     advice = _ADVICE.get(cls)
+    if cls is HyperoruNotFoundError:
+        advice = (
+            f"Check the {' and the '.join(named or ['host'])}; if the server has another path, set it in the contract."
+        )
     return cls(f"{message}. {advice}" if advice else message, **facts)
+
+
+def _differs_by_slash(location: str, path: str) -> bool:
+    """Return whether a redirect leads to the same path with a slash more or less at its end."""
+    slashes = location.endswith("/"), path.endswith("/")
+    return slashes[0] != slashes[1] and location.rstrip("/").endswith(path.rstrip("/"))
+
+
+def _class_of(status: int) -> type[HyperoruApiError]:
+    return _BY_STATUS.get(status, HyperoruServerError if status >= 500 else HyperoruBadRequestError)
+
+
+def from_proxy(status: int, reason: str) -> HyperoruApiError:
+    """Return the error that a proxy's refusal means: nothing reached the server.
+
+    :param status: HTTP status of the proxy's answer.
+    :param reason: what it says beside it.
+    """
+    message = f"The proxy refused to connect to the server: {status} {reason}".rstrip()
+    if _class_of(status).transient:
+        return HyperoruConnectError(message)
+    return HyperoruBadRequestError(
+        f"{message}. Check the proxy's login and rules, and the environment variables HTTPS_PROXY, HTTP_PROXY, "
+        "ALL_PROXY and NO_PROXY."
+    )
 
 
 class Failure(NamedTuple):
@@ -267,7 +305,7 @@ def _failure_message(fields: Mapping[str, Any], inner: dict[str, Any]) -> str:
 def _read_body(body: bytes) -> Failure:
     """Return what the body of an answer without success says of its failure."""
     try:
-        data = msgspec.json.decode(body)
+        data = msgspec.json.decode(replace_halves(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body[:2000].decode("utf-8", "replace").strip()
         return Failure("a page that is not JSON (from a proxy?)" if text.startswith("<") else text)

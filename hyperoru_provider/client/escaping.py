@@ -12,6 +12,8 @@ from typing import Any
 #: control characters other than white space, and lone surrogates: what PostgreSQL's JSON or UTF-8 refuses is among them
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
+_INT64 = range(-(2**63), 2**63)
+
 
 def printable(text: str) -> str:
     """Return a message in one line, with each character escaped that steers a terminal or that a store may refuse."""
@@ -27,6 +29,8 @@ def shorten(text: str, limit: int = 500) -> str:
 def storable(value: Any) -> Any:
     """Return JSON data with each character escaped that a store may refuse, in names, too; white space stays.
 
+    A number beyond 64 bits becomes text, as it gets into no message between a task and Airflow.
+
     :param value: the data; it is not changed.
     """
     if isinstance(value, str):
@@ -35,7 +39,7 @@ def storable(value: Any) -> Any:
         return {storable(name): storable(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [storable(inner) for inner in value]
-    return value
+    return str(value) if isinstance(value, int) and value not in _INT64 else value
 
 
 def _escaped(character: str) -> str:

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 from hyperoru_provider.client.errors import HyperoruApiError
 
 _MASK = "***"
-_SECRET_NAMES = ("apikey", "credential", "mnemonic", "passphrase", "password", "secret", "token", "_key")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_SECRETS = (
+    "apikey",
+    "credential",
+    "mnemonic",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "secret",
+    "seedphrase",
+)
+_OPEN_KEYS = ("cache", "foreign", "idempotency", "partition", "primary", "public", "row", "sort", "unique")
+#: what a token is called that lets somebody in, and is no coin or part of a text
+_TOKENS = (
+    "access", "api", "app", "auth", "bearer", "bot", "client", "csrf", "device", "id", "jwt", "login", "oauth", "push",
+    "refresh", "security", "session", "user", "webhook", "xsrf",
+)  # fmt: skip
+_COIN = re.compile(r"[A-Z0-9]{1,10}")
 
 ErrorT = TypeVar("ErrorT", bound=HyperoruApiError)
 
@@ -44,18 +64,42 @@ def redact_error(error: ErrorT, secrets: Iterable[str]) -> ErrorT:
     return error
 
 
-def mask_secret_fields(value: Any, name: str = "") -> Any:
-    """Return JSON data with the text of every field whose name speaks of a secret replaced, at any depth.
+def mask_secret_fields(value: Any, known: Mapping[str, bool] = MappingProxyType({})) -> Any:
+    """Return JSON data with each text and number replaced that a field holds whose name speaks of a secret.
+
+    What stands below such a field is replaced, too, at any depth.
 
     :param value: the data; it is not changed.
-    :param name: the name of the field that holds it.
+    :param known: names of fields of which it is known whether they hold a secret.
     """
     if isinstance(value, dict):
-        return {field: mask_secret_fields(inner, field) for field, inner in value.items()}
+        return {
+            name: _mask(inner) if known.get(name, _speaks_of_secret(name, inner)) else mask_secret_fields(inner, known)
+            for name, inner in value.items()
+        }
+    return [mask_secret_fields(inner, known) for inner in value] if isinstance(value, list) else value
+
+
+def _mask(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _mask(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [mask_secret_fields(inner, name) for inner in value]
-    is_secret = isinstance(value, str) and value and any(word in name.lower() for word in _SECRET_NAMES)
-    return _MASK if is_secret else value
+        return [_mask(inner) for inner in value]
+    return value if value in ("", None) or isinstance(value, bool) else _MASK
+
+
+def _speaks_of_secret(name: str, value: Any) -> bool:
+    """Return whether a field's name speaks of a secret: a ``bot_token`` does, a ``quote_token`` is a coin."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    whole = "".join(words)
+    if any(secret in whole for secret in _SECRETS):
+        return True
+    *before, last = words or [""]
+    if last in ("key", "keys"):
+        return bool(before) and before[-1] not in _OPEN_KEYS
+    if last in ("token", "tokens"):
+        return before[-1] in _TOKENS if before else not (isinstance(value, str) and _COIN.fullmatch(value))
+    return whole.endswith("token") and whole.removesuffix("token") in _TOKENS
 
 
 def _written_forms(secrets: Iterable[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,12 @@ from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
 from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.decoding import canonical, rename
-from hyperoru_provider.client.lists.rows import Row, Rows
+from hyperoru_provider.client.escaping import printable
+from hyperoru_provider.client.lists.rows import Row, Rows, parts_of
+from hyperoru_provider.client.surrogates import replace_halves
+from hyperoru_provider.client.times import TimeFormat
+
+log = logging.getLogger(__name__)
 
 _json = msgspec.json.Encoder(decimal_format="number", order="sorted")
 _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -41,6 +47,7 @@ class ColumnSchema:
     model: type[Model]
     endpoint: Endpoint
     known: Mapping[str, str] = field(default_factory=dict)
+    _warned: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @property
     def columns(self) -> list[Column]:
@@ -49,20 +56,31 @@ class ColumnSchema:
         return [*(Column(name, _kind(field.annotation)) for name, field in fields), Column("extra", "json")]
 
     @property
+    def time_format(self) -> TimeFormat:
+        """How the server writes times."""
+        return self.endpoint.time_format if isinstance(self.endpoint, ListEndpoint) else "iso"
+
+    @property
     def repeating(self) -> list[str]:
         """The columns of texts which many rows share."""
         keys = self.endpoint.key if isinstance(self.endpoint, ListEndpoint) else ()
         return [column.name for column in self.columns if column.type == "string" and column.name not in keys]
 
     def item(self, row: Row) -> Model:
-        """Return a row as its model.
+        """Return a row as its model; half a character becomes the replacement character, with a warning.
 
         :raises HyperoruContractError: it is not as the model says; the text names it.
         """
+        if not self._warned and replace_halves(row.raw) != row.raw:
+            self._warned.add("halves")
+            log.warning(
+                "The row %s, and perhaps others, holds half a character, such as \\ud83d, which only JSON lines can "
+                "hold: it is written as the replacement character U+FFFD.",
+                printable("/".join(map(str, parts_of(row.key)))),
+            )
         fields = canonical(row.raw, self.endpoint)
-        return validated(
-            self.model, fields | {name: value for name, value in self.known.items() if fields.get(name) is None}
-        )
+        known = {name: value for name, value in self.known.items() if fields.get(name) is None}
+        return validated(self.model, fields | known, self.time_format)
 
     def values(self, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
         """Return each row's values in the order of the columns: text, bool, Decimal, datetime, or ``None``.
@@ -74,7 +92,7 @@ class ColumnSchema:
         columns = self.columns[:-1]
         for row in rows:
             item = self.item(row)
-            sent = rename(_decode_raw(row.raw), self.endpoint)
+            sent = rename(_decode_raw(replace_halves(row.raw)), self.endpoint)
             extra = {name: value for name, value in sent.items() if name not in self.model.model_fields}
             yield (
                 *(_value(kind, getattr(item, name), sent.get(name)) for name, kind in columns),
@@ -100,7 +118,7 @@ def as_rows(item: Model, moment: datetime) -> Rows:
 
 def _value(kind: str, value: Any, sent: msgspec.Raw | None) -> Any:
     if kind == "json":
-        return raw_text(sent)
+        return None if value is None else raw_text(sent)
     return str(value) if kind == "string" and value is not None else value
 
 

@@ -6,12 +6,13 @@ import hashlib
 import io
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
-from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -64,6 +65,16 @@ class ExportDirectory:
         """How many rows the manifest had when the directory was opened."""
         return int(self._earlier.get("rows", 0))
 
+    @property
+    def prefix(self) -> str:
+        """What the addresses of all parts begin with, and of nothing else; without the storage's connection."""
+        return f"{self._directory.protocol or 'file'}://{self._directory.path}/part-"
+
+    def key(self, part: Part) -> str:
+        """Return a part's name in its bucket, or its path where there is no bucket."""
+        path = str((self._directory / part.name).path)
+        return path if path.startswith("/") else path.partition("/")[2]
+
     def address(self, part: Part) -> str:
         """Return the address of a part."""
         return str(self._directory / part.name)
@@ -74,6 +85,7 @@ class ExportDirectory:
         :param file: the file; its position does not matter.
         :param name: the part's name once it is committed.
         :param rows: how many rows are in it.
+        :raises HyperoruConcurrentWriteError: another run has removed it meanwhile.
         """
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
@@ -116,19 +128,19 @@ class ExportDirectory:
         :param manifest: all that the manifest says but the files.
         :param parts: the files, in order.
         :return: the files, under the names that they have now.
-        :raises HyperoruConfigError: another run has written there meanwhile.
+        :raises HyperoruConcurrentWriteError: another run has written there meanwhile.
         """
         if self._read_manifest() != self._earlier or not all(map(self._is_whole, parts)):
-            raise HyperoruConfigError(
-                f"Another run has written to {self._directory} at the same time. Nothing was committed: run this one "
-                "again, and let only one at a time export a window."
-            )
+            raise self._overtaken("Nothing was committed")
         self._write_manifest(manifest, parts)
         final = [replace(part, name=part.name.removeprefix(_STAGED)) for part in parts]
         for staged, part in zip(parts, final, strict=True):
             if staged != part:
-                with (self._directory / staged.name).open("rb") as file:
-                    self._put(file, part.name)
+                try:
+                    with (self._directory / staged.name).open("rb") as file:
+                        self._put(file, part.name)
+                except FileNotFoundError:
+                    raise self._overtaken(f"{staged.name} is gone") from None
         if final != parts:
             self._write_manifest(manifest, final)
         self._remove_others(final)
@@ -165,7 +177,16 @@ class ExportDirectory:
         with target.open("wb") as sink:
             shutil.copyfileobj(file, sink, 1 << 20)
         if self._local:
-            Path(target.path).replace((self._directory / name).path)
+            try:
+                Path(target.path).replace((self._directory / name).path)
+            except FileNotFoundError:
+                raise self._overtaken(f"{name} was not written") from None
+
+    def _overtaken(self, result: str) -> HyperoruConcurrentWriteError:
+        return HyperoruConcurrentWriteError(
+            f"Another run has written to {self._directory} at the same time. {result}: run this one again, and let "
+            "only one at a time export a window."
+        )
 
     def _is_whole(self, part: Part) -> bool:
         if not self._is_there(part):
@@ -185,7 +206,8 @@ class ExportDirectory:
         found: list[Any] = list(self._directory.iterdir())
         for path in found:
             if path.name not in kept and path.name.startswith(("part-", _STAGED, ".part-", "._")):
-                path.unlink()
+                with suppress(FileNotFoundError):  # another run was faster
+                    path.unlink()
 
 
 def _digest(file: IO[bytes]) -> str:

@@ -67,7 +67,8 @@ def export_list(
         rest = reader if state.last is None else reader.after(state.last)
         return fetch(client, rest, concurrency, progress, state.keys, prepare=destination.prepare)
 
-    return export_rows(spec, read, destination, on_empty=on_empty)
+    with client.explaining(reader.endpoint):
+        return export_rows(spec, read, destination, on_empty=on_empty)
 
 
 def export_rows(spec: ExportSpec, read: ReadRows, destination: Destination, *, on_empty: str | None = None) -> Any:

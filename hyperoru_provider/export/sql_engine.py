@@ -64,6 +64,32 @@ def make_engine(connect: Callable[[], Any]) -> sa.Engine:
     )
 
 
+def type_name(kind: Any, dialect: sa.Dialect) -> str:
+    """Return the name of a column's type, the same for all that hold the same values.
+
+    :param kind: the type, as an inspector found it, or a text.
+    """
+    if isinstance(kind, (str, sa.types.NullType)):
+        return str(kind)
+    kind = getattr(kind, "data_type", kind)  # that of a domain
+    name: str = kind.compile(dialect).partition(" COLLATE ")[0]  # how texts are sorted
+    return name.replace("TIMESTAMP(6)", "TIMESTAMP")
+
+
+def partition_columns(connection: sa.Connection, table: sa.Table) -> list[str]:
+    """Return the columns by which a table is partitioned; none of a table that is not."""
+    if connection.dialect.name == "sqlite":
+        return []
+    found = connection.execute(
+        sa.text(
+            "SELECT attname FROM pg_partitioned_table JOIN pg_attribute ON attrelid = partrelid "
+            "AND attnum = ANY (partattrs::int2[]) WHERE partrelid = CAST(:name AS regclass) ORDER BY attnum"
+        ),
+        {"name": connection.dialect.identifier_preparer.format_table(table)},
+    )
+    return list(found.scalars())
+
+
 def begin_writing(connection: sa.Connection, table: sa.Table) -> None:
     """Begin a transaction in which nobody else writes to a table; its readers go on."""
     if connection.dialect.name == "sqlite":

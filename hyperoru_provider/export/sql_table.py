@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.lists.rows import Row, parts_of
 from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.manifest import ExportSpec
-from hyperoru_provider.export.sql_engine import TYPES, begin_writing, insert, make_engine
+from hyperoru_provider.export.sql_engine import (
+    TYPES,
+    begin_writing,
+    insert,
+    make_engine,
+    partition_columns,
+    type_name,
+)
 from hyperoru_provider.params import arguments
-from hyperoru_provider.params.choices import SQL_MODES
+from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
+
+log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"(?:([\w$-]+)\.)?([\w$-]+)")
 _LONGEST_NAME = 63  # bytes; PostgreSQL cuts off the rest of a name in silence
 _STAGE = "hyperoru_stage"
+
+
+class Changes(NamedTuple):
+    """How many rows of a table a load has changed."""
+
+    inserted: int
+    updated: int
+    deleted: int
 
 
 class SqlTable:
@@ -31,11 +51,15 @@ class SqlTable:
     :param mode: ``replace``: the rows of the window and filters are deleted first; ``upsert``: rows are found by
         their key.
     :param spec: what the rows are.
+    :param on_nul: what becomes of a text with a NUL, which PostgreSQL can't hold: ``fail``: it is an error;
+        ``replace``: U+FFFD takes its place.
     :raises HyperoruConfigError: the name, the mode or the database can't be used, or the window or a filter is not to
         be seen in the columns.
     """
 
-    def __init__(self, connect: Callable[[], Any], name: str, mode: str, spec: ExportSpec) -> None:
+    def __init__(
+        self, connect: Callable[[], Any], name: str, mode: str, spec: ExportSpec, on_nul: str = "fail"
+    ) -> None:
         match = _NAME.fullmatch(name)
         if match is None or any(len(part.encode()) > _LONGEST_NAME for part in name.split(".")):
             raise HyperoruConfigError(
@@ -60,6 +84,8 @@ class SqlTable:
         )
         self._replaced = self._conditions(time) if mode == "replace" else []
         self._engine = make_engine(connect)
+        self._on_nul = arguments.choice("on_nul", on_nul, ON_NUL)
+        self._nul_found = False
 
     def _conditions(self, time: str | None) -> list[sa.ColumnElement[bool]]:
         """Return what is true of just those rows that ``replace`` replaces."""
@@ -99,19 +125,29 @@ class SqlTable:
                 *(constraint["column_names"] for constraint in database.get_unique_constraints(*where)),
                 *(index["column_names"] for index in database.get_indexes(*where) if _is_unique(index)),
             ]
-        if self.mode == "upsert" and not any(set(columns) == set(self._key) for columns in unique):
-            key = ", ".join(self._key)
-            raise HyperoruConfigError(
-                f"The table {self.name} has no unique index on ({key}), by which upsert finds the rows to update. "
-                f"CREATE UNIQUE INDEX hyperoru_key ON {self.name} ({key}), or set mode='replace'."
-            )
+            if self.mode == "upsert" and not any(set(columns) == set(self._key) for columns in unique):
+                raise HyperoruConfigError(self._advice_on_index(partition_columns(connection, self._table)))
+
+    def _advice_on_index(self, partitioned_by: list[str]) -> str:
+        """Return a text that says which index ``upsert`` lacks; PostgreSQL wants a partition's columns in each."""
+        key = ", ".join(self._key)
+        text = f"The table {self.name} has no unique index on ({key}), by which upsert finds the rows to update."
+        if set(partitioned_by) <= set(self._key):
+            return f"{text} CREATE UNIQUE INDEX hyperoru_key ON {self.name} ({key}), or set mode='replace'."
+        text = f"{text} PostgreSQL allows it none without {', '.join(partitioned_by)}, by which it is partitioned."
+        if not set(partitioned_by) <= {*self._table.c.keys()}:
+            return f"{text} Set mode='replace'."
+        longer = list(dict.fromkeys([*self._key, *partitioned_by]))
+        return (
+            f"{text} Set the contract's key of {self._spec.resource} to {json.dumps(longer)} and CREATE UNIQUE INDEX "
+            f"hyperoru_key ON {self.name} ({', '.join(longer)}), or set mode='replace'."
+        )
 
     def _check_columns(self, found: dict[str, Any]) -> None:
         problems = []
         for column in self._table.columns:
-            wanted, kind = column.type.compile(self._engine.dialect), found.get(column.name, "missing")
-            untold = isinstance(kind, (str, sa.types.NullType))
-            there = str(kind) if untold else kind.compile(self._engine.dialect)
+            wanted = column.type.compile(self._engine.dialect)
+            there = type_name(found.get(column.name, "missing"), self._engine.dialect)
             if there != wanted and not (wanted == "TEXT" and there.startswith("VARCHAR")):
                 problems.append(f"{column.name} is {there} and must be {wanted}")
         if problems:
@@ -123,9 +159,30 @@ class SqlTable:
         :raises HyperoruContractError: a row is not as the model says; the text names it.
         """
         return [
-            (*values, *(str(parts_of(row.key)[place]) for place in self._added))
+            self._without_nul(row, (*values, *(str(parts_of(row.key)[place]) for place in self._added)))
             for row, values in zip(rows, self._spec.schema.values(rows), strict=True)
         ]
+
+    def _without_nul(self, row: Row, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a row's values as the database can hold them.
+
+        :raises HyperoruContractError: it can't hold one of them.
+        """
+        if b"\\u0000" not in row.raw or self._engine.dialect.name == "sqlite":
+            return values
+        found = [column.name for column, value in zip(self._table.columns, values, strict=True) if _has_nul(value)]
+        if not found:
+            return values
+        where = f"{' and '.join(found)} of the row {'/'.join(printable(str(part)) for part in parts_of(row.key))}"
+        if self._on_nul == "fail":
+            raise HyperoruContractError(
+                f"{where} holds a NUL (U+0000), which PostgreSQL can't store. Set on_nul='replace' to have U+FFFD in "
+                "its place, or export files, which keep it."
+            )
+        if not self._nul_found:
+            log.warning("%s holds a NUL (U+0000): U+FFFD takes its place, there and in any further row", where)
+            self._nul_found = True
+        return tuple(value.replace("\0", "\ufffd") if _has_nul(value) else value for value in values)
 
     def count_replaced(self) -> int:
         """Return how many rows ``replace`` would delete; ``upsert`` deletes none."""
@@ -139,22 +196,23 @@ class SqlTable:
         with self._engine.connect() as connection:
             return connection.execute(sa.select(sa.literal(1)).select_from(self._table).limit(1)).first() is not None
 
-    def store(self, batches: Iterable[list[tuple[Any, ...]]], count: int) -> None:
+    def store(self, batches: Iterable[list[tuple[Any, ...]]], count: int) -> Changes:
         """Write all rows in one transaction, while nobody else writes to the table.
 
         :param batches: the rows' values.
         :param count: how many they are.
+        :return: how many rows of the table were changed.
         :raises HyperoruContractError: not just these rows are in the window and of the filters (``replace``) or under
             their keys (``upsert``) afterwards.
         """
         with self._engine.begin() as connection:
             begin_writing(connection, self._table)
             if self.mode == "replace":
-                connection.execute(self._table.delete().where(*self._replaced))
+                deleted = connection.execute(self._table.delete().where(*self._replaced)).rowcount
                 insert(connection, self._table, batches)
-                written = self._count(*self._replaced)
+                written, changes = self._count(*self._replaced), Changes(count, 0, deleted)
             else:
-                written = self._upsert(connection, batches)
+                written, changes = self._upsert(connection, batches, count)
             found = connection.scalar(written)
             if found != count:
                 raise HyperoruContractError(
@@ -162,16 +220,19 @@ class SqlTable:
                     "such as account_id and symbol (replace) or key (upsert), so all was taken back. Either rows lack "
                     "what was filtered by, or the table has a trigger or rule that adds, drops or changes rows."
                 )
+        return changes
 
     def _count(self, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
         return sa.select(sa.func.count()).select_from(self._table).where(*conditions)
 
-    def _upsert(self, connection: sa.Connection, batches: Iterable[list[tuple[Any, ...]]]) -> sa.Select[Any]:
+    def _upsert(
+        self, connection: sa.Connection, batches: Iterable[list[tuple[Any, ...]]], count: int
+    ) -> tuple[sa.Select[Any], Changes]:
         """Insert rows, or update those whose key is there already, where they differ.
 
         They go by way of a temporary table, which refuses a key that comes twice.
 
-        :return: what counts the rows of these keys.
+        :return: what counts the rows of these keys, and how many were changed.
         """
         table, on_sqlite = self._table, connection.dialect.name == "sqlite"
         stage = sa.Table(
@@ -191,9 +252,11 @@ class SqlTable:
         new = {column: statement.excluded[column.name] for column in table.columns if column.name not in self._key}
         differs = sa.or_(*(column.is_distinct_from(value) for column, value in new.items()))
         key = [table.c[name] for name in self._key]
-        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=new, where=differs))
-        same = sa.and_(*(column == stage.c[column.name] for column in key))
-        return self._count(sa.exists().where(same))
+        written = self._count(sa.exists().where(*(column == stage.c[column.name] for column in key)))
+        inserted = count - (connection.scalar(written) or 0)
+        upsert = statement.on_conflict_do_update(index_elements=key, set_=new, where=differs)
+        changed = connection.execute(upsert, execution_options={"preserve_rowcount": True}).rowcount
+        return written, Changes(inserted, changed - inserted, 0)
 
 
 def _key_and_time(spec: ExportSpec) -> tuple[tuple[str, ...], str | None]:
@@ -211,6 +274,10 @@ def _key_and_time(spec: ExportSpec) -> tuple[tuple[str, ...], str | None]:
 def _quoted(name: str) -> sa.quoted_name:
     """Return a name that stands in quotes everywhere: which words are reserved differs between databases."""
     return sa.quoted_name(name, quote=True)
+
+
+def _has_nul(value: Any) -> bool:
+    return isinstance(value, str) and "\0" in value
 
 
 def _is_unique(index: Any) -> bool:

@@ -177,15 +177,37 @@ class _Extra:
 def _try_out(options: dict[str, Any]) -> tuple[bool, str]:
     """Return whether a client with these arguments can be used, and what was seen."""
     from hyperoru_provider.client import HyperoruClient
+    from hyperoru_provider.client.escaping import printable
 
     try:
         with HyperoruClient(**options) as client:
             health = client.health()
-            user = client.profile()
+            user = _user(client)
     except Exception as error:  # noqa: BLE001 - the form shows whatever went wrong
         return False, _describe(error)
-    name = user.username or user.email or user.id or "?"
-    return health.healthy, printable(f"The service is {health.status}; logged in as {name}.")
+    return health.healthy, printable(f"The service is {health.status}; logged in{user}.")
+
+
+def _user(client: HyperoruClient) -> str:
+    """Return as whom a client is logged in; a list of traders proves it, too, where the profile can't be read.
+
+    :raises HyperoruApiError: neither can be.
+    """
+    from hyperoru_provider.client.errors import HyperoruApiError, HyperoruAuthenticationError
+
+    try:
+        user = client.profile()
+    except HyperoruAuthenticationError:
+        raise
+    except HyperoruApiError as error:
+        try:
+            traders = client.list_traders()
+        except HyperoruApiError:
+            raise error from None
+        return (
+            f", and {len(traders)} traders are listed. The profile can't be read, which only this test needs: {error}"
+        )
+    return f" as {user.username or user.email or user.id or '?'}"
 
 
 def _describe(error: Exception) -> str:
@@ -203,6 +225,8 @@ def _base_url(connection: Connection) -> str:
         host = f"{connection.schema or 'https'}://{host}"
     scheme, _, rest = host.partition("://")
     place, slash, path = rest.partition("/")
+    if place.count(":") > 1 and not place.startswith("["):  # of [::1] in a URI, Airflow hands on ::1
+        place = f"[{place}]"
     if connection.port and ":" not in place.rpartition("]")[2]:
         place = f"{place}:{connection.port}"
     return f"{scheme}://{place}{slash}{path}"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from hyperoru_provider.client.errors import HyperoruConfigError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
     from upath import UPath
+
+#: a scheme, a connection, and a place
+_URL = re.compile(r"(?:([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?|file:|local:)?(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def storage_path(destination: str, conn_id: str | None) -> UPath | ObjectStoragePath:
@@ -15,12 +21,24 @@ def storage_path(destination: str, conn_id: str | None) -> UPath | ObjectStorage
     A local path is a plain ``UPath``. Airflow's ``ObjectStoragePath`` would import the storage of every provider that
     is installed (boto3, ...), and record the names of files, which here are temporary, for lineage.
 
-    :param destination: a URL, or a local path.
+    :param destination: a URL, or a local path, which is absolute: where a worker runs is not for its user to know.
     :param conn_id: the storage's connection; ``None`` for the storage's own credentials.
+    :raises HyperoruConfigError: the destination is something else, or of a storage that is not known.
     """
     from airflow.sdk import ObjectStoragePath
     from upath import UPath
 
-    path = ObjectStoragePath(destination, conn_id=conn_id)
+    match = _URL.fullmatch(destination)
+    scheme, place = match.groups() if match else (None, destination)
+    if (scheme or "file").lower() in ("file", "local") and not place.startswith("/"):
+        raise HyperoruConfigError(
+            f"destination {destination!r} is no absolute path and no URL of a storage: it would lie below the "
+            "directory in which the worker happens to run. Write /data/exports, file:///data/exports or "
+            "s3://bucket/exports."
+        )
+    try:
+        path = ObjectStoragePath(destination, conn_id=conn_id)
+    except ValueError as error:
+        raise HyperoruConfigError(f"destination {destination!r} can't be used: {error}.") from None
     local = path.conn_id is None and path.protocol in ("", "file", "local")  # its URL may name a connection, too
     return UPath(path.path, protocol=path.protocol) if local else path

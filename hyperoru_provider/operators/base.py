@@ -177,7 +177,7 @@ def for_xcom(result: Any) -> Any:
     stored = storable(result)
     if stored != result:
         log.warning(
-            "The result has control characters or halves of characters, which XCom can't hold: they are escaped there, "
-            "such as NUL as \\x00. Files keep them as they are."
+            "The result has control characters, halves of characters or numbers beyond 64 bits, which XCom can't hold: "
+            "there they are escaped, such as NUL as \\x00, and text. Files keep them as they are."
         )
     return stored

@@ -13,7 +13,7 @@ from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.operators.base import ExportOperator, check_files_early, files_or_xcom
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
-from hyperoru_provider.params.choices import SQL_MODES
+from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,7 +29,8 @@ class HyperoruExportOperator(ExportOperator):
     ``<destination>/<resource>/<window>/``, or ``<destination>/<resource>/latest/``, as parts and a
     ``_manifest.json``, which is written last: a reader that follows it never sees half an export, a failed run
     leaves the earlier one readable, and the same rows give the same bytes.
-    Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest`` and ``files``.
+    Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest`` and ``files``;
+    ``prefix`` and ``keys`` for what loads files without Airflow's connection, such as ``COPY``.
     Without a destination it returns the rows themselves, amounts as text.
 
     .. seealso:: ``docs/export-trades.md``
@@ -141,7 +142,8 @@ class HyperoruToSqlOperator(ExportOperator):
     loaded as it is now. They are written in one transaction, after the server was read to its end: nobody ever sees a
     part of them, and a failed run leaves the table as it was. The columns are those of the list's model, and ``extra``
     for a JSON object of all that it does not know; no digit of an amount changes. Further columns of the table are left
-    alone. Returns a summary: ``rows``, ``window``, ``table``, ``mode``, ``first_time`` and ``last_time``.
+    alone. Returns a summary: ``rows``, ``window``, ``table``, ``mode``, ``first_time`` and ``last_time``, and how many
+    rows of the table were ``inserted``, ``updated`` and ``deleted``.
 
     .. seealso:: ``docs/trades-to-sql.md``
 
@@ -159,6 +161,8 @@ class HyperoruToSqlOperator(ExportOperator):
         on the time. Default: ``False``.
     :param concurrency: how many requests to have under way at once, at least 1. Default: 4.
     :param batch_rows: rows to write at once. Default: 5,000.
+    :param on_nul: what becomes of a text with a NUL character, which PostgreSQL can't hold: ``fail`` (the default), or
+        ``replace``, which puts U+FFFD in its place and logs a warning.
     :param on_empty: what becomes of a list without rows: ``succeed``, ``skip`` (the task is skipped, and nothing
         written) or ``fail``. Default: ``succeed``, unless ``replace`` would only delete rows, which only an explicit
         ``succeed`` allows.
@@ -195,6 +199,7 @@ class HyperoruToSqlOperator(ExportOperator):
         create_table: bool = False,
         concurrency: int = 4,
         batch_rows: int = 5_000,
+        on_nul: str = "fail",
         on_empty: str | None = None,
         hyperoru_conn_id: str = HyperoruHook.default_conn_name,
         **kwargs: Any,
@@ -217,6 +222,7 @@ class HyperoruToSqlOperator(ExportOperator):
         self.mode = mode
         self.create_table = arguments.flag("create_table", create_table)
         self.batch_rows = arguments.positive("batch_rows", batch_rows)
+        self.on_nul = arguments.choice("on_nul", on_nul, ON_NUL)
 
     def destination_of(self, context: Context) -> Destination:
         """Return the table that the rows go to."""
@@ -231,5 +237,10 @@ class HyperoruToSqlOperator(ExportOperator):
         if not isinstance(hook, DbApiHook):
             raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: its hook is {hook!r}.")
         return SqlDestination(
-            hook.get_conn, table, self.mode, create_table=self.create_table, batch_rows=self.batch_rows
+            hook.get_conn,
+            table,
+            self.mode,
+            create_table=self.create_table,
+            batch_rows=self.batch_rows,
+            on_nul=self.on_nul,
         )

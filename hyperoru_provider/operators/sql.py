@@ -19,7 +19,7 @@ class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
     read to its end: nobody ever sees a part of them, and a failed run leaves the table as it was. The columns are
     those of the Trade model, and ``extra`` for a JSON object of all that it does not know; no digit of an amount
     changes. Further columns of the table are left alone. Returns a summary: ``rows``, ``window``, ``table``,
-    ``mode``, ``first_time`` and ``last_time``.
+    ``mode``, ``first_time`` and ``last_time``, and how many rows were ``inserted``, ``updated`` and ``deleted``.
 
     All parameters but ``resource`` and ``filters`` of
     :class:`~hyperoru_provider.operators.export.HyperoruToSqlOperator` are known here, too.

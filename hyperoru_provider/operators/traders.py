@@ -21,7 +21,8 @@ class HyperoruListTradersOperator(BaseOperator):
 
     Returns a list of dicts, one for each trader, with at least ``id``, which the other operators take as
     ``account_id``; amounts are text, and fields that the server sends beyond the known ones are kept, but for the
-    values of those whose name speaks of a key, password or token. No trader gives an empty list.
+    values of those whose name speaks of a key, password or token; ``secret_fields`` of the contract's traders says
+    otherwise of a field. No trader gives an empty list.
 
     :param include_hidden: whether to list those that the dashboard hides, too. Default: ``False``. (templated)
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
@@ -47,10 +48,12 @@ class HyperoruListTradersOperator(BaseOperator):
     @failing_at_once()
     def execute(self, context: Context) -> Any:
         """List the traders."""
+        from hyperoru_provider.client.calls import dumped
         from hyperoru_provider.client.redaction import mask_secret_fields
 
         include_hidden = arguments.flag("include_hidden", self.include_hidden)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             traders = client.list_traders(include_hidden)
+            secret_fields = client.contract.traders.secret_fields
         self.log.info("%d traders", len(traders))
-        return for_xcom([mask_secret_fields(trader.model_dump(mode="json")) for trader in traders])
+        return for_xcom([mask_secret_fields(dumped(trader), secret_fields) for trader in traders])

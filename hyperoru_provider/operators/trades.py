@@ -18,8 +18,8 @@ class HyperoruExportTradesOperator(HyperoruExportOperator):
     The rows are those with ``start <= trade_time < end``, ordered by time and key. In storage they land below
     ``<destination>/trades/<window>/`` as parts and a ``_manifest.json``, which is written last: a reader that
     follows it never sees half an export, a failed run leaves the earlier one readable, and the same rows give the same
-    bytes. Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest`` and
-    ``files``. Without a destination it returns the rows themselves, amounts as text.
+    bytes. Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest``, ``prefix``,
+    ``keys`` and ``files``. Without a destination it returns the rows themselves, amounts as text.
 
     All parameters but ``resource`` and ``filters`` of
     :class:`~hyperoru_provider.operators.export.HyperoruExportOperator` are known here, too.

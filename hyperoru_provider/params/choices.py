@@ -10,5 +10,6 @@ COMPRESSIONS = {
 }
 DEFAULT_FORMAT = "jsonl"
 SQL_MODES = ("replace", "upsert")
+ON_NUL = ("fail", "replace")
 ON_EMPTY = ("succeed", "skip", "fail")
 MARKET_DATA = ("price", "klines")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime
 from typing import Self
 
-import pendulum
-
+from hyperoru_provider.client import times
 from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.times import format_time, to_utc, utc_window
+from hyperoru_provider.client.times import format_time, utc_window
 
 _ADVICE = (
     "A cron schedule of Airflow 3 gives every run a data interval of no length, and a run that was triggered by "
@@ -61,23 +60,7 @@ def parse_moment(name: str, value: object) -> datetime:
     """
     if value is None or value in ("", "None"):
         raise HyperoruConfigError(f"{name} is missing. {_ADVICE}")
-    given = value
-    if isinstance(value, str):
-        try:
-            # pendulum also knows "now", which would be another window at each try
-            value = None if value.strip().lower() == "now" else pendulum.parse(value.strip(), exact=True)
-        except (ValueError, TypeError):
-            value = None
-    if isinstance(value, datetime):
-        return to_utc(value)
-    if isinstance(value, date):
-        return to_utc(datetime.combine(value, time.min))
-    advice = ""
-    if isinstance(given, (int, float)):
-        advice = " A template that is rendered natively makes a number of digits: write a date with dashes."
-    raise HyperoruConfigError(
-        f"{name} is {given!r:.100}: an ISO 8601 date or time, such as 2024-09-20T00:00:00Z, is expected.{advice}"
-    )
+    return times.parse_moment(name, value)
 
 
 def _compact(moment: datetime) -> str:

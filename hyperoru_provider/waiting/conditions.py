@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Price
-from hyperoru_provider.client.errors import HyperoruApiError, HyperoruError
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruContractError, HyperoruError
 from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.times import format_time, interval_length, parse_time
 
@@ -205,7 +205,10 @@ class KlinesCover(Condition):
         return Question("kline_coverage")
 
     def evaluate(self, answer: Sequence[Coverage], state: None, now: datetime) -> Verdict:
-        """Look for a row of the symbol and interval that covers the range without gaps."""
+        """Look for a row of the symbol and interval that covers the range without gaps.
+
+        :raises HyperoruContractError: it does not say which range it covers.
+        """
         verdict = Verdict(False, f"There are no {self._candles}.")
         for row in answer:
             if (row.symbol.casefold(), row.interval) == (self.symbol.casefold(), self.interval):
@@ -219,7 +222,17 @@ class KlinesCover(Condition):
         return f"{self.interval} candles of {self.symbol}"
 
     def _evaluate_row(self, row: Coverage, now: datetime) -> Verdict | None:
-        """Return what one row says, or ``None`` if it has no times."""
+        """Return what one row says, or ``None`` if its times are null.
+
+        :raises HyperoruContractError: it has no such times.
+        """
+        missing = [name for name in ("earliest", "latest") if name not in row.model_fields_set]
+        if missing and row.total_candles != 0:
+            names = ", ".join(sorted(row.model_fields_set))
+            raise HyperoruContractError(
+                f"The coverage of the {self._candles} has no {' and no '.join(missing)}: its fields are {names}. Name "
+                "them in the fields of the contract's coverage."
+            )
         if row.earliest is None or row.latest is None:
             return None
         length = interval_length(self.interval)

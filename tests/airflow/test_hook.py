@@ -126,6 +126,10 @@ def test_making_a_hook_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"host": "https://api.example.com/prefix", "port": 8443}, "https://api.example.com:8443/prefix"),
         ({"host": "https://api.example.com:1", "port": 2}, "https://api.example.com:1"),
         ({"host": "https://[::1]", "port": 2}, "https://[::1]:2"),
+        ({"host": "::1", "schema": "http", "port": 8099}, "http://[::1]:8099"),
+        ({"host": "[::1]", "schema": "http", "port": 8099}, "http://[::1]:8099"),
+        ({"host": "http://::1/prefix", "port": 8099}, "http://[::1]:8099/prefix"),
+        ({"host": "2001:db8::1"}, "https://[2001:db8::1]"),
         ({"host": "api.example.com", "port": 0}, "https://api.example.com"),
     ],
 )
@@ -139,6 +143,11 @@ def test_a_connection_uri(monkeypatch: pytest.MonkeyPatch, arguments: dict[str, 
     client = HyperoruHook().get_conn()
     assert client.base_url == "http://127.0.0.1:8080"
     assert arguments["timeout"] == 3
+
+
+def test_a_connection_uri_with_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_uri(monkeypatch, "hyperoru://u:p@[::1]:8099/http")
+    assert HyperoruHook().get_conn().base_url == "http://[::1]:8099"
 
 
 @pytest.mark.parametrize(
@@ -284,11 +293,32 @@ def test_test_connection_tells_what_is_wrong(connect: Connect, sandbox: Sandbox,
 
 def test_test_connection_repeats_nothing(connect: Connect, sandbox: Sandbox) -> None:
     connect(sandbox, max_retries=5)
-    sandbox.set_faults(fail_next=1)
+    sandbox.set_faults(fail_next=2)
     works, told = HyperoruHook().test_connection()
     assert not works
     assert "/api/users/profile" in told
-    assert sandbox.stats()["by_path"] == {"/api/health": 1, "/api/users/login": 1, "/api/users/profile": 1}
+    assert set(sandbox.stats()["by_path"].values()) == {1}
+
+
+def test_test_connection_passes_where_only_the_profile_can_t_be_read(connect: Connect, sandbox: Sandbox) -> None:
+    connect(sandbox, contract={"profile": {"path": "/api/nobody"}})
+    works, told = HyperoruHook().test_connection()
+    assert works
+    assert told.startswith("The service is healthy; logged in, and 4 traders are listed. The profile can't be read")
+    assert "/api/nobody, status 404" in told
+
+
+def test_test_connection_without_profile_and_traders(connect: Connect, sandbox: Sandbox) -> None:
+    connect(sandbox, contract={"profile": {"path": "/api/nobody"}, "traders": {"path": "/api/nowhere"}})
+    works, told = HyperoruHook().test_connection()
+    assert not works
+    assert "/api/nobody, status 404" in told
+
+
+def test_test_connection_escapes_what_the_service_says(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.set_faults(health="degr\0aded")
+    connect(sandbox)
+    assert HyperoruHook().test_connection() == (False, "The service is degr\\x00aded; logged in as demo.")
 
 
 def test_test_connection_with_a_wrong_password(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

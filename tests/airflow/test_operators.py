@@ -56,6 +56,17 @@ def test_a_key_that_a_server_lists_beside_a_trader_is_blotted_out(
     assert traders[0]["account_type"] == "prompt"
 
 
+def test_the_contract_says_of_a_trader_s_field_whether_it_is_a_secret(
+    connect: Callable[..., None], sandbox: Sandbox
+) -> None:
+    secret_fields = {"llm_api_key": False, "account_type": True}
+    fields = {"key": "llm_api_key", "fields": {"llm_api_key": "name"}}
+    connect(sandbox, token_cache="memory", contract={"traders": {**fields, "secret_fields": secret_fields}})
+    traders = run(HyperoruListTradersOperator)
+    assert "***" not in {trader["llm_api_key"] for trader in traders}
+    assert {trader["account_type"] for trader in traders} == {"***"}
+
+
 @pytest.mark.parametrize("value", ["yes", None, "", 2])
 def test_include_hidden_is_true_or_false(sandbox: Sandbox, value: Any) -> None:
     with pytest.raises(HyperoruConfigError, match="include_hidden"):

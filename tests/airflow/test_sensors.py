@@ -157,6 +157,7 @@ TABLE = {
     "unhealthy, then healthy": Row(first={"health": "degraded"}, then={"health": "healthy"}),
     "unhealthy": Row(first={"health": "degraded"}, health_sensor=HASTY, health=AirflowSensorTimeout),
     "503 for a while": Row(first=DOWN, then=CALM),
+    "408 for a while": Row(first=DOWN | {"error_status": 408}, then=CALM),
     "500 with a page for a while": Row(first=DOWN | {"error_status": 500, "error_body": "html"}, then=CALM),
     "429 for a while": Row(first={"rate_limit_rate": 1.0}, then=CALM),
     "429 with Retry-After": Row(first={"rate_limit_rate": 1.0, "retry_after": 0.2}, then=CALM),

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import pytest
-from airflow.sdk import ObjectStoragePath
+from pathlib import Path
+from typing import Any
 
+import pytest
+from airflow.sdk import BaseOperator, Context, ObjectStoragePath
+
+from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.hooks.storage import storage_path
+from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
+from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
+from hyperoru_provider.sandbox import Sandbox
 
 
 @pytest.mark.parametrize(
     "destination",
     [
         "/data/x",
-        "data/x",
-        "~/x",
         "/a b",
+        "/data/~/x",
+        "file:/data/x",
         "file:///data/x",
         "file:///a%20b",
-        "file://x/y",
         "FILE:///x",
         "local:///data/x",
     ],
@@ -42,3 +48,38 @@ def test_any_other_is_airflows_with_its_connection(destination: str, conn_id: st
     path = storage_path(destination, conn_id)
     assert isinstance(path, ObjectStoragePath)
     assert path.conn_id == found
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        "out/x",
+        "./x",
+        "~/x",
+        "None/x",
+        "file:x",
+        "file://out/x",
+        "file://localhost/tmp/x",
+        "LOCAL://x/y",
+        "file://disk@out/x",
+        "s3//b/x",
+        "s3:/b/x",
+        "nosuch://b/x",
+    ],
+)
+@pytest.mark.parametrize("operator", [HyperoruExportTradesOperator, HyperoruFetchMarketOperator])
+@pytest.mark.usefixtures("connection")
+def test_a_destination_below_the_workers_working_directory_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox,
+    operator: type[BaseOperator],
+    destination: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more: dict[str, Any] = {"symbols": "BTC"} if operator is HyperoruFetchMarketOperator else {}
+    task = operator(task_id="t", start="2026-01-15", end="2026-01-16", destination=destination, **more)
+    with pytest.raises(HyperoruConfigError, match=f"destination '{destination}'"):
+        task.execute(Context())
+    assert sandbox.stats()["requests"] == 0
+    assert not list(tmp_path.iterdir())

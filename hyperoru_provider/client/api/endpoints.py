@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.times import format_time
+from hyperoru_provider.client.times import TimeFormat, format_time, write_time
 
 _TEMPLATE = re.compile(r"\{([a-z_]+)\}")
 
@@ -66,7 +66,7 @@ class Endpoint(BaseModel):
     def query(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Return values under the server's names; what is ``None``, or has no name there, is left out."""
         named = {self.params.get(name, name): value for name, value in values.items() if value is not None}
-        return {name: _wire(value) for name, value in named.items() if name is not None}
+        return {name: self.wire(value) for name, value in named.items() if name is not None}
 
     def target(self, values: Mapping[str, Any]) -> Target:
         """Return the path with its values filled in and quoted, and the query with all other values.
@@ -80,8 +80,14 @@ class Endpoint(BaseModel):
         missing = [name for name in names if values.get(name) in (None, "")]
         if missing:
             raise HyperoruConfigError(f"{', '.join(missing)} is needed for {self.path}.")
-        path = _TEMPLATE.sub(lambda match: quote(_wire(values[match[1]]), safe=""), self.path)
+        path = _TEMPLATE.sub(lambda match: quote(self.wire(values[match[1]]), safe=""), self.path)
         return Target(path, self.query({name: value for name, value in values.items() if name not in names}))
+
+    def wire(self, value: Any) -> str:
+        """Return a value as text of a request."""
+        if isinstance(value, datetime):
+            return format_time(value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class LoginEndpoint(Endpoint):
@@ -143,11 +149,14 @@ class ListEndpoint(Endpoint):
     :param key: fields which together name a row.
     :param time: field with the row's time.
     :param time_filter: what the server's time filter compares: ``instant``, or ``day`` for whole UTC days.
+    :param time_format: how the server reads and writes times: ``iso``, or ``seconds`` or ``milliseconds`` since 1970.
     :param verified_fields: fields by which a row shows that it belongs to what was asked for.
     :param total: keys of the number of all rows; empty to ignore what the server says.
     :param has_more: keys of the statement that there are more pages (boolean).
     :param next_page: keys of the next page's number or address, ``null`` on the last.
     :param next_cursor: keys of the cursor of the next page, ``null`` on the last.
+    :param secret_fields: the server's name of a field -> whether it holds a secret, where its name tells it wrong; of
+        a list that goes to XCom.
     """
 
     rows: Annotated[Names, Field(min_length=1)] = ROWS
@@ -158,17 +167,23 @@ class ListEndpoint(Endpoint):
     key: Names = ()
     time: str | None = None
     time_filter: Literal["instant", "day"] = "instant"
+    time_format: TimeFormat = "iso"
     verified_fields: Names = ()
     total: Names = ("total", "total_count")
     has_more: Names = ("has_more", "hasMore", "has_next", "hasNext")
     next_page: Names = ("next_page", "nextPage", "next", "next_url")
     next_cursor: Names = ("next_cursor",)
+    secret_fields: dict[str, bool] = {}
 
     @model_validator(mode="after")
     def _offsets_need_a_page_size(self) -> ListEndpoint:
         if self.paging == "offset" and self.page_size is None:
             raise ValueError("paging 'offset' needs a page_size")
         return self
+
+    def wire(self, value: Any) -> str:
+        """Return a value as text of a request."""
+        return write_time(value, self.time_format) if isinstance(value, datetime) else super().wire(value)
 
 
 class WindowedEndpoint(ListEndpoint):
@@ -189,10 +204,3 @@ class StreamEndpoint(Endpoint):
     auth: Literal["query", "message"] = "query"
     channels: dict[str, str | None] = {}
     refused_codes: tuple[int, ...] = (4401, 1008)
-
-
-def _wire(value: Any) -> str:
-    """Return a value as text of a request."""
-    if isinstance(value, datetime):
-        return format_time(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
-from hyperoru_provider.client.amounts import parse_amount
+from hyperoru_provider.client.amounts import is_blank, parse_amount
 from hyperoru_provider.client.times import format_time, parse_time
 
 UtcTime = Annotated[
     datetime,
-    BeforeValidator(lambda value: value if isinstance(value, datetime) else parse_time(value)),
+    BeforeValidator(
+        lambda value, info: value if isinstance(value, datetime) else parse_time(value, info.context or "iso")
+    ),
     PlainSerializer(format_time, when_used="json"),
 ]
 Amount = Annotated[
     Decimal, BeforeValidator(parse_amount), PlainSerializer(lambda value: format(value, "f"), when_used="json")
 ]
 Id = int | str
+T = TypeVar("T")
+#: what may be missing or ``null``, or an empty text, which is no value of a type that is not text
+Maybe = Annotated[T | None, BeforeValidator(lambda value: None if is_blank(value) else value)]
 
 
 class Model(BaseModel):
@@ -50,7 +55,7 @@ class Profile(Model):
     id: Id | None = None
     username: str | None = None
     email: str | None = None
-    is_active: bool | None = None
+    is_active: Maybe[bool] = None
 
 
 class Trader(Model):
@@ -60,11 +65,11 @@ class Trader(Model):
     name: str | None = None
     model: str | None = None
     account_type: str | None = None
-    is_active: bool | None = None
-    show_on_dashboard: bool | None = None
-    initial_capital: Amount | None = None
-    current_cash: Amount | None = None
-    frozen_cash: Amount | None = None
+    is_active: Maybe[bool] = None
+    show_on_dashboard: Maybe[bool] = None
+    initial_capital: Maybe[Amount] = None
+    current_cash: Maybe[Amount] = None
+    frozen_cash: Maybe[Amount] = None
 
 
 class Price(Model):
@@ -91,7 +96,7 @@ class Kline(Model):
     high: Amount
     low: Amount
     close: Amount
-    volume: Amount | None = None
+    volume: Maybe[Amount] = None
 
 
 class Coverage(Model):
@@ -99,9 +104,9 @@ class Coverage(Model):
 
     symbol: str
     interval: str
-    earliest: UtcTime | None = None
-    latest: UtcTime | None = None
-    total_candles: int | None = None
+    earliest: Maybe[UtcTime] = None
+    latest: Maybe[UtcTime] = None
+    total_candles: Maybe[int] = None
 
 
 def _printable_id(value: Id) -> Id:
@@ -126,8 +131,8 @@ class BackfillJob(Model):
     environment: str | None = None
     start: str | None = None
     end: str | None = None
-    rows_written: int | None = None
-    progress_pct: Amount | None = None
+    rows_written: Maybe[int] = None
+    progress_pct: Maybe[Amount] = None
     started_at: str | None = None
     finished_at: str | None = None
     error: str | None = None
@@ -148,9 +153,9 @@ class Trade(Model):
     direction: str | None = None
     price: Amount
     quantity: Amount
-    notional: Amount | None = None
-    commission: Amount | None = None
-    realized_pnl: Amount | None = None
+    notional: Maybe[Amount] = None
+    commission: Maybe[Amount] = None
+    realized_pnl: Maybe[Amount] = None
     trade_time: UtcTime
     order_id: Id | None = None
     order_no: Id | None = None
@@ -158,7 +163,7 @@ class Trade(Model):
     prompt_template_id: Id | None = None
     prompt_template_name: str | None = None
     signal_trigger_id: Id | None = None
-    related_orders: list[Any] | None = None
+    related_orders: Maybe[list[Any]] = None
 
 
 class Order(Model):
@@ -170,8 +175,8 @@ class Order(Model):
     name: str | None = None
     side: str
     order_type: str | None = None
-    price: Amount | None = None
-    quantity: Amount | None = None
+    price: Maybe[Amount] = None
+    quantity: Maybe[Amount] = None
     status: str | None = None
     exchange: str | None = None
     environment: str | None = None

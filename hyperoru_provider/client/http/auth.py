@@ -33,6 +33,11 @@ _TOKEN_LIFETIME = timedelta(days=180)
 _MAX_LOGIN_WAIT = 60.0
 _LOCK_POLL = 0.05
 _REFUSALS = (400, 401, 403, 422)
+_IDENTITY_ADVICE = {
+    "email": "The login was sent as an email. If this server wants a user name, the login itself has to be one; a user "
+    "name with an @ is sent as such by the contract's login.identity 'username'.",
+    "username": "The login was sent as a user name. If this server wants an email, the login itself has to be one.",
+}
 
 _T = TypeVar("_T")
 #: a request to send, seconds to sleep, or a blocking call to make; each is answered with its result
@@ -168,11 +173,15 @@ class SessionAuth(httpx.Auth):
         if self._on_token:
             yield partial(self._on_token, token.value)
 
+    @property
+    def _identity(self) -> str:
+        """What the login is sent as."""
+        if self._endpoint.identity != "auto":
+            return self._endpoint.identity
+        return "email" if "@" in (self._credentials.login or "") else "username"
+
     def _build_login(self) -> httpx.Request:
-        identity = self._endpoint.identity
-        if identity == "auto":
-            identity = "email" if "@" in (self._credentials.login or "") else "username"
-        body = self._endpoint.query({identity: self._credentials.login, "password": self._credentials.password})
+        body = self._endpoint.query({self._identity: self._credentials.login, "password": self._credentials.password})
         return self._build_request(
             "POST",
             self._credentials.base_url + self._endpoint.path,
@@ -188,7 +197,9 @@ class SessionAuth(httpx.Auth):
             body = redact_body(response.content, self.secrets)
             error = from_status(response.status_code, response.headers, body, retry_after=pause, **request)
             if response.status_code in _REFUSALS:
-                error = error.as_type(HyperoruAuthenticationError, f"The login was refused. {error.message}")
+                advice = f". {_IDENTITY_ADVICE[self._identity]}" if response.status_code in (400, 422) else ""
+                told = f"The login was refused. {error.message}{advice}"
+                error = error.as_type(HyperoruAuthenticationError, told)
             raise error
         try:
             answer = parse_object(response.content, self._endpoint)

@@ -62,7 +62,7 @@ class RetryPolicy:
 
 def refused_unread(error: HyperoruApiError) -> bool:
     """Return whether nothing can have acted on the request, so that even a write can be repeated."""
-    return error.status == 429 or isinstance(error, HyperoruConnectError)
+    return error.status in (425, 429) or isinstance(error, HyperoruConnectError)
 
 
 def as_final(error: HyperoruApiError, *, idempotent: bool) -> HyperoruApiError:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,15 +23,20 @@ from hyperoru_provider.client.errors import (
     HyperoruConnectError,
     HyperoruNetworkError,
     certificate_message,
+    from_proxy,
     from_status,
 )
 from hyperoru_provider.client.http.auth import Session, SessionAuth
+from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy, as_final, parse_retry_after
 from hyperoru_provider.client.redaction import redact_body, redact_error
 
 log = logging.getLogger(__name__)
 
 _SLOTS = 20  # as many connections as httpx keeps open
+
+#: before a connection to the server came about; a proxy's error is one of its tunnel
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 T = TypeVar("T")
 
@@ -46,6 +52,7 @@ class Request:
     :param auth: whether it needs a session.
     :param retries: whether a transient failure is worth a repeat here; a health check wants to know it at once.
     :param idempotent: whether sending it twice does no more than sending it once.
+    :param named: what it names, such as ``account_id``, which may be wrong.
     """
 
     method: str
@@ -55,6 +62,7 @@ class Request:
     auth: bool = True
     retries: bool = True
     idempotent: bool = True
+    named: Sequence[str] = ()
 
 
 class Answer(NamedTuple):
@@ -75,6 +83,7 @@ class Settings:
     :param policy: when to repeat.
     :param rate_limiter: when to begin; shared by all requests of a client.
     :param user_agent: the ``User-Agent`` header.
+    :param network: the way to the server, for what does not go through an HTTP client.
     """
 
     base_url: str
@@ -83,6 +92,7 @@ class Settings:
     policy: RetryPolicy
     rate_limiter: RateLimiter
     user_agent: str
+    network: Network
 
     def arguments(self, request: Request) -> dict[str, Any]:
         """Return the arguments of either httpx client's ``request``.
@@ -112,22 +122,9 @@ class Settings:
             facts.update(status=answer.status, request_id=answer.request_id)
         try:
             yield
-        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
-            # its text may hold the header that is not allowed
-            raise HyperoruBadRequestError(
-                "The request can't be put in HTTP: check the base URL and the headers.", **facts
-            ) from None
-        except httpx.RequestError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise HyperoruBadRequestError(certificate_message(error), **facts) from None
-            kind = type(error).__name__
-            unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-            cls = HyperoruConnectError if unsent else HyperoruNetworkError
-            raise redact_error(cls(f"No complete answer: {kind}: {error}", **facts), self.auth.secrets) from None
-        except httpx.InvalidURL as error:
-            raise HyperoruConnectError(f"The address is not valid: {error}", **facts) from None
-        except HyperoruApiError as error:
-            raise redact_error(error.with_context(**facts), self.auth.secrets).shortened() from None
+        except (httpx.RequestError, httpx.InvalidURL, HyperoruApiError) as error:
+            explained = error if isinstance(error, HyperoruApiError) else _explain(error, self.base_url)
+            raise redact_error(explained.with_context(**facts), self.auth.secrets).shortened() from None
 
     def check(self, request: Request, response: httpx.Response) -> Answer:
         """Return the answer if its status is one of success.
@@ -144,7 +141,23 @@ class Settings:
             method=request.method,
             path=request.path,
             retry_after=pause,
+            named=request.named,
         )
+
+
+def _explain(error: httpx.RequestError | httpx.InvalidURL, base_url: str) -> HyperoruApiError:
+    """Return what an error of httpx means."""
+    if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
+        # its text may hold the header that is not allowed
+        return HyperoruBadRequestError("The request can't be put in HTTP: check the base URL and the headers.")
+    if isinstance(error, httpx.InvalidURL):
+        return HyperoruConnectError(f"The address is not valid: {error}")
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return HyperoruBadRequestError(certificate_message(error))
+    if isinstance(error, httpx.ProxyError) and (refusal := re.match(r"([45]\d\d)\b\s*(.*)", str(error), re.DOTALL)):
+        return from_proxy(int(refusal[1]), refusal[2])
+    cls = HyperoruConnectError if isinstance(error, _UNSENT) else HyperoruNetworkError
+    return cls(f"No complete answer from {base_url}: {type(error).__name__}: {error}")
 
 
 class Attempts:

@@ -173,7 +173,9 @@ class RowCollector:
             return None
         texts = page.lines
         try:
-            times: list[Any] = [None] * len(texts) if fields.times is None else parse_times(fields.times)
+            times: list[Any] = (
+                [None] * len(texts) if fields.times is None else parse_times(fields.times, self._endpoint.time_format)
+            )
             keys = self._keys_of([_key_parts(part) for part in fields.key], len(texts))
             fresh = dict(zip(keys, texts, strict=True))
             right = (
@@ -252,11 +254,11 @@ class RowCollector:
         moment = None
         if self._endpoint.time is not None:
             try:
-                moment = parse_time(data.get(self._endpoint.time))
+                moment = parse_time(data.get(self._endpoint.time), self._endpoint.time_format)
             except ValueError as error:
                 raise HyperoruContractError(
-                    f"The row {self._named(key)} has no usable {self._endpoint.time}: {error}. Correct the contract's "
-                    "time and fields."
+                    f"The row {self._named(key)} has no usable {self._endpoint.time}: {error}; its fields are "
+                    f"{', '.join(data)}. Correct the contract's time and fields, or its time_format."
                 ) from None
             if self._slice.start is not None and not self._in_range(moment, moment):
                 start, end = self._slice.bounds

@@ -17,15 +17,17 @@ class ListEvidence:
 
     :param endpoint: the list.
     :param page_size: rows that each page was asked for; ``None`` if that was left to the server.
+    :param largest_total: the most rows that the server counted in earlier passes.
     """
 
-    def __init__(self, endpoint: ListEndpoint, page_size: int | None) -> None:
+    def __init__(self, endpoint: ListEndpoint, page_size: int | None, largest_total: int = 0) -> None:
         self.seen = 0
         self.longest = 0
         self.pages = 0
         self.total: int | None = None
         self._endpoint = endpoint
         self._page_size = page_size
+        self._largest_total = largest_total
         self._first_total: int | None = None
         self._last_size: int | None = None
         self._earlier_sizes: set[int] = set()
@@ -63,11 +65,13 @@ class ListEvidence:
     def counted(self) -> bool:
         """Whether just as many rows were listed as the server counted throughout.
 
-        A round number proves nothing, as it may be where the server stops to count, and to list. Nor does that of a
-        list of one page: it may count the page, with what was cut and merged before.
+        A round number proves nothing, as it may be where the server stops to count, and to list, unless it has counted
+        further than that before. Nor does that of a list of one page: it may count the page, with what was cut and
+        merged before.
         """
         met = self.total == self.seen == self._first_total and not self._counts_pages
-        return met and (self.seen == 0 or (self.pages > 1 and not _is_round(self.seen)))
+        may_be_a_limit = _is_round(self.seen) and self.seen >= self._largest_total
+        return met and (self.seen == 0 or (self.pages > 1 and not may_be_a_limit))
 
     @property
     def steady(self) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from hyperoru_provider.client.api.endpoints import GENERAL_ROWS, ListEndpoint
 from hyperoru_provider.client.decoding import ERROR_FIELDS, NOT_JSON, check_success, describe_body
 from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.surrogates import in_one_line, mark_halves, replace_halves, unmark_halves
 
 _PAGING_OBJECTS = ("pagination", "paging", "page_info", "meta")
 
@@ -52,7 +53,7 @@ class Page:
         """The rows, in one line each, without a copy where they are so already."""
         text = self.text
         if b"\n" in text or b"\r" in text:
-            return [msgspec.Raw(msgspec.json.format(text, indent=-1)) for text in self.texts]
+            return [msgspec.Raw(in_one_line(bytes(text))) for text in self.texts]
         return self.texts
 
 
@@ -63,7 +64,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     """
     try:
         body.decode()  # what the rows hold is not looked at below, and would get into files as it is
-        data = _envelope.decode(body)
+        data = _decode(body)
         errors = _decode_errors(data)
     except NOT_JSON as error:
         raise HyperoruContractError(f"A JSON list was expected, but {describe_body(body)}: {error}") from None
@@ -82,12 +83,31 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     )
 
 
+def _decode(body: bytes) -> Any:
+    """Return what an answer holds, with each row as the server wrote it."""
+    try:
+        return _envelope.decode(body)
+    except msgspec.DecodeError:
+        if (marked := mark_halves(body)) == body:
+            raise
+    data = _envelope.decode(marked)
+    if isinstance(data, list):
+        return _unmarked(data)
+    return {name: _unmarked(value) if isinstance(value, list) else value for name, value in data.items()}
+
+
+def _unmarked(rows: _Rows) -> _Rows:
+    return [msgspec.Raw(unmark_halves(bytes(row))) for row in rows]
+
+
 def _decode_errors(data: Mapping[str, Any] | _Rows) -> dict[str, Any]:
     """Return what stands beside a list as its error."""
     if isinstance(data, list):
         return {}
     names = (*ERROR_FIELDS, "detail")
-    return {name: msgspec.json.decode(msgspec.json.encode(data[name])) for name in names if name in data}
+    return {
+        name: msgspec.json.decode(replace_halves(msgspec.json.encode(data[name]))) for name in names if name in data
+    }
 
 
 def _nested(data: Mapping[str, Any], endpoint: ListEndpoint) -> dict[str, Any]:

@@ -58,11 +58,13 @@ class Knowledge:
     :param page_size: rows to ask for at once.
     :param first_page: number of the first page; ``None``: not known yet.
     :param longest: rows of the longest answer, which the server did not cut to less.
+    :param largest_total: the most rows that the server counted, so that it does not stop to count at fewer.
     """
 
     page_size: int | None
     first_page: int | None
     longest: int = 0
+    largest_total: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class PassReader:
         self._knowledge = knowledge
         self._expectation = expectation
         self._paginator = self._new_paginator()
-        self._evidence = ListEvidence(self._endpoint, knowledge.page_size)
+        self._evidence = ListEvidence(self._endpoint, knowledge.page_size, knowledge.largest_total)
         self._collector = RowCollector(time_slice, extractor)
         #: parts of the slice that must list nothing new, still to be asked for; see :class:`Doubt`
         self._doubtful: list[list[TimeSlice]] = []
@@ -139,6 +141,7 @@ class PassReader:
         self._evidence.add(page, new)
         self._paginator.advance(page)
         self._knowledge.longest = max(self._knowledge.longest, len(page.texts))
+        self._knowledge.largest_total = max(self._knowledge.largest_total, page.total or 0)
         if self._is_too_large:
             return Split(self._pieces())
         return self._conclude(page) if self._paginator.ended else Incomplete()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 
-from hyperoru_provider.client.errors import HyperoruApiError
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruContractError
 from hyperoru_provider.client.http.auth import Session
 from hyperoru_provider.client.http.retry import RetryPolicy
 
@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 #: a connection that lasted for so many initial delays was a success: the next failure is the first in a row
 _STEADY_AFTER = 10
+#: so many connections in a row that ended within the initial delay, and brought nothing, are no accident
+_MAX_EARLY_ENDS = 3
 
 
 class ConnectionAttempts:
@@ -33,10 +35,20 @@ class ConnectionAttempts:
         self._failures = 0
         self._lost_at = now
         self._opened_at: float | None = None
+        self._alive_at: float | None = None
+        self._early_ends = 0
+
+    def connected(self, now: float) -> None:
+        """Note that there is a socket."""
+        self._alive_at = now
 
     def opened(self, now: float) -> None:
         """Note that the stream is subscribed to."""
-        self._opened_at = now
+        self._opened_at = self._alive_at = now
+
+    def received(self) -> None:
+        """Note that the subscription brought something."""
+        self._alive_at, self._early_ends = None, 0
 
     def failed(self, error: HyperoruApiError, *, token_refused: bool, now: float, jitter: float) -> float:
         """Return the seconds to wait before the next attempt.
@@ -46,19 +58,32 @@ class ConnectionAttempts:
         :param error: why there was no connection, or why it ended.
         :param token_refused: whether the stream refused the token.
         :param jitter: a number from 0 to 1, drawn by the caller.
-        :raises HyperoruApiError: the error itself, as a further attempt can't mend it, or it is time to give up.
+        :raises HyperoruApiError: the error itself, as a further attempt can't mend it, or it is time to give up; or
+            an error about the contract, as each connection ends as soon as it is subscribed to.
         """
         self._note_end(now)
         if token_refused and not self.session.final:
             self.session.refused.add(self.session.token)
             log.info("The stream's token was refused: %s", error)
             return 0.0
+        self._count_early_end(error, now)
         if not error.transient or now - self._lost_at > self._give_up_after:
             raise error
         self._failures += 1
         pause = self._policy.reconnect(error, attempts=self._failures, jitter=jitter)
         log.warning("The stream is interrupted: %s. Try %d to connect follows in %.1f s.", error, self._failures, pause)
         return pause
+
+    def _count_early_end(self, error: HyperoruApiError, now: float) -> None:
+        ended_early = self._alive_at is not None and now - self._alive_at < self._policy.initial_delay
+        self._early_ends = self._early_ends + 1 if ended_early else 0
+        self._alive_at = None
+        if self._early_ends >= _MAX_EARLY_ENDS and error.transient:
+            raise error.as_type(
+                HyperoruContractError,
+                f"{self._early_ends} times in a row the socket ended right after the subscription: {error.message}. "
+                "If the server is well, correct the contract's stream: its path, auth, params or channels.",
+            )
 
     def _note_end(self, now: float) -> None:
         """Note the end of a connection, if there was one."""

@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-import httpx
-
 from hyperoru_provider.client.api.endpoints import StreamEndpoint
 from hyperoru_provider.client.errors import (
     AUTHENTICATION_ADVICE,
@@ -28,6 +26,7 @@ from hyperoru_provider.client.errors import (
     HyperoruContractError,
     HyperoruNetworkError,
     certificate_message,
+    from_proxy,
     from_status,
 )
 from hyperoru_provider.client.http.retry import parse_retry_after
@@ -36,6 +35,7 @@ from hyperoru_provider.client.redaction import redact_body, redact_error
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import ConnectionClosed
     from websockets.http11 import Response
 
 # websockets logs addresses and messages at DEBUG, and both may hold the token
@@ -146,7 +146,7 @@ async def open_connection(settings: Settings, endpoint: StreamEndpoint, token: s
         finally:
             await socket.close()
     except Exception as error:  # noqa: BLE001 - each is looked at, and what is not a failure of the socket is raised again
-        explained = _explain(error, endpoint, secrets)
+        explained = _explain(error, settings.base_url, endpoint, secrets)
         api_error = explained.error if isinstance(explained, TokenRefusedError) else explained
         if isinstance(api_error, HyperoruApiError):
             redact_error(api_error.with_context(method="GET", path=endpoint.path), secrets).shortened()
@@ -168,7 +168,8 @@ def _prepare(settings: Settings, endpoint: StreamEndpoint, token: str) -> connec
     try:
         connection = connect(
             address + (f"?{urlencode(query)}" if query else ""),
-            ssl=httpx.create_ssl_context() if address.startswith("wss:") else None,
+            ssl=settings.network.ssl_context if address.startswith("wss:") else None,
+            proxy=settings.network.proxy,
             user_agent_header=settings.user_agent,
             open_timeout=min(_ANSWER_TIMEOUT, settings.timeout),
             ping_interval=None,  # see Connection.receive_or_ping
@@ -188,27 +189,42 @@ def _refuse_redirect(error: Exception) -> Exception:
     return error
 
 
-def _explain(error: Exception, endpoint: StreamEndpoint, secrets: tuple[str, ...]) -> Exception:
+def _explain(error: Exception, base_url: str, endpoint: StreamEndpoint, secrets: tuple[str, ...]) -> Exception:
     """Return what a failure of the socket means; any other error is returned as it is."""
-    from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, WebSocketException
+    from websockets.exceptions import (
+        ConnectionClosed,
+        InvalidProxy,
+        InvalidProxyStatus,
+        InvalidStatus,
+        WebSocketException,
+    )
 
+    explained = error
     if isinstance(error, InvalidStatus):
-        return _explain_answer(error.response, endpoint, secrets)
-    if isinstance(error, ConnectionClosed):
-        close = error.rcvd
-        if close and close.code in endpoint.refused_codes:
-            told = f"{close.code}: {close.reason or 'no reason given'}"
-            return TokenRefusedError(
-                HyperoruAuthenticationError(f"The server closed the socket with {told}. {AUTHENTICATION_ADVICE}")
-            )
-        return HyperoruNetworkError(f"The socket was closed: {error}")
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return HyperoruBadRequestError(certificate_message(error))
-    if isinstance(error, (OSError, EOFError, WebSocketException)):
-        # a proxy's address may hold a password
-        told = "see the environment's proxy" if isinstance(error, InvalidProxy) else str(error)
-        return HyperoruConnectError(f"No socket: {type(error).__name__}: {told}")
-    return error
+        explained = _explain_answer(error.response, endpoint, secrets)
+    elif isinstance(error, ConnectionClosed):
+        explained = _explain_close(error, endpoint)
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        explained = HyperoruBadRequestError(certificate_message(error))
+    elif isinstance(error, InvalidProxyStatus):
+        explained = from_proxy(error.response.status_code, error.response.reason_phrase)
+    elif isinstance(error, (InvalidProxy, ImportError)):  # an address may hold a password; SOCKS needs a package
+        told = str(error) if isinstance(error, ImportError) else "correct its address"
+        explained = HyperoruConfigError(f"The stream can't use the environment's proxy: {told}.")
+    elif isinstance(error, (OSError, EOFError, WebSocketException)):
+        explained = HyperoruConnectError(f"No socket to {base_url}: {type(error).__name__}: {error}")
+    return explained
+
+
+def _explain_close(error: ConnectionClosed, endpoint: StreamEndpoint) -> Exception:
+    """Return what it means that the socket was closed."""
+    close = error.rcvd
+    if close and close.code in endpoint.refused_codes:
+        told = f"{close.code}: {close.reason or 'no reason given'}"
+        return TokenRefusedError(
+            HyperoruAuthenticationError(f"The server closed the socket with {told}. {AUTHENTICATION_ADVICE}")
+        )
+    return HyperoruNetworkError(f"The socket was closed: {error}")
 
 
 def _explain_answer(response: Response, endpoint: StreamEndpoint, secrets: tuple[str, ...]) -> Exception:

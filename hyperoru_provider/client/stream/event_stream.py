@@ -88,13 +88,19 @@ class EventStream:
                 await self._transport.login(calls.login(self._contract), attempts.session)
                 token = attempts.session.token
                 async with open_connection(self._settings, self._contract.stream, token) as connection:
+                    attempts.connected(time.monotonic())
                     early = await self._subscribe(connection, token)
                     attempts.opened(time.monotonic())
                     yield self._gap(reason, datetime.now(UTC))
                     while early:
+                        attempts.received()
                         yield early.popleft()
                     while True:
-                        for item in self._read(await connection.receive_or_ping(), connection):
+                        received = await connection.receive_or_ping()
+                        items = self._read(received, connection)
+                        if items or isinstance(received, Pong):
+                            attempts.received()
+                        for item in items:
                             yield item
             except TokenRefusedError as refusal:
                 error, token_refused = refusal.error, True
@@ -207,4 +213,4 @@ def _handle_refusal(refusal: Refusal, request: str | None) -> None:
         raise HyperoruContractError(
             f"{explanation}. If it has no such channel, set it to null in the contract's stream.channels.", code=code
         )
-    log.warning("The stream says: %s (%s)", refusal.message, refusal.code)
+    log.warning("The stream says: %s", f"{refusal.message} ({code})" if code else refusal.message)

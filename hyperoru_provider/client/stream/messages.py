@@ -7,20 +7,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 
 from hyperoru_provider.client.amounts import parse_amount
 from hyperoru_provider.client.api.contract import Contract
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError, read_failure
+from hyperoru_provider.client.escaping import printable, shorten
 from hyperoru_provider.client.redaction import redact_text
+from hyperoru_provider.client.surrogates import replace_halves
 from hyperoru_provider.client.times import parse_time, to_utc
 
 log = logging.getLogger(__name__)
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
+_ERROR = "error"
 _MAX_WARNINGS = 20
 _MAX_REFUSAL_LENGTH = 300
 #: how far a server's clock may be ahead of this machine's
@@ -78,11 +82,13 @@ class Message(NamedTuple):
     :param type: a channel's name, ``error``, or the type of an answer.
     :param request_id: id of the request that it answers; ``None`` if it answers none.
     :param data: any JSON value.
+    :param beside: the message's other fields.
     """
 
     type: str
     request_id: str | None
     data: Any
+    beside: Mapping[str, Any] = MappingProxyType({})
 
 
 class Refusal(NamedTuple):
@@ -112,26 +118,27 @@ def read_message(text: str | bytes) -> Message:
     :raises HyperoruContractError: it is not a message; the error does not repeat the text.
     """
     try:
-        message = _decoder.decode(text)
+        message = _decoder.decode(replace_halves(text.encode() if isinstance(text, str) else text))
     except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, RecursionError) as error:
         raise HyperoruContractError(f"a message is not JSON: {type(error).__name__}") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise HyperoruContractError("a message is not a JSON object with a type")
-    request_id = message.get("request_id")
-    return Message(message["type"], None if request_id is None else str(request_id), message.get("data"))
+    kind, request_id, data = message.pop("type"), message.pop("request_id", None), message.pop("data", None)
+    return Message(kind, None if request_id is None else str(request_id), data, message)
 
 
 def read_refusal(message: Message, secrets: Iterable[str] = ()) -> Refusal | None:
-    """Return the error that a message reports, or ``None`` if it reports none.
+    """Return the error that a message reports, in its data or beside it, or ``None`` if it reports none.
 
     :param secrets: texts to redact, as the server may repeat them.
     """
-    if message.type != "error":
+    if message.type != _ERROR:
         return None
-    data = message.data if isinstance(message.data, dict) else {}
-    told = (str(data.get("code") or ""), str(data.get("message") or "no reason given"))
+    data = message.data if isinstance(message.data, dict) else {"message": message.data}
+    failure = read_failure({**message.beside, **{name: value for name, value in data.items() if value is not None}})
+    told = (failure.code or "", failure.message or "no reason given")
     secrets = tuple(secrets)
-    return Refusal(*(redact_text(text, secrets)[:_MAX_REFUSAL_LENGTH] for text in told))
+    return Refusal(*(shorten(redact_text(text, secrets), _MAX_REFUSAL_LENGTH) for text in told))
 
 
 def server_channels(contract: Contract, channels: Iterable[str]) -> dict[str, str]:
@@ -167,11 +174,11 @@ class EventReader:
         self._warned: set[str] = set()
 
     def read(self, message: Message, received_at: datetime) -> list[Event]:
-        """Return a message's events; an answer to a request, or a message of no channel, has none.
+        """Return a message's events; an answer to a request, an error, or a message of no channel, has none.
 
         :raises HyperoruContractError: the message belongs to a channel, but holds something other than objects.
         """
-        if message.request_id is not None:
+        if message.request_id is not None or message.type == _ERROR:
             return []
         channel = self._channels.get(message.type)
         if channel is None:
@@ -217,7 +224,7 @@ class EventReader:
         """Log a warning, but once for each subject, and of few subjects: a server may vary what it does wrong."""
         if subject not in self._warned and len(self._warned) < _MAX_WARNINGS:
             self._warned.add(subject)
-            log.warning("%s", text)
+            log.warning("%s", printable(text))
 
 
 def _server_fields(contract: Contract, channel: str) -> dict[str, tuple[str, ...]]:

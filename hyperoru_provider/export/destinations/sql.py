@@ -31,6 +31,8 @@ class SqlDestination:
         their key.
     :param create_table: whether to create the table if it does not exist.
     :param batch_rows: rows to hold in memory, beside those that the server is asked for at once; at least 1.
+    :param on_nul: what becomes of a text with a NUL, which PostgreSQL can't hold: ``fail``: it is an error;
+        ``replace``: U+FFFD takes its place.
     """
 
     prepare = None
@@ -43,12 +45,14 @@ class SqlDestination:
         *,
         create_table: bool = False,
         batch_rows: int = 5_000,
+        on_nul: str = "fail",
     ) -> None:
         self._connect = connect
         self._name = table
         self._mode = mode
         self._create_table = create_table
         self._batch_rows = batch_rows
+        self._on_nul = on_nul
 
     def open(self, spec: ExportSpec) -> ExportState:
         """Check that the table can take the rows, or create it.
@@ -56,7 +60,7 @@ class SqlDestination:
         :raises HyperoruConfigError: it can't.
         """
         self._spec = spec
-        self._table = SqlTable(self._connect, self._name, self._mode, spec)
+        self._table = SqlTable(self._connect, self._name, self._mode, spec, self._on_nul)
         self._table.prepare(self._create_table)
         return ExportState()
 
@@ -83,15 +87,17 @@ class SqlDestination:
         with self._scratch as scratch:
             scratch.seek(0)
             batches = (pickle.load(scratch) for _ in range(self._batches))  # noqa: S301 - written by this process
-            self._table.store(batches, progress.rows)
+            self._changes = self._table.store(batches, progress.rows)
         return {
             "rows": progress.rows,
             "window": self._spec.window and self._spec.window.as_dict(),
             "table": self._name,
             "mode": self._mode,
+            **self._changes._asdict(),
             **progress.times(),
         }
 
     def describe(self) -> str:
         """Return which table the rows went to, and how."""
-        return f"to the table {self._name} ({self._mode})"
+        changes = ", ".join(f"{count} {name}" for name, count in self._changes._asdict().items())
+        return f"to the table {self._name} ({self._mode}: {changes})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.checkpoint import ExportState, FileStateStore, ResumableExportState, StateStore
 from hyperoru_provider.export.destinations import Earlier
-from hyperoru_provider.export.directory import ExportDirectory, Part
+from hyperoru_provider.export.directory import MANIFEST, ExportDirectory, Part
 from hyperoru_provider.export.formats import choose_encoder
 from hyperoru_provider.export.formats.encoder import Encoder
 from hyperoru_provider.export.manifest import ExportSpec, counted, fingerprint, manifest_of
@@ -20,6 +21,8 @@ from hyperoru_provider.export.progress import Progress
 if TYPE_CHECKING:
     from upath import UPath
     from upath.extensions import ProxyUPath
+
+log = logging.getLogger(__name__)
 
 #: how many of a resource's exports, the latest ones by name, are looked at for rows
 _EXPORTS_LOOKED_AT = 100
@@ -69,12 +72,26 @@ class StorageDestination:
         self._spec = spec
         self._encoder: Encoder = choose_encoder(self._file_format, self._compression, spec.schema)
         self._directory = ExportDirectory(self._root / spec.directory)
+        self._former_rows = self._look_for_former()
         self._state = ExportState()
         if spec.resumable:
             expected = fingerprint(spec, self._encoder, manifest=self._directory.manifest, parts=self._limits)
             store = self._store or FileStateStore(self._directory)
             self._state = ResumableExportState(self._directory, store, expected)
         return self._state
+
+    def _look_for_former(self) -> int:
+        """Return how many rows an export of the same rows has in the former layout, and warn if there is one."""
+        former = self._root / self._spec.former_directory
+        if self._spec.former_directory == self._spec.directory or not (former / MANIFEST).exists():
+            return 0
+        log.warning(
+            "%s has an export of the same window and filters, of version 0.1.0. A reader of all %s finds its rows "
+            "beside the new ones, and takes the = in its name for a partition: remove it once this export is there.",
+            former,
+            self._spec.resource,
+        )
+        return ExportDirectory(former).committed_rows
 
     def write(self, batches: Iterable[Rows]) -> None:
         """Write rows into parts, which no manifest names yet."""
@@ -102,7 +119,8 @@ class StorageDestination:
 
     def earlier(self) -> Earlier:
         """Return how many rows the committed export of this window has, and whether any of the resource has one."""
-        return Earlier(self._directory.committed_rows, self._directory.committed_rows > 0 or self._has_any_part())
+        rows = self._directory.committed_rows or self._former_rows
+        return Earlier(rows, rows > 0 or self._has_any_part())
 
     def _has_any_part(self) -> bool:
         try:
@@ -121,7 +139,7 @@ class StorageDestination:
     def commit(self, progress: Progress) -> dict[str, Any]:
         """Commit the parts as the content of the directory.
 
-        :raises HyperoruConfigError: another run has written there meanwhile.
+        :raises HyperoruConcurrentWriteError: another run has written there meanwhile.
         """
         manifest = manifest_of(self._spec, self._encoder, self._state.rows)
         self._committed = self._directory.commit(manifest, self._state.parts)
@@ -132,6 +150,8 @@ class StorageDestination:
             "window": manifest["window"],
             **progress.times(),
             "manifest": self._directory.manifest,
+            "prefix": self._directory.prefix,
+            "keys": [self._directory.key(part) for part in self._committed],
             "files": [self._directory.address(part) for part in self._committed],
         }
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
+from hyperoru_provider.client.calls import dumped
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.checkpoint import ExportState
@@ -39,7 +40,7 @@ class XComDestination:
         """
         size = 2
         for row in chain.from_iterable(batches):
-            item = self._schema.item(row).model_dump(mode="json")
+            item = dumped(self._schema.item(row))
             size += len(json.dumps(item, ensure_ascii=False).encode()) + 2
             if size > self._max_bytes:
                 raise HyperoruConfigError(

@@ -17,6 +17,7 @@ import pyarrow.json  # noqa: TID253
 
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.rows import Rows, parts_of
+from hyperoru_provider.client.times import TimeFormat
 from hyperoru_provider.export.columns import Column, ColumnSchema, extra_text, raw_text
 from hyperoru_provider.export.parts import Batch
 
@@ -105,7 +106,9 @@ class ColumnReader:
     def _types(self) -> dict[str, pa.DataType]:
         """Return the type as which each of the server's fields is read, without those that are kept as JSON text."""
         return {
-            self._names[column.name]: _sniffed(column, self._sent[self._names[column.name]])
+            self._names[column.name]: _sniffed(
+                column, self._sent[self._names[column.name]], self._column_schema.time_format
+            )
             for column in self._column_schema.columns
             if self._names.get(column.name) in self._sent and column.type != "json"
         }
@@ -135,7 +138,7 @@ class ColumnReader:
         elif name not in types:
             array = pa.nulls(len(self._texts), kind)
         elif column.type == "timestamp":
-            array = _as_times(read[name])
+            array = _as_times(read[name], self._column_schema.time_format)
         else:
             array = read[name].cast(kind)
         if column.name in self._column_schema.known:
@@ -192,15 +195,17 @@ def _name(names: tuple[str, ...], sent: Any) -> str:
     return found[0] if found else names[0]
 
 
-def _sniffed(column: Column, value: Any) -> pa.DataType:
+def _sniffed(column: Column, value: Any, time_format: TimeFormat) -> pa.DataType:
     """Return the type as which a column is read: ids may be numbers on one server, and text on another."""
     if column.type == "timestamp":
-        return pa.string()
+        return pa.string() if time_format == "iso" else pa.int64()
     return pa.int64() if column.type == "string" and type(value) is int else _TYPES[column.type]
 
 
-def _as_times(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+def _as_times(texts: pa.ChunkedArray, time_format: TimeFormat) -> pa.ChunkedArray:
     """Return times as :func:`~hyperoru_provider.client.times.parse_time` does, or raise."""
+    if time_format != "iso":
+        return texts.cast(pa.timestamp("s" if time_format == "seconds" else "ms")).cast(_TYPES["timestamp"])
     shortest = pc.min(pc.binary_length(texts)).as_py()
     if shortest is not None and shortest < _SHORTEST_TIME:  # a date has no known time of day
         raise OddRowsError

@@ -47,6 +47,9 @@ def test_a_day_and_the_day_again(run_dag: RunDag, tmp_path: Path) -> None:
             "window": {"start": "2026-01-15T00:00:00Z", "end": NEXT},
             "table": "trades",
             "mode": "replace",
+            "inserted": 900,
+            "updated": 0,
+            "deleted": 0,
             "first_time": "",
             "last_time": "",
         }

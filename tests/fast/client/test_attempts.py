@@ -109,6 +109,48 @@ def test_it_never_gives_up_by_itself() -> None:
     assert [lose(attempts, now=86_400.0 * day) for day in range(2000)][-1] == 8
 
 
+def lose_early(attempts: ConnectionAttempts, now: float, lasts: float = 0.9) -> float:
+    attempts.connected(now)
+    attempts.opened(now + 1)
+    return lose(attempts, now + 1 + lasts)
+
+
+def test_three_sockets_that_end_right_after_the_subscription_are_an_error() -> None:
+    attempts = begin()
+    for now in (0.0, 10.0):
+        lose_early(attempts, now)
+    with pytest.raises(HyperoruContractError, match=r"3 times in a row .*: lost\. If the server is well, correct"):
+        lose_early(attempts, 20.0)
+
+
+def test_so_are_three_that_end_in_place_of_an_answer_to_it() -> None:
+    attempts = begin()
+    for now in (0.0, 10.0, 20.0):
+        attempts.connected(now)
+        if now < 20:
+            lose(attempts, now + 0.9)
+    with pytest.raises(HyperoruContractError):
+        lose(attempts, 20.9)
+
+
+def test_a_socket_that_brought_something_or_lasted_or_a_server_that_is_away_is_no_such_end() -> None:
+    attempts = begin()
+
+    def bring_something(now: float) -> None:
+        attempts.opened(now)
+        attempts.received()
+        lose(attempts, now)
+
+    for break_off in (
+        bring_something,
+        lambda now: lose_early(attempts, now, lasts=1.0),
+        lambda now: lose(attempts, now),
+    ):
+        for now in (0.0, 10.0):
+            lose_early(attempts, now)
+        break_off(20.0)
+
+
 def test_an_interruption_is_a_warning_and_a_replaced_token_is_none(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     attempts = begin()

@@ -22,9 +22,11 @@ def read(status: int, body: bytes, **headers: str) -> errors.HyperoruApiError:
         (401, errors.HyperoruAuthenticationError),
         (403, errors.HyperoruPermissionError),
         (404, errors.HyperoruNotFoundError),
+        (408, errors.HyperoruServerError),
         (409, errors.HyperoruConflictError),
         (418, errors.HyperoruBadRequestError),
         (422, errors.HyperoruValidationError),
+        (425, errors.HyperoruServerError),
         (429, errors.HyperoruRateLimitError),
         (500, errors.HyperoruServerError),
         (599, errors.HyperoruServerError),
@@ -34,7 +36,7 @@ def test_a_status_has_its_class(status: int, cls: type[errors.HyperoruApiError])
     error = read(status, b"{}")
     assert type(error) is cls
     assert (error.method, error.path, error.status) == ("GET", "/api/x", status)
-    assert error.transient is (status == 429 or status >= 500)
+    assert error.transient is (status in (408, 425, 429) or status >= 500)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,32 @@ def test_every_shape_of_body_is_understood(body: bytes, message: str, code: str 
     error = read(400, body)
     assert message in str(error)
     assert (error.code, error.request_id) == (code, request_id)
+
+
+@pytest.mark.parametrize(
+    ("named", "advice"),
+    [
+        ([], "Check the host; if the server has another path"),
+        (["symbol"], "Check the symbol; if"),
+        (["account_id", "symbol"], "Check the account_id and the symbol; if"),
+    ],
+)
+def test_a_404_advises_to_check_what_was_named(named: list[str], advice: str) -> None:
+    assert advice in str(from_status(404, {}, b"", method="GET", path="/api/x", named=named))
+
+
+@pytest.mark.parametrize(
+    ("location", "advice"),
+    [
+        ("http://x.example/api/x/", "set the contract's path so"),
+        ("/prefix/api/x/?a=b", "set the contract's path so"),
+        ("https://x.example/api/x", "set the base URL"),
+        ("https://x.example/login/", "set the base URL"),
+        ("", "set the base URL"),
+    ],
+)
+def test_a_redirect_to_the_path_with_a_slash_blames_the_path(location: str, advice: str) -> None:
+    assert advice in str(read(307, b"", location=location))
 
 
 def test_the_request_id_may_come_in_a_header() -> None:

@@ -52,6 +52,7 @@ def test_printable_changes_nothing_twice_and_nothing_that_can_be_read() -> None:
 def test_storable_keeps_data_but_for_what_a_store_refuses() -> None:
     kept = {"text": "two\nlines\tand ‍ a joiner", "number": 1, "none": None, "list": [True, "😀"]}
     assert storable(kept) == kept
+    assert storable([2**63 - 1, 2**63, -(2**63) - 1]) == [2**63 - 1, str(2**63), str(-(2**63) - 1)]
     assert storable({"a\0": ["b\0", {"c": "\ud83d"}]}) == {"a\\x00": ["b\\x00", {"c": "\\ud83d"}]}
 
 

@@ -26,9 +26,9 @@ def page(first: int, rows: int, total: int | None = None) -> Page:
     return Page([msgspec.Raw(b'{"id":%d}' % number) for number in range(first, first + rows)], total=total)
 
 
-def evidence(*pages: tuple[Page, int], page_size: int | None = 5) -> ListEvidence:
+def evidence(*pages: tuple[Page, int], page_size: int | None = 5, largest_total: int = 0) -> ListEvidence:
     """Weigh pages, of which so many rows are new."""
-    found = ListEvidence(ENDPOINT, page_size)
+    found = ListEvidence(ENDPOINT, page_size, largest_total)
     for each, new in pages:
         found.add(each, new)
     return found
@@ -45,6 +45,12 @@ def test_a_total_proves_something_if_it_was_met_throughout(totals: tuple[int | N
 @pytest.mark.parametrize("total", [10, 20, 100])
 def test_a_round_total_proves_nothing(total: int) -> None:
     assert not evidence((page(0, total, total), total), page_size=500).counted
+
+
+@pytest.mark.parametrize(("largest_total", "counted"), [(0, False), (10, False), (11, True), (2000, True)])
+def test_a_round_total_is_no_limit_of_a_server_that_counted_further(largest_total: int, counted: bool) -> None:
+    pages = (page(0, 5, 10), 5), (page(5, 5, 10), 5)
+    assert evidence(*pages, largest_total=largest_total).counted is counted
 
 
 def test_a_total_of_nothing_is_met() -> None:

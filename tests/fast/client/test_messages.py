@@ -134,9 +134,40 @@ def test_refusals() -> None:
     refusal = read_refusal(read_message('{"type": "error", "data": {"code": "UNAUTHORIZED", "message": "no"}}'))
     assert refusal == Refusal("UNAUTHORIZED", "no") and refusal.is_about_token
     long = msgspec.json.encode({"type": "error", "data": {"code": "x" * 295 + "a-token", "message": "y" * 5000}})
-    assert read_refusal(read_message(long), ["a-token"]) == Refusal("x" * 295 + "***", "y" * 300)
+    assert read_refusal(read_message(long), ["a-token"]) == Refusal("x" * 295 + "***", "y" * 300 + "...")
     refusal = read_refusal(read_message('{"type": "error", "data": null}'))
-    assert refusal is not None and not refusal.is_about_token
+    assert refusal == Refusal("", "no reason given") and not refusal.is_about_token
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "error", "message": "too many", "code": "LIMIT"}',
+        '{"type": "error", "error": "too many", "code": "LIMIT", "data": null}',
+        '{"type": "error", "error": {"message": "too many", "code": "LIMIT"}}',
+        '{"type": "error", "code": "LIMIT", "data": "too many"}',
+        '{"type": "error", "code": "LIMIT", "data": {"detail": "too many", "code": null}}',
+    ],
+)
+def test_an_error_may_stand_beside_the_data(text: str) -> None:
+    assert read_refusal(read_message(text)) == Refusal("LIMIT", "too many")
+
+
+def test_an_error_is_no_channel_to_be_advised(caplog: pytest.LogCaptureFixture) -> None:
+    reader = EventReader(load_contract(), {"trades": "trades"})
+    assert reader.read(read_message('{"type": "error", "message": "no"}'), NOW) == []
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("text", ["a\\u0000b", "a\\u001b[2Jb", "a\\u202eb", "a\\ud83d"])
+def test_what_a_server_says_is_logged_escaped(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    refusal = read_refusal(read_message(f'{{"type": "error", "message": "{text}", "code": "{text}"}}'))
+    assert refusal is not None and refusal.message.isprintable() and refusal.code.isprintable()
+    reader = EventReader(load_contract(), {"trades": "trades"})
+    reader.read(read_message(f'{{"type": "{text}", "data": {{}}}}'), NOW)
+    reader.read(read_message(f'{{"type": "trades", "data": {{"{text}": 1}}}}'), NOW)
+    assert len(caplog.records) > 1
+    assert all(record.getMessage().isprintable() for record in caplog.records)
 
 
 def test_channels() -> None:

@@ -180,6 +180,13 @@ def test_a_few_rows_take_three_requests(paging: str, rows: int) -> None:
     assert server.asked <= 3
 
 
+def test_slices_of_round_numbers_take_no_request_more_where_the_server_counted_further() -> None:
+    server = Server(EACH_SECOND)
+    slices, pages_each = 9, 4  # of 100 rows, with the second before
+    assert read(server, 1, 892, page_size=30, slice_rows=124) == EACH_SECOND[1:892]
+    assert server.asked == slices * pages_each + 2  # and two to find out the first page
+
+
 def test_an_empty_list_of_something_else_beside_one_of_a_name_not_known() -> None:
     class Fills(Server):
         def _page(self, query: dict[str, str]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ ERRORS = {
     "HyperoruApiError",
     "HyperoruAuthenticationError",
     "HyperoruBadRequestError",
+    "HyperoruConcurrentWriteError",
     "HyperoruConfigError",
     "HyperoruConflictError",
     "HyperoruConnectError",

@@ -91,14 +91,57 @@ def test_a_refused_login_repeats_no_password(password: str, told: str) -> None:
 
 def test_fields_that_speak_of_a_secret_are_masked_at_any_depth() -> None:
     trader = {
-        "llm": {"api_key": "sk", "max_tokens": 4096, "Password": "", "token": None},
+        "llm": {"api_key": "sk", "max_tokens": 4096, "Password": "", "session_token": None},
         "wallets": [{"private_key": "0x", "name": "a"}],
         "tokens": ["a", ["b"]],
+        "credentials": {"login": "me", "pin": 1234, "two_factor": True},
     }
     before = json.dumps(trader)
     assert mask_secret_fields(trader) == {
-        "llm": {"api_key": "***", "max_tokens": 4096, "Password": "", "token": None},
+        "llm": {"api_key": "***", "max_tokens": 4096, "Password": "", "session_token": None},
         "wallets": [{"private_key": "***", "name": "a"}],
         "tokens": ["***", ["***"]],
+        "credentials": {"login": "***", "pin": "***", "two_factor": True},
     }
     assert json.dumps(trader) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api_key", "apiKey", "APIKey", "llm_api_key", "binance_key", "private_key_hex", "secretKey",
+        "client_secret", "userPassword", "passwd", "token", "bot_token", "access_tokens", "sessionToken",
+        "sessiontoken", "seed_phrase", "wallet_mnemonic",
+    ],
+)  # fmt: skip
+def test_what_holds_a_secret_is_masked(name: str) -> None:
+    assert mask_secret_fields({name: "sk-12345"}) == {name: "***"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("quote_token", "USDC"),
+        ("quoteToken", "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"),
+        ("max_tokens", "4096"),
+        ("token", "USDC"),
+        ("token_address", "0xa0b86991"),
+        ("prompt_tokens", 17),
+        ("public_key", "0x04"),
+        ("key", "a"),
+        ("has_api_key", True),
+        ("name", "secretly a password"),
+    ],
+)
+def test_a_coin_and_a_count_are_no_secret(name: str, value: object) -> None:
+    assert mask_secret_fields({name: value}) == {name: value}
+
+
+def test_what_a_name_tells_wrong_can_be_said() -> None:
+    row = {"bot_token": "USDC", "note": "hunter2", "inner": [{"note": "x", "api_key": "y"}]}
+    known = {"bot_token": False, "note": True}
+    assert mask_secret_fields(row, known) == {
+        "bot_token": "USDC",
+        "note": "***",
+        "inner": [{"note": "***", "api_key": "***"}],
+    }

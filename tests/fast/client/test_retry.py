@@ -64,6 +64,8 @@ def test_a_write_is_repeated_only_if_nothing_acted_on_it() -> None:
     assert wait(HyperoruNetworkError(""), idempotent=False) is None
     assert wait(HyperoruRateLimitError("", status=429), idempotent=False) == 1
     assert wait(HyperoruConnectError(""), idempotent=False) == 1
+    assert wait(HyperoruServerError("", status=425), idempotent=False) == 1
+    assert wait(HyperoruServerError("", status=408), idempotent=False) is None  # a part of it was read
 
 
 def test_a_write_of_unknown_fate_says_so() -> None:

@@ -96,6 +96,8 @@ def test_what_the_path_of_the_request_named_is_filled_in(sent: dict[str, str], n
         {"side": ""},
         {"price": "1e-19"},
         {"related_orders": "[]"},
+        {"realized_pnl": '""'},
+        {"related_orders": '""'},
     ],
 )
 def test_odd_rows_are_not(second: dict[str, str]) -> None:
@@ -111,11 +113,31 @@ def test_odd_rows_are_read_one_by_one() -> None:
         encoded([row(1), row(2, price="null")])
 
 
+def test_times_with_zeros_beyond_microseconds() -> None:
+    rows = [row(n, trade_time=f'"2026-01-15T00:00:0{n}.12345600{fill}Z"') for n, fill in enumerate(["", "0", "0000"])]
+    assert encoded(rows)["trade_time"].to_pylist() == [
+        START + timedelta(seconds=n, microseconds=123456) for n in range(3)
+    ]
+
+
+@pytest.mark.parametrize(("time_format", "unit"), [("seconds", 1), ("milliseconds", 1000)])
+def test_epoch_times_are_read_by_column(time_format: str, unit: int) -> None:
+    endpoint = load_contract({"trades": {"time_format": time_format}}).trades
+    schema = ColumnSchema(Trade, endpoint)
+    rows = [row(n, trade_time=str((int(START.timestamp()) + n) * unit)) for n in range(3)]
+    table = by_column(rows, endpoint)
+    assert table is not None
+    assert table.equals(read_one_by_one(schema, ArrowTableBuilder(schema).schema, batch_of(rows)))
+    odd = [row(3, trade_time=f'"{(int(START.timestamp()) + 3) * unit}"'), row(4, trade_time=f"{unit}.5e0")]
+    for each in odd:  # text, and a fraction
+        assert by_column([rows[0], each], endpoint) is None
+
+
 texts = st.text(max_size=4).map(json.dumps)
 amounts = (
     st.decimals(-(10**19), 10**19, allow_nan=False, places=6).map(str)
     | st.integers(-(10**19), 10**19).map(str)
-    | st.sampled_from(["null", "1.00E-05", '"2.50"', "", "1e-19", '"x"', "true"])
+    | st.sampled_from(["null", "1.00E-05", '"2.50"', "", "1e-19", '"x"', "true", '""'])
 )
 fields = st.fixed_dictionaries(
     {},
@@ -126,7 +148,7 @@ fields = st.fixed_dictionaries(
         "realized_pnl": amounts,
         "price": amounts,
         "model": texts | st.just("null") | st.just("5"),
-        "related_orders": st.sampled_from(["[]", "null", '[{"a": 1.0}]', "{}", ""]),
+        "related_orders": st.sampled_from(["[]", "null", '[{"a": 1.0}]', "{}", "", '""']),
         "extra_1": texts | amounts.filter(bool),
         "created_at": texts,
         "order_no": st.sampled_from(["1", '"1"', "null"]),

@@ -221,7 +221,8 @@ def coverage(
         ([coverage("2026-01-15T00:00:00Z", "2026-01-15T23:00:00Z", 23)], False),
         ([coverage("2026-01-15T00:00:00Z", "2026-01-15T23:00:00Z", 24, symbol="ETH")], False),
         ([coverage("2026-01-15T00:00:00Z", "2026-01-15T23:00:00Z", 24, interval="1m")], False),
-        ([Coverage(symbol="BTC", interval="1h")], False),
+        ([Coverage(symbol="BTC", interval="1h", earliest=None, latest=None)], False),
+        ([Coverage(symbol="BTC", interval="1h", total_candles=0)], False),
         (
             [
                 coverage("2026-01-16T00:00:00Z", "2026-01-17T23:00:00Z"),
@@ -233,6 +234,14 @@ def coverage(
 )
 def test_coverage(rows: list[Coverage], done: bool) -> None:
     assert last(KlinesCover("BTC", "1h", **DAY), rows).done is done
+
+
+def test_coverage_without_begin_and_end_is_no_absence_of_candles() -> None:
+    row = Coverage.model_validate({"symbol": "BTC", "interval": "1h", "from": "2026-01-15T00:00:00Z", "latest": None})
+    with pytest.raises(errors.HyperoruContractError, match="has no earliest: its fields are from, interval, latest"):
+        last(KlinesCover("BTC", "1h", **DAY), [row])
+    with pytest.raises(errors.HyperoruContractError, match=r"has no earliest and no latest.*contract's coverage"):
+        last(KlinesCover("BTC", "1h", **DAY), [Coverage(symbol="BTC", interval="1h")])
 
 
 def test_a_gap_is_named() -> None:

@@ -122,6 +122,21 @@ def test_a_user_name_is_sent_as_one(client_of: Make, sandbox: Sandbox, identity:
     assert sandbox.stats()["logins"] == 1
 
 
+@pytest.mark.parametrize(
+    ("login", "advice"),
+    [
+        ("me@x.example", "sent as an email. If this server wants a user name, the login itself has to be one"),
+        ("me", "sent as a user name. If this server wants an email, the login itself has to be one"),
+    ],
+)
+def test_a_422_of_the_login_says_as_what_it_was_sent(
+    client_of: Make, sandbox: Sandbox, login: str, advice: str
+) -> None:
+    sandbox.set_faults(error_rate=1.0, error_status=422)
+    with pytest.raises(errors.HyperoruAuthenticationError, match=advice):
+        client_of(sandbox, email=login).login()
+
+
 def test_a_login_is_repeated_when_the_server_fails(client_of: Make, sandbox: Sandbox) -> None:
     sandbox.set_faults(error_rate=0.5)
     client_of(sandbox).login()

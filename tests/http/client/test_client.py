@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
+import pendulum
 import pytest
 
-from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, RetryPolicy, errors
+from hyperoru_provider.client import AsyncHyperoruClient, Backfill, HyperoruClient, RetryPolicy, errors
 from hyperoru_provider.sandbox import Sandbox
 from tests.conftest import FAST
 
@@ -200,6 +202,36 @@ def test_naive_times_are_utc(call: Call, sandbox: Sandbox) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("start", "end"), [("2026-01-15", "2026-01-16T00:00:00Z"), (date(2026, 1, 15), pendulum.datetime(2026, 1, 16))]
+)
+def test_text_and_dates_are_times_as_the_operators_take_them(call: Call, start: Any, end: Any) -> None:
+    day: dict[str, Any] = {"start": START, "end": START + timedelta(days=1)}
+    window: dict[str, Any] = {"start": start, "end": end}
+    assert call("iter_trades", **window) == call("iter_trades", **day)
+    assert call("list_rows", "trades", **window, account_id=2) == call("list_rows", "trades", **day, account_id=2)
+    assert call("count_trades", **window) == call("count_trades", **day)
+    assert call("klines", "BTC", "1h", **window) == call("klines", "BTC", "1h", **day)
+    job = call("backfill_klines", Backfill("BTC", "1h", **window))
+    assert call("backfill_job", job.id).meaning in ("running", "finished")
+    assert Backfill("BTC", "1h", **window) == Backfill("BTC", "1h", **day)
+
+
+@pytest.mark.parametrize("moment", ["soon", "now", "10:00", 5, ""])
+def test_what_is_no_time_is_named(call: Call, sandbox: Sandbox, moment: Any) -> None:
+    for method, args in (
+        ("iter_trades", ()),
+        ("count_trades", ()),
+        ("klines", ("BTC", "1h")),
+        ("list_rows", ("trades",)),
+    ):
+        with pytest.raises(errors.HyperoruConfigError, match=f"end is {moment!r}: an ISO 8601 date"):
+            call(method, *args, start=START, end=moment)
+    with pytest.raises(errors.HyperoruConfigError, match="start is"):
+        Backfill("BTC", "1h", moment, END)
+    assert sandbox.stats()["requests"] == 0
+
+
 def test_a_trader_without_trades(call: Call) -> None:
     assert call("iter_trades", START, END, account_id=5) == []
 
@@ -210,6 +242,15 @@ def test_an_empty_window_is_an_error(call: Call, sandbox: Sandbox, start: dateti
         with pytest.raises(errors.HyperoruConfigError, match="window"):
             call(method, *args, start, end)
     assert sandbox.stats()["requests"] == 0
+
+
+def test_a_404_of_the_health_check_speaks_of_no_id(call: Call, sandbox: Sandbox) -> None:
+    sandbox.set_faults(error_rate=1.0, error_status=404)
+    with pytest.raises(errors.HyperoruNotFoundError, match="Check the host; if the server has another path"):
+        call("health")
+    sandbox.set_faults(error_rate=0.0)
+    with pytest.raises(errors.HyperoruNotFoundError, match="Check the account_id; if"):
+        call("orders", 999)
 
 
 def test_a_wrong_id_is_asked_once(call: Call, sandbox: Sandbox) -> None:
@@ -247,6 +288,14 @@ def test_transient_failures_are_mended(call: Call, sandbox: Sandbox, fault: dict
     stats = sandbox.stats()
     assert stats["repeated_refusals"] == 0
     assert sum(stats["by_status"].values()) - stats["by_status"]["200"] > 0 or "truncate_rate" in fault
+
+
+@pytest.mark.parametrize("status", [408, 425])
+def test_408_and_425_are_repeated(call: Call, sandbox: Sandbox, status: int) -> None:
+    call("login")
+    sandbox.set_faults(fail_next=2, error_status=status)
+    assert call("profile").email == sandbox.email
+    assert sandbox.stats()["by_path"]["/api/users/profile"] == 3
 
 
 def test_tries_are_limited(call: Call, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
@@ -379,7 +428,7 @@ def test_the_id_in_a_path_is_quoted(call: Call) -> None:
         (orders({**ORDER, "account_id": 3}), "account_id 3, but 2 was asked for"),
         (orders(ORDER, has_more=True), "may have been cut"),
         (orders(ORDER, total=2), "counts 2 rows and listed 1"),
-        (orders({"id": 1}), "symbol: Field required"),
+        (orders({"id": 1, "coin": "BTC"}), r"symbol: Field required.* Its fields are account_id, id, coin\."),
     ],
 )
 def test_a_list_that_is_not_whole_or_not_what_was_asked_for(
@@ -387,6 +436,30 @@ def test_a_list_that_is_not_whole_or_not_what_was_asked_for(
 ) -> None:
     with pytest.raises(errors.HyperoruContractError, match=told):
         call("orders", 2, client={"session_token": "tok-1", "transport": transport})
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\u202eb", "a\ud83d", "a\x1b[2J", "tok-1", "x" * 1_000_000])
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [("orders", (2,)), ("iter_trades", (START, END)), ("klines", ("BTC", "1h", START, END)), ("price", ("BTC",))],
+)
+def test_what_an_error_repeats_of_a_row_is_escaped_short_and_no_secret(
+    call: Call, text: str, method: str, arguments: tuple[Any, ...]
+) -> None:
+    row = {"id": text, "trade_id": text, "symbol": text, "account_id": 2, "timestamp": START.isoformat()}
+    wrong = {**row, "interval": "1h", "open": "no number"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=json.dumps(wrong if method == "price" else [wrong]).encode())
+
+    options = {"session_token": "tok-1", "transport": httpx.MockTransport(answer)}
+    contract = {"trades": {"paging": "none"}, "klines": {"verified_fields": []}}
+    with pytest.raises(errors.HyperoruContractError) as caught:
+        call(method, *arguments, client={**options, "contract": contract})
+    error = caught.value
+    assert str(error).isprintable() and error.message.isprintable()
+    assert len(str(error)) < 1_200 and "tok-1" not in str(error)
+    assert error.path.startswith("/api/")
 
 
 @pytest.mark.parametrize(

@@ -444,7 +444,8 @@ def test_certificates_are_verified_as_for_calls(tmp_path: Path, monkeypatch: pyt
                 with pytest.raises(HyperoruBadRequestError, match=r"certificate can't be verified.*SSL_CERT_FILE"):
                     await anext(client.events())
                 assert not asked
-                monkeypatch.setenv("SSL_CERT_FILE", str(file))
+            monkeypatch.setenv("SSL_CERT_FILE", str(file))
+            async with AsyncHyperoruClient(url, session_token="secret-token") as client:
                 with pytest.raises(HyperoruNotFoundError):
                     await anext(client.events())
             assert b"GET /ws?session_token=secret-token HTTP/1.1" in asked[0]
@@ -490,15 +491,60 @@ def test_it_gives_up_only_if_it_is_told_to(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.slow
-def test_a_socket_that_is_lost_again_and_again_is_opened_without_haste(sandbox: Sandbox) -> None:
+def test_a_socket_that_is_lost_again_and_again_is_opened_without_haste() -> None:
+    opened = []
+
+    async def script(socket: ServerConnection) -> None:
+        opened.append(socket)
+        await answer_request(socket)
+        await socket.send(json.dumps({"type": "trades", "data": trade(1, datetime.now(UTC))}))
+
     async def test() -> None:
-        sandbox.set_faults(socket_drop_rate=1, pace=100)
+        policy = RetryPolicy(initial_delay=0.2, max_delay=0.6)
         begun = time.monotonic()
-        async with listening(sandbox, retry_policy=RetryPolicy(initial_delay=0.2, max_delay=0.6)) as listener:
-            await listener.until(lambda: sandbox.stats()["sockets"]["opened"] >= 5, seconds=30)
+        async with (
+            scripted(script) as url,
+            AsyncHyperoruClient(url, session_token="x", retry_policy=policy) as client,
+            aclosing(client.events(("trades",))) as events,
+        ):
+            while len(opened) < 5:
+                await anext(events)
         assert time.monotonic() - begun >= 0.1 + 0.2 + 0.3 + 0.3  # half of each delay at least
 
     run(test)
+
+
+@pytest.mark.parametrize("answers", ["nothing", "the subscription", "an error"])
+def test_a_socket_that_dies_right_after_each_subscribe_is_an_error_that_names_the_contract(
+    answers: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = []
+
+    async def script(socket: ServerConnection) -> None:
+        opened.append(socket)
+        if answers == "nothing":
+            await socket.recv()
+            return
+        await answer_request(socket)
+        if answers == "an error":
+            await socket.send(json.dumps({"type": "error", "message": "no such\0 channel"}))
+
+    async def test() -> None:
+        policy = RetryPolicy(initial_delay=5, max_delay=0.01)
+        async with (
+            scripted(script) as url,
+            AsyncHyperoruClient(url, session_token="x", retry_policy=policy) as client,
+            aclosing(client.events(("trades",))) as events,
+        ):
+            with pytest.raises(HyperoruContractError, match=r"3 times in a row .*correct the contract's stream"):
+                while True:
+                    await anext(events)
+        assert len(opened) == 3
+
+    run(test)
+    if answers == "an error":
+        assert "The stream says: no such\\x00 channel" in caplog.text
+        assert "no reason given" not in caplog.text and "type 'error'" not in caplog.text
 
 
 @pytest.mark.slow
@@ -617,7 +663,7 @@ def test_a_socket_that_is_closed_with_the_token_brings_it_into_no_log_or_error(
     async def test() -> None:
         async with scripted(script) as url, AsyncHyperoruClient(url, session_token=token, retry_policy=FAST) as client:
             with pytest.raises(error) as caught:
-                await anext(client.events(("trades",), give_up_after=0.1))
+                await anext(client.events(("trades",), give_up_after=0.0))
         told = "".join(traceback.format_exception(caught.value)) + caplog.text
         assert "what about *** and ***?" in str(caught.value) and "/ws" in str(caught.value)
         assert "secret" not in told
@@ -626,11 +672,11 @@ def test_a_socket_that_is_closed_with_the_token_brings_it_into_no_log_or_error(
 
 
 def test_a_wrong_proxy_is_an_error_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ws_proxy", "ftp://user:hidden@proxy.example:3128")
+    monkeypatch.setenv("http_proxy", "http://user:hidden@proxy.example:3128/path")
 
     async def test() -> None:
         async with AsyncHyperoruClient("http://service.example", session_token="a-token", retry_policy=FAST) as client:
-            with pytest.raises(HyperoruConnectError, match="see the environment's proxy") as caught:
+            with pytest.raises(HyperoruConfigError, match="environment's proxy: correct its address") as caught:
                 await anext(client.events(("trades",), give_up_after=0.0))
         assert "hidden" not in "".join(traceback.format_exception(caught.value))
 

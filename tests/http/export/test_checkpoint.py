@@ -17,6 +17,7 @@ from airflow.sdk import Context
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
+from hyperoru_provider.client.escaping import storable
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 from tests.exports import WRITES, Killed, assert_readable, files_of
@@ -161,7 +162,8 @@ def test_only_what_is_missing_is_read_again(
     assert "Resuming after 2026-01-15T00:07:00Z: 30 rows in 2 parts are there" in caplog.text
     assert f"; {server.stats()['requests']} requests in " in caplog.text
     assert "after 30 rows of an earlier try" in caplog.text
-    assert {**summary, "manifest": "", "files": []} == {**whole, "manifest": "", "files": []}
+    addresses = dict.fromkeys(("manifest", "prefix", "keys", "files"))
+    assert summary | addresses == whole | addresses
 
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -325,3 +327,23 @@ def test_the_state_is_small_and_holds_no_secret(tmp_path: Path, server: Sandbox)
     assert len(text) < 800
     assert server.password not in text
     assert server.email not in text
+
+
+@pytest.mark.parametrize("key", ["a\0b", 2**70])
+def test_a_key_that_a_store_may_refuse_is_noted_as_text(
+    tmp_path: Path, connect: Callable[..., None], key: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    rows = list(ROWS)
+    rows[28] = {**rows[28], "trade_time": "2026-01-15T00:06:30Z"}
+    rows[29] = {**rows[29], "trade_time": "2026-01-15T00:06:31Z", "trade_id": key}  # the last row of the second part
+    states = WatchedStates()
+    with Sandbox(rows=rows) as sandbox:
+        connect(sandbox, token_cache="memory", max_retries=0)
+        stopped(tmp_path / "export", {"task_state_store": states})
+        (text,) = states.texts.values()
+        assert storable(json.loads(text)) == json.loads(text)
+        export(tmp_path / "export", {"task_state_store": states})
+        assert "Resuming after" in caplog.text
+        export(tmp_path / "undisturbed", {})
+    assert files_of(tmp_path / "export") == files_of(tmp_path / "undisturbed")

@@ -150,7 +150,7 @@ HAZARDS = {
     "repeated_rows": Hazard({"duplicate_rows": True}),
     "repeated_rows_without_a_total": Hazard({"duplicate_rows": True, "total": "none"}),
     "row_without_key": Hazard({"bad_rows": "no_key"}, "contract's key or fields"),
-    "row_without_time": Hazard({"bad_rows": "no_time"}, "contract's time and fields"),
+    "row_without_time": Hazard({"bad_rows": "no_time"}, "its fields are .*contract's time and fields"),
     # a total may be missing, or count something else
     "no_total": Hazard({"total": "none"}),
     "no_total_and_no_end": Hazard({"total": "none", "has_more": False}),

@@ -85,6 +85,8 @@ class TestOrders:
             "first_time": None,
             "last_time": None,
             "manifest": str(where / "_manifest.json"),
+            "prefix": f"file://{where}/part-",
+            "keys": [str(where / "part-00000.jsonl")],
             "files": [str(where / "part-00000.jsonl")],
         }
         manifest = json.loads((where / "_manifest.json").read_text())

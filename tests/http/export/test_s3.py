@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import Context, ObjectStoragePath
 from moto.server import ThreadedMotoServer
 
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError, HyperoruServerError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruContractError, HyperoruServerError
 from hyperoru_provider.export.directory import ExportDirectory
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
@@ -102,6 +102,9 @@ def test_an_export_and_its_replacement(bucket: Any, export: Export) -> None:
     assert contents(bucket).keys() == names
     assert prices(bucket) == {1.5}
     assert json.loads(ObjectStoragePath(summary["manifest"]).read_text())["rows"] == 40
+    assert summary["prefix"] == f"s3://{bucket.name}/{DIRECTORY}part-"
+    below = bucket.objects.filter(Prefix=summary["prefix"].removeprefix(f"s3://{bucket.name}/"))
+    assert [item.key for item in below] == summary["keys"] == [f"{DIRECTORY}part-0000{n}.jsonl" for n in range(3)]
     assert ObjectStoragePath(summary["files"][2]).read_bytes() == contents(bucket)["part-00002.jsonl"]
     with Sandbox(rows=rows(2.5, 20)) as sandbox:
         export(sandbox)
@@ -181,6 +184,6 @@ def test_two_runs_of_a_window_at_once(bucket: Any, export: Export, monkeypatch: 
         return real(self, *arguments)
 
     monkeypatch.setattr(ExportDirectory, "commit", commit)
-    with Sandbox(rows=rows(1.5)) as sandbox, pytest.raises(HyperoruConfigError, match="Another run"):
+    with Sandbox(rows=rows(1.5)) as sandbox, pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
         export(sandbox)
     assert prices(bucket) == {2.5}

@@ -109,6 +109,9 @@ def test_the_summary(database: Database, mode: str) -> None:
         "window": {"start": "2026-01-15T00:00:00Z", "end": "2026-01-16T00:00:00Z"},
         "table": "trades",
         "mode": mode,
+        "inserted": 25,
+        "updated": 0,
+        "deleted": 0,
         "first_time": "2026-01-15T00:00:00Z",
         "last_time": "2026-01-15T00:00:24Z",
     }
@@ -518,16 +521,104 @@ def test_an_amount_beyond_reason_is_exact_or_an_error(database: Database, mode: 
 
 
 @BOTH
-def test_a_text_that_the_database_refuses(database: Database, mode: str) -> None:
-    """PostgreSQL has no text with a zero in it."""
+@pytest.mark.parametrize("field", ["account_name", "trade_id"])
+def test_a_nul_in_a_text_is_an_error_that_names_row_and_column(database: Database, mode: str, field: str) -> None:
+    """PostgreSQL has no text with one in it."""
     land(database, [trade(1)], mode)
-    if database.kind == "postgres":
-        with pytest.raises(DataError, match="NUL"):
-            land(database, [trade(1, "2"), trade(2, account_name='"a\\u0000b"')], mode)
-        assert database.trades() == {"1": ("1", Decimal("1.5"))}
-    else:
-        land(database, [trade(1, "2"), trade(2, account_name='"a\\u0000b"')], mode)
-        assert ("a\0b",) in database.query("SELECT account_name FROM trades")
+    more: dict[str, Any] = {field: '"2\\u0000"'}
+    raw = trade(2, **more).raw
+    bad = Row(START, 2, raw)
+    if field == "trade_id":
+        bad = Row(START, "2\0", raw.replace(b'"trade_id":2,', b"", 1))
+    if database.kind == "sqlite":
+        land(database, [trade(1, "2"), bad], mode)
+        assert ("2\0",) in database.query(f"SELECT {field} FROM trades")
+        return
+    with pytest.raises(HyperoruContractError, match=rf"^{field} of the row 2.*NUL.*on_nul='replace'"):
+        land(database, [trade(1, "2"), bad], mode)
+    assert database.trades() == {"1": ("1", Decimal("1.5"))}
+
+
+def test_a_nul_in_a_text_is_replaced_if_that_is_chosen(postgres: Database, caplog: pytest.LogCaptureFixture) -> None:
+    destination = SqlDestination(postgres.connect, "trades", create_table=True, on_nul="replace")
+    rows = batch_of([trade(1, account_name='"a\\u0000b"'), trade(2, account_name='"a\\\\u0000b"')])
+    export_rows(spec_of(), lambda *_: [rows], destination)
+    found = postgres.query("SELECT account_name FROM trades ORDER BY trade_id")
+    assert found == [("a\ufffdb",), ("a\\u0000b",)]
+    assert [each.message for each in caplog.records if each.levelname == "WARNING"] == [
+        "account_name of the row 1 holds a NUL (U+0000): U+FFFD takes its place, there and in any further row"
+    ]
+
+
+def test_an_empty_text_is_no_amount_but_null(database: Database) -> None:
+    land(database, [trade(1, realized_pnl='""', commission='" "', related_orders='""')])
+    assert database.query("SELECT realized_pnl, commission, related_orders FROM trades") == [(None, None, None)]
+
+
+def test_a_wrong_on_nul_is_named(database: Database) -> None:
+    with pytest.raises(HyperoruConfigError, match="on_nul 'drop'"):
+        SqlDestination(database.connect, "trades", on_nul="drop").open(spec_of())
+
+
+@BOTH
+def test_types_that_hold_the_same_values_fit(postgres: Database, mode: str) -> None:
+    """How texts sort, a stated precision that is the default one, and a domain make no other type."""
+    postgres.query("CREATE DOMAIN symbols AS text CHECK (VALUE <> '')")
+    postgres.create(
+        "trades",
+        "UNIQUE (trade_id)",
+        trade_id='TEXT COLLATE "C"',
+        account_name='VARCHAR COLLATE "C"',
+        trade_time="TIMESTAMP(6) WITH TIME ZONE",
+        symbol="symbols",
+    )
+    half = timedelta(microseconds=1)
+    land(postgres, [trade(1, at=half)], mode, create=False)
+    assert postgres.query("SELECT trade_time FROM trades") == [(START + half,)]
+
+
+@pytest.fixture
+def partitioned(postgres: Database) -> Database:
+    """A table of one's own that is partitioned by time."""
+    postgres.create("parts")
+    postgres.query("CREATE TABLE trades (LIKE parts, UNIQUE (trade_id, trade_time)) PARTITION BY RANGE (trade_time)")
+    postgres.query("CREATE TABLE trades_1 PARTITION OF trades FOR VALUES FROM ('2026-01-15') TO ('2026-01-17')")
+    return postgres
+
+
+def test_upsert_into_a_table_partitioned_by_time_names_the_key_that_works(partitioned: Database) -> None:
+    with pytest.raises(HyperoruConfigError, match=r"partitioned") as caught:
+        land(partitioned, [trade(1)], "upsert", create=False)
+    advice = str(caught.value)
+    assert """contract's key of trades to ["trade_id", "trade_time"]""" in advice
+    assert "CREATE UNIQUE INDEX hyperoru_key ON trades (trade_id, trade_time)" in advice
+    endpoint = load_contract({"trades": {"key": ["trade_id", "trade_time"]}}).trades
+    rows = [trade(n) for n in range(20)]
+    keyed = batch_of([Row(row.time, (row.key, row.time.isoformat()), row.raw) for row in rows if row.time])  # type: ignore[arg-type]
+    spec = spec_of(endpoint=endpoint)
+    for inserted in (20, 0):
+        summary = land_batches(partitioned, [keyed], "upsert", spec=spec, create=False)
+        assert summary["inserted"] == inserted
+    assert len(partitioned.trades()) == 20
+    assert land(partitioned, rows, "replace", create=False)["deleted"] == 20
+
+
+def test_a_table_partitioned_by_a_column_of_ones_own_is_only_for_replace(postgres: Database) -> None:
+    postgres.create("parts", "shard int DEFAULT 0")
+    postgres.query("CREATE TABLE trades (LIKE parts INCLUDING DEFAULTS) PARTITION BY LIST (shard)")
+    with pytest.raises(HyperoruConfigError, match=r"without shard, by which it is partitioned\. Set mode='replace'\."):
+        land(postgres, [trade(1)], "upsert", create=False)
+
+
+@pytest.mark.parametrize(("mode", "changes"), [("replace", (9, 0, 10)), ("upsert", (2, 3, 0))])
+def test_the_summary_counts_what_was_inserted_updated_and_deleted(
+    database: Database, mode: str, changes: tuple[int, int, int]
+) -> None:
+    first = land(database, [trade(n) for n in range(10)], mode)
+    assert (first["inserted"], first["updated"], first["deleted"]) == (10, 0, 0)
+    rows = [trade(n, "2" if n < 3 else "1.5") for n in (0, 1, 2, 3, 4, 5, 6, 20, 21)]
+    summary = land(database, rows, mode)
+    assert (summary["inserted"], summary["updated"], summary["deleted"]) == changes
 
 
 def test_a_symbol_in_other_letters_than_ascii(database: Database) -> None:

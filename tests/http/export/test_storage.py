@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT
 from hyperoru_provider.client.api.models import Kline, Model, Quote, Trade, Trader
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.export.columns import Column, ColumnSchema
@@ -129,6 +130,30 @@ def test_amounts_and_unknown_fields_survive(tmp_path: Path, file_format: str, co
         assert back[0]["realized_pnl"] is None
 
 
+@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("empty", ['""', '"  "'])
+def test_an_empty_text_is_no_amount_but_null(tmp_path: Path, file_format: str, empty: str) -> None:
+    fields = {"realized_pnl": empty, "related_orders": empty}
+    back = read(land(tmp_path, [trade(1, realized_pnl="5"), trade(2, **fields)], file_format))
+    null = {"jsonl": json.loads(empty), "csv": "", "parquet": None}[file_format]  # a JSON line is as it was sent
+    assert (back[1]["realized_pnl"], back[1]["related_orders"]) == (null, null)
+    assert Decimal(back[0]["realized_pnl"]) == 5
+
+
+@pytest.mark.parametrize("price", ['""', '" "'])
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_an_empty_text_where_an_amount_is_needed_is_an_error(tmp_path: Path, file_format: str, price: str) -> None:
+    with pytest.raises(HyperoruContractError, match=r"trade_id=2.*price: .*a number is expected"):
+        land(tmp_path, [trade(1), trade(2, price)], file_format)
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_nul_lands_in_files_unharmed(tmp_path: Path, file_format: str) -> None:
+    back = read(land(tmp_path, [trade(1, account_name='"a\\u0000b"', note='"\\u0000"')], file_format, "none"))
+    note = back[0]["note"] if file_format == "jsonl" else json.loads(back[0]["extra"])["note"]
+    assert (back[0]["account_name"], note) == ("a\0b", "\0")
+
+
 @pytest.mark.parametrize(("file_format", "compression"), CHOICES)
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path, file_format: str, compression: str) -> None:
     rows = [trade(n) for n in range(2500)]
@@ -168,6 +193,8 @@ def test_the_layout_and_the_summary(tmp_path: Path) -> None:
         "first_time": "2026-01-15T00:00:00Z",
         "last_time": "2026-01-15T00:00:04Z",
         "manifest": f"file://{directory}/_manifest.json",
+        "prefix": f"file://{directory}/part-",
+        "keys": [f"{directory}/part-0000{n}.jsonl.gz" for n in range(3)],
         "files": [f"file://{directory}/part-0000{n}.jsonl.gz" for n in range(3)],
     }
     manifest = json.loads((directory / "_manifest.json").read_text())
@@ -302,6 +329,41 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     assert (directory / "notes.txt").read_text() == "mine"
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.message for each in caplog.records if each.levelno == logging.WARNING]
+
+
+def as_in_0_1_0(where: Path, rows: list[Row], **options: Any) -> Path:
+    """Leave an export where version 0.1.0 put it."""
+    land(where, rows, **options)
+    former = where / SPEC.directory.replace("account_id-", "account_id=")
+    (where / SPEC.directory).rename(former)
+    return former
+
+
+def test_an_export_of_the_old_layout_is_recognised_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    former = as_in_0_1_0(tmp_path, [trade(1)])
+    before = files_of(former)
+    land(tmp_path, [trade(1), trade(2)])
+    (said,) = warnings(caplog)
+    assert said.startswith(f"file://{former} has an export of the same window and filters")
+    assert files_of(former) == before
+    assert len(files_of(tmp_path / SPEC.directory)) == 2
+
+
+def test_no_rows_hide_none_of_the_old_layout(tmp_path: Path) -> None:
+    as_in_0_1_0(tmp_path, [trade(1), trade(2)])
+    with pytest.raises(HyperoruContractError, match=r"the earlier export has 2\."):
+        land(tmp_path, [])
+    land(tmp_path, [], on_empty="succeed")
+
+
+def test_without_filters_both_layouts_are_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        export_rows(spec_of(), lambda *_: [batch_of([trade(1)])], storage(tmp_path))
+    assert not warnings(caplog)
+
+
 def test_a_reader_reads_all_exports_of_a_resource_at_once(tmp_path: Path) -> None:
     """With the columns of one file: no part of a directory's name is taken for a column."""
     land(tmp_path, [trade(n) for n in range(10)], "parquet", rows_per_part=4)
@@ -360,7 +422,7 @@ def test_two_runs_of_a_window_at_once(tmp_path: Path, earlier: bool) -> None:
         yield batch_of([trade(n, "2") for n in range(12)])
         land(tmp_path, [trade(n, "3") for n in range(7)], rows_per_part=5)
 
-    with pytest.raises(HyperoruConfigError, match="Another run"):
+    with pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
         land_in(storage(tmp_path, rows_per_part=5), batches())
     summary = {"manifest": str(tmp_path / SPEC.directory / "_manifest.json"), "rows": 7}
     assert {row["price"] for row in read(summary)} == {3}
@@ -373,9 +435,42 @@ def test_another_run_s_part_of_the_same_size_is_not_committed(tmp_path: Path) ->
         part.write_bytes(part.read_bytes()[:-1] + b"x")
         yield batch_of([trade(5, "2")])
 
-    with pytest.raises(HyperoruConfigError, match="Another run"):
+    with pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
         land_in(storage(tmp_path, rows_per_part=4), batches())
     assert not (tmp_path / SPEC.directory / "_manifest.json").exists()
+
+
+def test_a_race_is_no_wrong_setting_and_a_retry_mends_it(tmp_path: Path) -> None:
+    rows = [trade(n, "2") for n in range(12)]
+
+    def batches() -> Iterator[Rows]:
+        yield batch_of(rows)
+        land(tmp_path, rows, rows_per_part=5)
+
+    with pytest.raises(HyperoruConcurrentWriteError) as caught:
+        land_in(storage(tmp_path, rows_per_part=5), batches())
+    assert not isinstance(caught.value, HyperoruConfigError)
+    assert len(read(land(tmp_path, rows, rows_per_part=5))) == 12
+
+
+@pytest.mark.parametrize("step", ["._next-part-00001", "_next-part-00001", ".part-00001"])
+def test_a_file_that_another_run_removes_meanwhile_is_a_race(tmp_path: Path, step: str) -> None:
+    """It commits while this one has written a file and not yet renamed it, or not yet committed it."""
+    land(tmp_path, [trade(n, "9") for n in range(10)], rows_per_part=5)
+    directory = tmp_path / SPEC.directory
+    moment = iter([True])
+
+    def remove() -> None:
+        for path in directory.glob(f"{step}*"):
+            if next(moment, False):
+                path.unlink()
+
+    WRITES.begin(directory, before=remove)
+    try:
+        with pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
+            land(tmp_path, [trade(n, "2") for n in range(10)], rows_per_part=5)
+    finally:
+        WRITES.end()
 
 
 def test_a_line_s_end_in_a_text_stays_in_its_row(tmp_path: Path) -> None:
