@@ -173,6 +173,10 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
                 self.log.info("The state of the backfill job %s is not known: %s", tracker.id, error)
             else:
                 if job.meaning == "finished":
+                    written = "an unknown number of" if job.rows_written is None else job.rows_written
+                    self.log.info(
+                        "The %s is finished: %s rows written, after %.0f s", tracker, written, time.time() - since
+                    )
                     return for_xcom(_summary(job, tracker.wanted))
             deadline = since + self.execution_timeout.total_seconds() if self.execution_timeout else math.inf
             if time.time() >= deadline:

@@ -24,7 +24,8 @@ class HyperoruListTradersOperator(BaseOperator):
     values of those whose name speaks of a key, password or token; ``secret_fields`` of the contract's traders says
     otherwise of a field. No trader gives an empty list.
 
-    :param include_hidden: whether to list those that the dashboard hides, too. Default: ``False``. (templated)
+    :param include_hidden: whether to list those that the dashboard hides, too, as they have trades. Default: ``True``.
+        (templated)
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruApiError: the server refused or could not be asked, or its answer can't be trusted.
     """
@@ -36,7 +37,7 @@ class HyperoruListTradersOperator(BaseOperator):
     def __init__(
         self,
         *,
-        include_hidden: bool = False,
+        include_hidden: bool = True,
         hyperoru_conn_id: str = HyperoruHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -55,5 +56,6 @@ class HyperoruListTradersOperator(BaseOperator):
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             traders = client.list_traders(include_hidden)
             secret_fields = client.contract.traders.secret_fields
-        self.log.info("%d traders", len(traders))
+        which = "hidden ones included" if include_hidden else "without those that the dashboard hides"
+        self.log.info("Listed %d trader%s, %s", len(traders), "" if len(traders) == 1 else "s", which)
         return for_xcom([mask_secret_fields(dumped(trader), secret_fields) for trader in traders])

@@ -205,6 +205,16 @@ def symbols(name: str, value: object) -> list[str]:
     return found
 
 
+def case_hint(symbols: str | None) -> str:
+    """Return what to say of symbols of which nothing was found: nothing, if all are written in upper case.
+
+    They can't be put in upper case, as some are not, such as ``kPEPE``; and events and prices pass over case.
+    """
+    if not symbols or symbols == symbols.upper():
+        return ""
+    return f" The symbol is given as {symbols!a}: a list finds only what is written as the service writes it."
+
+
 def early(check: Callable[..., object], name: str, value: object, *more: object) -> None:
     """Check an argument while the DAG is parsed, unless it is a template, which is checked when it is rendered.
 

@@ -38,6 +38,25 @@ def test_traders_are_ready_for_mapping(sandbox: Sandbox) -> None:
     assert isinstance(shown[0]["initial_capital"], str)
 
 
+def test_hidden_traders_are_listed_unless_they_are_left_out(sandbox: Sandbox) -> None:
+    """They have trades: an export mapped over the others alone is not one of all trades."""
+    ids = {trader["id"] for trader in run(HyperoruListTradersOperator)}
+    assert ids == {trader["id"] for trader in run(HyperoruListTradersOperator, include_hidden=True)}
+    assert ids > {trader["id"] for trader in run(HyperoruListTradersOperator, include_hidden=False)}
+
+
+@pytest.mark.parametrize("symbol", ["btc", "Btc"])
+def test_a_symbol_in_lower_case_of_which_there_is_nothing_is_warned_of(
+    symbol: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(HyperoruExportTradesOperator, **DAY, destination=str(tmp_path))  # so that rows are known there
+    caplog.clear()
+    assert run(HyperoruExportTradesOperator, **DAY, symbol=symbol, destination=str(tmp_path))["rows"] == 0
+    assert f"The symbol is given as '{symbol}'" in caplog.text
+    assert run(HyperoruExportTradesOperator, **DAY, symbol="BTC", destination=str(tmp_path))["rows"]
+    assert caplog.text.count("The symbol is given") == 1
+
+
 def test_no_trader_is_an_empty_list() -> None:
     with Sandbox(rows=[]) as empty, pytest.MonkeyPatch.context() as patch:
         connection = {"conn_type": "hyperoru", "host": empty.url, "login": empty.email, "password": empty.password}
