@@ -305,7 +305,7 @@ def test_test_connection_passes_where_only_the_profile_can_t_be_read(connect: Co
     connect(sandbox, contract={"profile": {"path": "/api/nobody"}})
     works, told = HyperoruHook().test_connection()
     assert works
-    assert told.startswith("The service is healthy; logged in, and 4 traders are listed. The profile can't be read")
+    assert told.startswith("The service is healthy; logged in, and 5 traders are listed. The profile can't be read")
     assert "/api/nobody, status 404" in told
 
 
