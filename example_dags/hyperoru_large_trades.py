@@ -37,7 +37,7 @@ with DAG(
     @task
     def tell(**context: Any) -> list[dict[str, Any]]:
         """Tell what happened; ``from`` and ``to`` are the window in which the trades are listed."""
-        events = context["triggering_asset_events"].get(LARGE_TRADES, [])
+        events = [event for happened in context["triggering_asset_events"].values() for event in happened]
         summaries = [event.extra["payload"] for event in events if "payload" in event.extra]
         for summary in summaries:
             print(summary["count"], summary["symbols"], summary["from"], summary["to"])

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.hooks.tasks import failing_at_once
+from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 from hyperoru_provider.params.choices import DEFAULT_FORMAT, ON_EMPTY
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _ROWS_PER_PART = 250_000
 
 
-class ExportOperator(BaseOperator):
+class ExportOperator(WindowTask, BaseOperator):
     """Exports a list to the destination that a subclass names.
 
     :param resource: the list.

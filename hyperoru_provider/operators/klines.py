@@ -13,7 +13,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.hooks.tasks import failing_at_once
+from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
 from hyperoru_provider.operators.backfill_job import BackfillJobTracker
 from hyperoru_provider.operators.base import for_xcom
 from hyperoru_provider.params import arguments
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _MAX_DEFERRAL = 86_400.0
 
 
-class HyperoruBackfillKlinesOperator(BaseOperator):
+class HyperoruBackfillKlinesOperator(WindowTask, BaseOperator):
     """Have the server backfill the candles of a time range: start a job there, and wait until it is done.
 
     However often the task is killed, with its worker or its triggerer, there is one job: what is known of it is kept
@@ -45,8 +45,8 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
     :param symbol: such as ``BTC``. (templated)
     :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
-    :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
+        Default: the start of the run's data interval. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param exchange: whose candles. Default: ``hyperliquid``. (templated)
     :param environment: such as ``mainnet``. Default: the server's. (templated)
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.hooks.tasks import failing_at_once
+from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
 from hyperoru_provider.operators.base import check_files_early, checked_on_empty, files_or_xcom, unless_skipped
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hyperoru_provider.params.window import Window
 
 
-class HyperoruFetchMarketOperator(BaseOperator):
+class HyperoruFetchMarketOperator(WindowTask, BaseOperator):
     """Fetch the prices of this moment, or the candles of a time range, of several symbols.
 
     Returns a list of dicts, a price or a candle each, amounts as text. With a destination they land in files, laid
@@ -38,8 +38,8 @@ class HyperoruFetchMarketOperator(BaseOperator):
     :param data: ``price`` (the default) or ``klines``. (templated)
     :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
-    :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
+        Default: the start of the run's data interval. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param destination: object-storage URL or local path. Default: the rows go to XCom. (templated)
     :param storage_conn_id: the storage's connection. Default: the storage's own. (templated)
     :param file_format: ``jsonl`` (the default), ``csv`` or ``parquet``. (templated)

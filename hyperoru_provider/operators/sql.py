@@ -29,8 +29,8 @@ class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
     :param sql_conn_id: the database's connection. (templated)
     :param table: the table, or ``schema.table``, exactly as the database has it. (templated)
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
-    :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
+        Default: the start of the run's data interval. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param account_id: only this trader's. Default: all. (templated)
     :param symbol: only this symbol's, such as ``BTC``. Default: all. (templated)
     :param mode: ``replace`` (the default): the table then has the server's rows of the window, of this trader and

@@ -27,8 +27,8 @@ class HyperoruExportTradesOperator(HyperoruExportOperator):
     .. seealso:: ``docs/export-trades.md``
 
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
-    :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
+        Default: the start of the run's data interval. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param account_id: only this trader's. Default: all. (templated)
     :param symbol: only this symbol's, such as ``BTC``. Default: all. (templated)
     :param destination: object-storage URL or local path. Default: the rows go to XCom. (templated)

@@ -22,7 +22,7 @@ from airflow.sdk.exceptions import (
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.hooks.task_state import TaskState
-from hyperoru_provider.hooks.tasks import failing_at_once
+from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,7 +35,7 @@ _STATE_PREFIX = "hyperoru_wait_"
 _GRACE = 60.0
 
 
-class HyperoruSensor(BaseSensorOperator):
+class HyperoruSensor(WindowTask, BaseSensorOperator):
     """Base of all sensors: wait until a condition is met, in poke, reschedule or deferred mode.
 
     A transient error, such as a server that can't be reached, is overloaded or answers 5xx, is "not yet" until the

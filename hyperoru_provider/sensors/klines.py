@@ -23,8 +23,8 @@ class HyperoruKlineCoverageSensor(HyperoruSensor):
     :param symbol: such as ``BTC``. (templated)
     :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
     :param start: start of the range: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
-    :param end: end of the range; likewise. Default: ``{{ data_interval_end }}``. (templated)
+        Default: the start of the run's data interval. (templated)
+    :param end: end of the range; likewise. Default: the end of the run's data interval. (templated)
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
         ``[operators] default_deferrable``.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)

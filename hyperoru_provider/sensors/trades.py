@@ -23,7 +23,7 @@ class HyperoruTradesSensor(HyperoruSensor):
     .. seealso:: ``docs/trades-sensor.md``
 
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
+        Default: the start of the run's data interval. (templated)
     :param end: end of the window, exclusive; likewise. Default: the moment of asking. (templated)
     :param account_id: only this trader's. Default: all. (templated)
     :param symbol: only this symbol's, such as ``BTC``. Default: all. (templated)

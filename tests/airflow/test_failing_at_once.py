@@ -209,6 +209,19 @@ def test_a_run_without_a_data_interval_is_explained(cls: type[BaseOperator], tmp
         task.execute(cast("Context", {}))
 
 
+@pytest.mark.parametrize("cls", WITHOUT_INTERVAL)
+@pytest.mark.parametrize("start", ["{{ data_interval_start }}", "{{ data_interval_start.start_of('hour') }}"])
+def test_a_template_of_a_data_interval_that_a_run_lacks_is_explained(cls: type[BaseOperator], start: str) -> None:
+    with DAG("d", schedule=None):
+        task = cls(task_id="t", **WITHOUT_INTERVAL[cls], start=start)
+        other = cls(task_id="o", **WITHOUT_INTERVAL[cls], hyperoru_conn_id="{{ params.nope }}")
+    with pytest.raises(AirflowFailException, match=r"this run has no data interval.*give start and end"):
+        task.render_template_fields(cast("Context", {}))
+    with pytest.raises(Exception, match="params") as caught:
+        other.render_template_fields(cast("Context", {}))
+    assert not isinstance(caught.value, AirflowFailException)
+
+
 def test_prices_to_xcom_and_orders_need_no_data_interval() -> None:
     for cls, arguments in (
         (MARKET, {"symbols": "BTC"}),
