@@ -145,7 +145,10 @@ def check_files_early(destination: object, file_format: object, compression: obj
     given = {"file_format": file_format, "compression": compression, **more}
     if destination is None:
         arguments.without_files(given)
-    arguments.early(arguments.optional, "destination", destination)
+    elif arguments.is_literal(destination):
+        from hyperoru_provider.hooks.storage import check_place
+
+        check_place(arguments.required("destination", destination))
     if arguments.is_literal([file_format, compression]):
         arguments.file_format(DEFAULT_FORMAT if file_format is None else file_format, compression)
 

@@ -50,6 +50,7 @@ WRONG: list[tuple[type[BaseOperator], str, Any, dict[str, Any], str]] = [
     (EXPORT, "account_id", "", {}, "account_id is ''"),
     (EXPORT, "symbol", "None", {}, "symbol is 'None'"),
     (EXPORT, "destination", "", {}, "destination is ''"),
+    (EXPORT, "destination", "out/x", {}, "destination 'out/x' is no absolute path"),
     (EXPORT, "destination", None, {"file_format": "jsonl"}, "There is no destination, so the rows would go to XCom"),
     (EXPORT, "destination", None, {"storage_conn_id": "aws"}, "storage_conn_id is given: give a destination"),
     (EXPORT, "destination", None, {"rows_per_part": 5, "bytes_per_part": 5}, "rows_per_part and bytes_per_part is"),
