@@ -121,7 +121,8 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
         except AirflowRescheduleException as error:
             if datetime.now(UTC) >= expires:
                 raise self._took_too_long() from None
-            raise AirflowRescheduleException(min(error.reschedule_date, expires)) from None
+            error.reschedule_date = min(error.reschedule_date, expires)
+            raise
 
     def execute_complete(
         self,

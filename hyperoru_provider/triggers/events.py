@@ -123,9 +123,9 @@ class HyperoruEventTrigger(BaseEventTrigger):
                         raise
                     log.warning("The connection %s is read again, as nothing answers: %s", hyperoru_conn_id, error)
         except Exception as raised:  # noqa: BLE001
-            error = contained(raised)
-            await _delay_error(error, f"Can't listen to the events of the connection {hyperoru_conn_id}")
-            raise error from None
+            failure = contained(raised)
+            await _delay_error(failure, f"Can't listen to the events of the connection {hyperoru_conn_id}")
+            raise failure from None
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[EventBatch]

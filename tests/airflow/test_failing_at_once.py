@@ -81,7 +81,7 @@ def test_what_is_no_template_is_checked_when_the_dag_is_parsed(
     cls: type[BaseOperator], name: str, value: Any, more: dict[str, Any], named: str
 ) -> None:
     with DAG("d", schedule=None), pytest.raises(HyperoruConfigError) as caught:
-        cls(task_id="t", **more, **{name: value})
+        cls(task_id="t", **{**more, name: value})
     assert named in str(caught.value)
 
 
@@ -91,7 +91,8 @@ def test_what_a_template_renders_wrong_fails_the_task_at_once(
 ) -> None:
     context = cast("Context", {"value": value, "data_interval_start": DAY["start"], "data_interval_end": DAY["end"]})
     with DAG("d", schedule=None, render_template_as_native_obj=not isinstance(value, str)):
-        task = cls(task_id="t", **more, **{name: "{{ value }}"})
+        arguments: dict[str, Any] = {**more, name: "{{ value }}"}
+        task = cls(task_id="t", **arguments)
     task.render_template_fields(context)
     with pytest.raises(AirflowFailException) as caught:
         task.execute(context)
@@ -129,7 +130,7 @@ def test_templates_are_not_checked_before_they_are_rendered(cls: type[BaseOperat
 
 def test_what_another_task_returns_is_not_checked_before_it_is_there() -> None:
     with DAG("d", schedule=None):
-        traders = HyperoruListTradersOperator(task_id="traders")
+        traders: Any = HyperoruListTradersOperator(task_id="traders")
         export = EXPORT(
             task_id="export", account_id=traders.output["x"], destination=traders.output, start=traders.output
         )

@@ -57,7 +57,9 @@ def test_a_log_says_at_a_glance_what_happened(
     run(HyperoruExportTradesOperator, **DAY, account_id=2, destination=str(tmp_path))
     run(HyperoruFetchMarketOperator, symbols="BTC")
     context = cast("Context", {"task_state_store": TaskStates()})
-    HyperoruBackfillKlinesOperator(task_id="t", symbol="BTC", **DAY, poll_interval=0.1).execute(context)
+    HyperoruBackfillKlinesOperator(
+        task_id="t", symbol="BTC", start="2026-01-15", end="2026-01-16", poll_interval=0.1
+    ).execute(context)
     window = "2026-01-15T00:00:00Z to 2026-01-16T00:00:00Z"
     # an operator's own log is none of the standard library
     told = "\n".join([capsys.readouterr().out, *(f"{message} " for message in caplog.messages)])

@@ -78,7 +78,8 @@ def test_a_destination_below_the_workers_working_directory_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     more: dict[str, Any] = {"symbols": "BTC"} if operator is HyperoruFetchMarketOperator else {}
-    task = operator(task_id="t", start="2026-01-15", end="2026-01-16", destination=destination, **more)
+    task = operator(task_id="t", start="2026-01-15", end="2026-01-16", destination="{{ place }}", **more)
+    task.render_template_fields({"place": destination})  # type: ignore[typeddict-unknown-key]
     with pytest.raises(HyperoruConfigError, match=f"destination '{destination}'"):
         task.execute(Context())
     assert sandbox.stats()["requests"] == 0

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).resolve().parent
 NUL = "a\0b\x1b[2J\u202e"
-ROW = {
+ROW: dict[str, Any] = {
     "trade_id": 1,
     "account_id": 1,
     "account_name": NUL,
