@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.operators.export import HyperoruToSqlOperator
+from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 
 
 class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
@@ -47,16 +50,19 @@ class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
         "hyperoru_conn_id",
     )
 
+    @failing_at_once()
     def __init__(
         self,
         *,
-        start: datetime | str = "{{ data_interval_start }}",
-        end: datetime | str = "{{ data_interval_end }}",
+        start: datetime | str = INTERVAL_START,
+        end: datetime | str = INTERVAL_END,
         account_id: int | str | None = None,
         symbol: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(resource="trades", start=start, end=end, filters=None, **kwargs)
+        arguments.early(arguments.optional, "account_id", account_id)
+        arguments.early(arguments.optional, "symbol", symbol)
         self.account_id = account_id
         self.symbol = symbol
 

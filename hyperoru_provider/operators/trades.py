@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.operators.export import HyperoruExportOperator
+from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 
 
 class HyperoruExportTradesOperator(HyperoruExportOperator):
@@ -48,16 +51,19 @@ class HyperoruExportTradesOperator(HyperoruExportOperator):
         "hyperoru_conn_id",
     )
 
+    @failing_at_once()
     def __init__(
         self,
         *,
-        start: datetime | str = "{{ data_interval_start }}",
-        end: datetime | str = "{{ data_interval_end }}",
+        start: datetime | str = INTERVAL_START,
+        end: datetime | str = INTERVAL_END,
         account_id: int | str | None = None,
         symbol: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(resource="trades", start=start, end=end, filters=None, **kwargs)
+        arguments.early(arguments.optional, "account_id", account_id)
+        arguments.early(arguments.optional, "symbol", symbol)
         self.account_id = account_id
         self.symbol = symbol
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from hyperoru_provider.hooks.tasks import failing_at_once
+from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 from hyperoru_provider.sensors.base import HyperoruSensor
 
 if TYPE_CHECKING:
@@ -31,16 +34,20 @@ class HyperoruKlineCoverageSensor(HyperoruSensor):
 
     template_fields: Sequence[str] = ("symbol", "interval", "start", "end", "hyperoru_conn_id")
 
+    @failing_at_once()
     def __init__(
         self,
         *,
         symbol: str,
         interval: str = "1h",
-        start: datetime | str = "{{ data_interval_start }}",
-        end: datetime | str = "{{ data_interval_end }}",
+        start: datetime | str = INTERVAL_START,
+        end: datetime | str = INTERVAL_END,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        arguments.early(arguments.required, "symbol", symbol)
+        arguments.early(arguments.interval, "interval", interval)
+        arguments.early_window(start, end)
         self.symbol = symbol
         self.interval = interval
         self.start = start
@@ -48,12 +55,9 @@ class HyperoruKlineCoverageSensor(HyperoruSensor):
 
     def condition(self) -> Condition:
         """Return the condition to wait for."""
-        from hyperoru_provider.client.times import interval_length
-        from hyperoru_provider.params import arguments
         from hyperoru_provider.params.window import Window
         from hyperoru_provider.waiting.conditions import KlinesCover
 
-        interval = arguments.required("interval", self.interval)
-        interval_length(interval)
+        interval = arguments.interval("interval", self.interval)
         window = Window.parse(self.start, self.end)
         return KlinesCover(arguments.required("symbol", self.symbol), interval, **window.as_dict())
