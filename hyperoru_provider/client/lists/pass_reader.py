@@ -161,7 +161,11 @@ class PassReader:
             return Reread(reason)
         if self._is_proved:
             return self._complete()
-        self._doubtful, open_second = doubt(self.time_slice, self._collector.listed)
+        self._doubtful, open_second = doubt(
+            self.time_slice,
+            self._collector.listed,
+            may_be_cut=self._endpoint.paging == "none" or self._evidence.pages_are_short,
+        )
         self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
         return Incomplete() if self._doubtful else self._decide()
 
