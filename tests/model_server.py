@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 from zlib import crc32
 
-from hyperoru_provider.client.errors import HyperoruServerError, HyperoruValidationError
+from hyperoru_provider.client.errors import HyperoruNotFoundError, HyperoruServerError, HyperoruValidationError
 from hyperoru_provider.client.times import format_time, parse_time
 
 moment_of = lru_cache(100_000)(parse_time)
@@ -43,6 +43,7 @@ class Server:
     :param guesses_more: it only tells whether the page has as many rows as were asked for.
     :param filters_pages: the account is looked for in a page, and not in the list.
     :param stops: a page past the end is the last one again.
+    :param absent: a page past the end is 404.
     :param keeps_last: a list without pages is cut at its other end.
     :param drops: every so many-th row is left out of an answer, but after its rows were counted and cut; 0 for none.
     :param error_at: the request that is answered with an error beside an empty list, in an answer of success.
@@ -70,6 +71,7 @@ class Server:
     guesses_more: bool = False
     filters_pages: bool = False
     stops: bool = False
+    absent: bool = False
     keeps_last: bool = False
     drops: int = 0
     error_at: int | None = None
@@ -109,6 +111,8 @@ class Server:
         account_id = query.pop("account_id", None) if self.filters_pages else None
         listed = self._listed(query)
         first, size, meant = self._bounds(query, len(listed))
+        if self.absent and first >= len(listed) and first:
+            raise HyperoruNotFoundError("There is no such page")
         raw = listed[first : first + size]
         page, count = raw, len(listed)
         if account_id is not None:

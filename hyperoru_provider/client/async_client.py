@@ -22,6 +22,7 @@ from hyperoru_provider.client.api.models import (
 )
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
+from hyperoru_provider.client.errors import HyperoruNotFoundError
 from hyperoru_provider.client.http.transport import AsyncTransport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
@@ -138,7 +139,10 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
 
     async def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
         """See :meth:`.HyperoruClient.read_page`."""
-        return await self._run(calls.page(reader, values))
+        try:
+            return await self._run(calls.page(reader, values))
+        except HyperoruNotFoundError as error:
+            return reader.accept_missing(error)
 
     def events(
         self, channels: Sequence[str] = tuple(FILTERS), give_up_after: float | None = None

@@ -23,6 +23,7 @@ from hyperoru_provider.client.api.models import (
 )
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
+from hyperoru_provider.client.errors import HyperoruNotFoundError
 from hyperoru_provider.client.http.transport import Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
@@ -196,7 +197,10 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :param reader: takes the answer.
         :param values: what its ``query`` returned.
         """
-        return self._run(calls.page(reader, values))
+        try:
+            return self._run(calls.page(reader, values))
+        except HyperoruNotFoundError as error:
+            return reader.accept_missing(error)
 
     @property
     def closed(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
@@ -49,11 +50,11 @@ class ColumnSchema:
     known: Mapping[str, str] = field(default_factory=dict)
     _warned: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
-    @property
-    def columns(self) -> list[Column]:
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
         """The model's fields, and ``extra`` for a JSON object of all that it does not know."""
         fields = self.model.model_fields.items()
-        return [*(Column(name, _kind(field.annotation)) for name, field in fields), Column("extra", "json")]
+        return *(Column(name, _kind(field.annotation)) for name, field in fields), Column("extra", "json")
 
     @property
     def time_format(self) -> TimeFormat:

@@ -73,7 +73,7 @@ class SqlTable:
         columns = spec.schema.columns
         known = {column.name for column in columns}
         self._added = [place for place, field in enumerate(self._key) if field not in known]
-        columns += [Column(self._key[place], "string") for place in self._added]
+        columns += tuple(Column(self._key[place], "string") for place in self._added)
         schema, table = match.groups()
         self._table = sa.Table(
             _quoted(table),

@@ -40,6 +40,8 @@ class Faults:
     :param cap_skips: the page after one that was cut begins where a whole one would have ended
     :param max_per_page: the largest page size that may be asked for
     :param first_page: the number of the first page
+    :param past_the_end: what a page past the end of the trades is: ``empty``, the ``last`` page again, or ``absent``
+        (404)
     :param merge_after_limit: share of rows that are merged into others, after ``cap`` or the page size has taken them;
         always the same rows, so pages come short or empty although more rows follow
     :param order: of the trades: ``newest`` or ``oldest`` first, ``mixed``, or ``changing`` with each request
@@ -108,6 +110,7 @@ class Faults:
     cap_skips: bool = False
     max_per_page: int = 500
     first_page: int = 1
+    past_the_end: Literal["empty", "last", "absent"] = "empty"
     merge_after_limit: float = 0
     order: Literal["newest", "oldest", "mixed", "changing"] = "newest"
     unstable: int = 0

@@ -69,7 +69,12 @@ class Page:
         """
         asked = len(listing) if paging == "none" else _asked(query, faults, paging)
         size = min(asked, faults.cap or asked)
-        offset = _offset(query, asked if faults.cap_skips else size, len(listing), faults)
+        step = asked if faults.cap_skips else size
+        offset = _offset(query, step, len(listing), faults)
+        if offset and offset >= len(listing) and faults.past_the_end == "absent":
+            raise Refusal(404, "NO_SUCH_PAGE", "There is no such page")
+        if offset >= len(listing) and faults.past_the_end == "last":
+            offset = max(len(listing) - 1, 0) // step * step
         return cls(listing, query, faults, paging, asked, size, offset)
 
     def bodies(self, dice: random.Random) -> list[bytes]:

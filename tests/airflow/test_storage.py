@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import BaseOperator, Context, ObjectStoragePath
+from airflow.sdk import DAG, BaseOperator, Context, ObjectStoragePath
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.hooks.storage import storage_path
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
+from tests.places import EXAMPLES
 
 
 @pytest.mark.parametrize(
@@ -84,3 +86,15 @@ def test_a_destination_below_the_workers_working_directory_is_refused(
         task.execute(Context())
     assert sandbox.stats()["requests"] == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_each_example_has_a_destination_of_its_own() -> None:
+    """A reader of a shared one counts rows twice, as windows of different DAGs overlap."""
+    found = {}
+    for path in EXAMPLES.glob("*.py"):
+        names = runpy.run_path(str(path))
+        dag = next(each.dag for each in names.values() if isinstance(getattr(each, "dag", None), DAG))
+        if destination := dag.params.dump().get("destination", names.get("DESTINATION")):
+            found[path.stem] = destination
+    assert len(found) >= 4
+    assert all(Path(destination).name == name.removeprefix("hyperoru_") for name, destination in found.items())

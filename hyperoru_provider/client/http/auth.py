@@ -94,11 +94,11 @@ class SessionAuth(httpx.Auth):
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send a request of a sync client within a session."""
-        return _drive(self._send_with_token(request))
+        return _drive(self._send_with_token(request), request)
 
     def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send a request of an async client within a session; store calls run in a thread."""
-        return _drive_async(self._send_with_token(request))
+        return _drive_async(self._send_with_token(request), request)
 
     def sync_login_flow(self) -> Generator[httpx.Request, httpx.Response, None]:
         """Log in, unless a usable token is known; yields a login request if one is needed."""
@@ -219,7 +219,8 @@ class SessionAuth(httpx.Auth):
         return Token(value, expires_at, binding)
 
 
-def _drive(steps: _Steps[None]) -> Generator[httpx.Request, httpx.Response, None]:
+def _drive(steps: _Steps[None], request: httpx.Request | None = None) -> Generator[httpx.Request, httpx.Response, None]:
+    """Carry steps out; who sent the request, if there is one, reads its answer."""
     with closing(steps):
         answer: Any = None
         while True:
@@ -230,14 +231,18 @@ def _drive(steps: _Steps[None]) -> Generator[httpx.Request, httpx.Response, None
             match step:
                 case httpx.Request():
                     answer = yield step
-                    answer.read()
+                    if step is not request:
+                        answer.read()
                 case float():
                     time.sleep(step)
                 case _:
                     answer = step()
 
 
-async def _drive_async(steps: _Steps[None]) -> AsyncGenerator[httpx.Request, httpx.Response]:
+async def _drive_async(
+    steps: _Steps[None], request: httpx.Request | None = None
+) -> AsyncGenerator[httpx.Request, httpx.Response]:
+    """See :func:`_drive`."""
     with closing(steps):
         answer: Any = None
         while True:
@@ -248,7 +253,8 @@ async def _drive_async(steps: _Steps[None]) -> AsyncGenerator[httpx.Request, htt
             match step:
                 case httpx.Request():
                     answer = yield step
-                    await answer.aread()
+                    if step is not request:
+                        await answer.aread()
                 case float():
                     await asyncio.sleep(step)
                 case _:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from itertools import islice
 from operator import lt
-from typing import Any
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.rows import Key, Rows
+
+_HALF = 2**63
 
 
 class DuplicateDetector:
@@ -21,12 +23,10 @@ class DuplicateDetector:
 
     def add(self, rows: Rows) -> None:
         """Record the keys of rows that are different among themselves."""
-        keys: Sequence[Any] = rows.keys
-        if isinstance(keys[0], tuple):
-            keys = list(zip(*map(_unsalted, zip(*keys, strict=True)), strict=True))
-        else:
-            keys = _unsalted(keys)
-        self._hashes.extend(map(hash, keys))
+        try:
+            self._hashes.extend(array("q", rows.keys))  # type: ignore[arg-type]
+        except (TypeError, OverflowError):
+            self._hashes.extend(map(_hash, rows.keys))
 
     def record(self, batches: Iterable[Rows]) -> Iterator[Rows]:
         """Pass batches of rows on, and record their keys."""
@@ -60,8 +60,8 @@ class DuplicateDetector:
                 )
 
 
-def _unsalted(parts: Sequence[int | str]) -> Sequence[int | tuple[int, ...]]:
-    """Return one part of several keys, so that its hashes are the same in every process: those of texts are not."""
-    if set(map(type, parts)) == {int}:
-        return parts  # type: ignore[return-value]
-    return [tuple(part.encode()) if isinstance(part, str) else part for part in parts]
+def _hash(key: Key) -> int:
+    """Return 64 bits of a key: a number itself, as Python's own hash of -1 is that of -2."""
+    if isinstance(key, int) and -_HALF <= key < _HALF:
+        return key
+    return int.from_bytes(blake2b(repr(key).encode(), digest_size=8).digest(), signed=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ class ListEvidence:
         self._largest_total = largest_total
         self._first_total: int | None = None
         self._last_size: int | None = None
+        self._last_text = b""
         self._earlier_sizes: set[int] = set()
         self._listed = 0
         self._pages: set[tuple[int, bytes, bytes]] = set()
@@ -52,7 +54,7 @@ class ListEvidence:
         self.longest = max(self.longest, rows)
         if self._last_size is not None:
             self._earlier_sizes.add(self._last_size)
-        self._last_size = rows
+        self._last_size, self._last_text = rows, page.text
         if rows:
             self._check_repeat(page, nothing_new=new == 0)
         if page.total is not None and (rows or self.total is None):  # what a page past the end says does not count
@@ -111,6 +113,15 @@ class ListEvidence:
         return last if self._page_size is not None and 0 < last < self._page_size else None
 
     @property
+    def may_end(self) -> bool:
+        """Whether the pages so far look like all of the list: the last one was short, or the server's count is met."""
+        return self.total in (None, self.seen) and (self.short_page is not None or (self.pages > 0 and self.counted))
+
+    def repeats_last_page(self, page: Page) -> bool:
+        """Return whether a page is the one before it again, as some servers send their last page for any past it."""
+        return page.more is not True and page.text == self._last_text
+
+    @property
     def missing(self) -> str | None:
         """Why rows are missing that the server counts; ``None`` if none are."""
         if self.total is None or self.total <= self.seen:
@@ -155,7 +166,7 @@ class Doubt(NamedTuple):
     open_second: bool = False
 
 
-def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
+def doubt(time_slice: TimeSlice, listed: ListedTimes, *, may_be_cut: bool) -> Doubt:
     """Return which parts of a slice must list no further row if the slice was listed whole.
 
     A server may take so many rows first, and drop or merge some of them afterwards: then neither a short list nor an
@@ -165,6 +176,7 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
 
     :param time_slice: what was read.
     :param listed: the times of its rows, as they were listed.
+    :param may_be_cut: whether pages may have been cut to fewer rows than were asked for.
     """
     if time_slice.start is None or listed.earliest is None or listed.latest is None:
         return Doubt([])
@@ -190,7 +202,7 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
         sides = [[(start, middle), older[1]], [(middle, end), newer[1]]]
     whole = (start, end)  # asking for the same again proves nothing
     asked = [[bounds for bounds in side if bounds != whole and bounds[0] < bounds[1]] for side in sides]
-    return Doubt(
-        [[time_slice.part(*bounds) for bounds in side] for side in asked if side],
-        open_second=any(side[0] == whole for side in sides),
-    )
+    parts = [[time_slice.part(*bounds) for bounds in side] for side in asked if side]
+    if may_be_cut and not time_slice.can_be_split:  # it is closer without the second before
+        parts.append([replace(time_slice, early=False)])
+    return Doubt(parts, open_second=any(side[0] == whole for side in sides))

@@ -33,14 +33,14 @@ class FirstPageProbe:
 
     def position(self) -> dict[str, Any]:
         """Return the parameters of the next request, by our names."""
-        return {"page": 1 if self._ask_for_page_one else None, "per_page": self._page_size}
+        return {"page": 1 if self.asks_for_page_one else None, "per_page": self._page_size}
 
     def accept(self, page: Page) -> bool:
         """Take the answer, and return whether the first page is known now.
 
         :raises HyperoruContractError: it can't be told.
         """
-        if not self._ask_for_page_one:
+        if not self.asks_for_page_one:
             self.first = page
         self._answers.append(frozenset(page.rows))
         self._said_more.append(page.more)
@@ -54,7 +54,8 @@ class FirstPageProbe:
         return self.first_page is not None
 
     @property
-    def _ask_for_page_one(self) -> bool:
+    def asks_for_page_one(self) -> bool:
+        """Whether the next request names a page, which may not be there."""
         return len(self._answers) % 2 == 1
 
     def _known(self) -> int | None:

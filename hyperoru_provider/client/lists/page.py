@@ -57,6 +57,9 @@ class Page:
         return self.texts
 
 
+PAST_THE_END = Page([])
+
+
 def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     """Return the rows of an answer, whatever it wraps them in, and what it says about paging.
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
 from hyperoru_provider.client.lists.evidence import ListEvidence, doubt
-from hyperoru_provider.client.lists.page import Page
+from hyperoru_provider.client.lists.page import PAST_THE_END, Page
 from hyperoru_provider.client.lists.paginator import Paginator, paginator_for
 from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
 
@@ -118,6 +118,11 @@ class PassReader:
         """Whether all rows came with the first page, so that nothing had been cut from it."""
         return self._evidence.seen == self._knowledge.page_size
 
+    @property
+    def may_be_past_the_end(self) -> bool:
+        """Whether the next page may be none at all."""
+        return not self._doubtful and self._evidence.may_end and self._endpoint.paging in ("page", "offset")
+
     def values(self) -> dict[str, Any]:
         """Return the parameters of the next request, by our names."""
         if self._doubtful:
@@ -134,6 +139,8 @@ class PassReader:
         """
         if self._doubtful:
             return self._accept_doubtful(page)
+        if self.may_be_past_the_end and self._evidence.repeats_last_page(page):
+            page = PAST_THE_END
         short = self._evidence.short_page
         new = self._collector.add(page)
         if page.texts and short and self._endpoint.paging == "page":
@@ -154,7 +161,11 @@ class PassReader:
             return Reread(reason)
         if self._is_proved:
             return self._complete()
-        self._doubtful, open_second = doubt(self.time_slice, self._collector.listed)
+        self._doubtful, open_second = doubt(
+            self.time_slice,
+            self._collector.listed,
+            may_be_cut=self._endpoint.paging == "none" or self._evidence.pages_are_short,
+        )
         self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
         return Incomplete() if self._doubtful else self._decide()
 

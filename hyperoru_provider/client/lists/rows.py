@@ -126,12 +126,14 @@ class TimeSlice:
     :param filters: what limits the rows, beside their time, by our names of the parameters.
     :param start: start of the time, inclusive; ``None`` with ``end`` for the whole of a list that has no times.
     :param end: end of the time, exclusive.
+    :param early: whether a second more is asked for, as a server may leave out the rows of exactly the start.
     """
 
     endpoint: ListEndpoint
     filters: Mapping[str, Any]
     start: datetime | None = None
     end: datetime | None = None
+    early: bool = True
 
     def values(self) -> dict[str, Any]:
         """Return the parameters of a request for this slice, by our names."""
@@ -142,13 +144,10 @@ class TimeSlice:
 
     @cached_property
     def request_range(self) -> tuple[datetime, datetime]:
-        """The time, widened to bounds that the server can't cut: rows outside are dropped here.
-
-        It begins a second early, as a server may leave out the rows of exactly the start.
-        """
+        """The time, widened to bounds that the server can't cut: rows outside are dropped here."""
         start, end = self.bounds
         first, last = self.floor(start), self.ceiling(end)
-        early = self.endpoint.time_filter == "instant" and first > _NO_TIME
+        early = self.early and self.endpoint.time_filter == "instant" and first > _NO_TIME
         return first - self.grain if early else first, last
 
     @cached_property

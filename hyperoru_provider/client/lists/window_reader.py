@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
-from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNotFoundError
 from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
 from hyperoru_provider.client.lists.first_page import FirstPageProbe
-from hyperoru_provider.client.lists.page import Page
+from hyperoru_provider.client.lists.page import PAST_THE_END, Page
 from hyperoru_provider.client.lists.pass_reader import (
     Complete,
     Expectation,
@@ -94,6 +94,16 @@ class WindowReader:
         if self._pass is None:
             raise RuntimeError("accept() follows query()")
         return self._apply(self._pass, self._pass.accept(page))
+
+    def accept_missing(self, error: HyperoruNotFoundError) -> Rows:
+        """Take 404 for the last query: where a list may have ended, it is how some servers say so.
+
+        :raises HyperoruNotFoundError: it is not.
+        """
+        past_the_end = self._pass.may_be_past_the_end if self._pass else self._probe and self._probe.asks_for_page_one
+        if not past_the_end:
+            raise error
+        return self.accept(PAST_THE_END)
 
     def subplans(self) -> list[WindowReader]:
         """Return readers of the rest of the window, which may be used at the same time; this one has ended then."""

@@ -40,6 +40,21 @@ def test_a_repeat_is_found() -> None:
             check(keys_of([repeated, other], [repeated]))
 
 
+@pytest.mark.parametrize("one", [-1, 0, 7, 2**63 - 1, -(2**63)])
+@pytest.mark.parametrize("distance", [1, 2**61 - 1, 2**64])
+def test_numbers_that_python_hashes_alike_are_different_ids(one: int, distance: int) -> None:
+    other = one - distance
+    check(keys_of([one], [other]))
+    check(keys_of([(one, "a")], [(other, "a")]))
+    check(keys_of([(one, 7)], [(other, 7), ("x", 7)]))
+    with pytest.raises(HyperoruContractError, match="different times"):
+        check(keys_of([other], [one, 3], [5, other]))
+
+
+def test_texts_that_join_alike_are_different_keys() -> None:
+    check(keys_of([("a", "bc"), ("a\0", "b")], [("ab", "c"), ("a", "\0b")]))
+
+
 def test_a_repeat_is_found_among_many() -> None:
     many = list(range(600_000))
     check(keys_of(many))

@@ -180,6 +180,16 @@ def test_a_few_rows_take_three_requests(paging: str, rows: int) -> None:
     assert server.asked <= 3
 
 
+@pytest.mark.parametrize("early", [7, 12, 40])
+def test_rows_of_the_second_before_fill_a_list_that_is_cut_before_it_is_merged(early: int) -> None:
+    """The second before is asked for as well, and its rows leave no room for those of the window."""
+    rows = [*(trade(number, 4) for number in range(early)), *(trade(100 + number, 5) for number in range(5))]
+    server = Server(rows, paging="none", order="oldest", cap=7, drops=2, total="none")
+    with_room = [row for row in rows[early:] if not server.hides(row)]
+    assert with_room
+    assert "may have been cut" in refusal(server, start=5, end=6, page_size=None)
+
+
 def test_slices_of_round_numbers_take_no_request_more_where_the_server_counted_further() -> None:
     server = Server(EACH_SECOND)
     slices, pages_each = 9, 4  # of 100 rows, with the second before

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import load_contract
-from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNotFoundError
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import kline_readers, list_reader
 from hyperoru_provider.client.lists.rows import Rows
@@ -23,7 +23,12 @@ from tests.model_server import Server, at, inside, trade
 def answered(server: Server, reader: WindowReader) -> Iterator[Rows]:
     """Let a server answer a reader; yields what each answer completes."""
     while (values := reader.query()) is not None:
-        yield reader.accept(parse_page(server.answer(reader.endpoint.target(values).query), reader.endpoint))
+        try:
+            body = server.answer(reader.endpoint.target(values).query)
+        except HyperoruNotFoundError as error:
+            yield reader.accept_missing(error)
+        else:
+            yield reader.accept(parse_page(body, reader.endpoint))
 
 
 def read(
@@ -87,9 +92,10 @@ def test_an_ignored_time_filter() -> None:
 
 
 def test_an_ignored_page() -> None:
-    for page_size in (10, 60, 500):
-        server = Server(ROWS, ignored=frozenset({"page"}), has_more=False, total="none")
+    server = Server(ROWS, ignored=frozenset({"page"}), has_more=False, total="none")
+    for page_size in (10, 60):
         assert "paging" in refusal(server, page_size=page_size)
+    assert read(server, page_size=500) == in_order(ROWS)  # it is proved as a list of one answer is
 
 
 def test_an_ignored_page_while_rows_arrive() -> None:
@@ -109,11 +115,39 @@ def test_an_ignored_page_in_another_order_each_time() -> None:
     assert server.asked <= 3
 
 
-def test_a_page_past_the_end_is_the_last_one() -> None:
-    for page_size in (7, None):
-        server = Server(ROWS, page_size=7, stops=True, has_more=False, total="none")
+@pytest.mark.parametrize("past_the_end", ["stops", "absent"])
+@pytest.mark.parametrize("total", ["right", "none"])
+@pytest.mark.parametrize("first_page", [0, 1])
+@pytest.mark.parametrize("page_size", [7, 29, 61, 500])
+def test_a_page_past_the_end_is_the_last_one_or_absent(
+    past_the_end: str, total: str, first_page: int, page_size: int
+) -> None:
+    server = Server(ROWS, has_more=False, total=total, first_page=first_page)
+    setattr(server, past_the_end, True)
+    assert read(server, page_size=page_size) == in_order(ROWS)
+
+
+def test_a_page_past_the_end_is_absent_where_pages_have_an_offset() -> None:
+    assert read(Server(ROWS, paging="offset", has_more=False, total="none", absent=True), page_size=7) == in_order(ROWS)
+
+
+def test_a_full_page_that_comes_again_or_is_followed_by_none_is_no_end() -> None:
+    for page_size in (10, 30, None):
+        server = Server(ROWS, page_size=10, stops=True, has_more=False, total="none")
         assert "paging" in refusal(server, page_size=page_size)
-    assert read(Server(ROWS, stops=True), page_size=7) == in_order(ROWS)
+        server.stops, server.absent = False, True
+        with pytest.raises(HyperoruNotFoundError):
+            read(server, page_size=page_size)
+
+
+def test_an_absent_first_page_is_an_error() -> None:
+    class Absent(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            raise HyperoruNotFoundError("There is no such list")
+
+    for paging in ("page", "offset", "cursor", "none"):
+        with pytest.raises(HyperoruNotFoundError):
+            read(Absent([], paging=paging))
 
 
 def test_an_ignored_account() -> None:

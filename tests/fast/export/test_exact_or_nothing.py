@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
-from hyperoru_provider.client.errors import HyperoruError
+from hyperoru_provider.client.errors import HyperoruError, HyperoruNotFoundError
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
@@ -46,7 +46,11 @@ class Client:
 
     def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
         _, query = reader.endpoint.target(values)
-        return reader.accept(parse_page(self._server.answer(query), reader.endpoint))
+        try:
+            body = self._server.answer(query)
+        except HyperoruNotFoundError as error:
+            return reader.accept_missing(error)
+        return reader.accept(parse_page(body, reader.endpoint))
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,7 @@ servers = st.builds(
     guesses_more=st.sampled_from([False, False, True]),
     filters_pages=st.sampled_from([False] * 4 + [True]),
     stops=st.sampled_from([False] * 4 + [True]),
+    absent=st.sampled_from([False] * 4 + [True]),
     keeps_last=st.booleans(),
     drops=st.sampled_from([0, 0, 0, 2, 3, 5]),
     error_at=st.sampled_from([None] * 14 + [1, 2, 3, 4]),

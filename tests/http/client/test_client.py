@@ -404,6 +404,14 @@ def test_a_list_is_a_row(call: Call) -> None:
     assert {url.raw_path for url in asked} == {b"/api/orders/account/2"}
 
 
+def test_a_page_past_the_end_may_be_absent(call: Call, sandbox: Sandbox) -> None:
+    window = (datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 1, 16, tzinfo=UTC))
+    wanted = call("count_trades", *window)
+    sandbox.set_faults(past_the_end="absent", total="none", has_more=False)
+    assert call("count_trades", *window) == wanted > 0
+    assert len(call("iter_trades", *window)) == wanted
+
+
 def test_a_row_that_does_not_say_whose_it_is_is_of_what_was_asked_for(call: Call) -> None:
     row = {name: value for name, value in ORDER.items() if name != "account_id"}
     (order,) = call("orders", 2, client={"session_token": "tok-1", "transport": orders(row)})

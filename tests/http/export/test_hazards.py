@@ -165,6 +165,20 @@ HAZARDS = {
     "pages_from_zero_and_the_newest_row_twice": Hazard({"first_page": 0, "repeat_newest": True, **UNSIGNED}),
     "the_newest_row_twice": Hazard({"repeat_newest": True}, r"contract's total to \[\]", fits={"total": []}),
     "the_newest_row_twice_and_no_sign_of_an_end": Hazard({"repeat_newest": True, **UNSIGNED}),
+    # a page past the end may be the last one again, or absent
+    **{
+        f"{kind}_past_the_end{'' if first_page else '_and_pages_from_zero'}": Hazard(
+            {"past_the_end": fault, "first_page": first_page, **UNSIGNED}
+        )
+        for kind, fault in [("the_last_page", "last"), ("no_page", "absent")]
+        for first_page in (1, 0)
+    },
+    "no_page_past_the_end_under_a_total": Hazard({"past_the_end": "absent", "has_more": False}),
+    "the_last_page_past_the_end_under_a_total": Hazard({"past_the_end": "last", "has_more": False}),
+    "no_page_past_the_only_one": Hazard({"past_the_end": "absent", **UNSIGNED}, filters={"account_id": 3}),
+    "no_page_past_the_only_one_from_zero": Hazard(
+        {"past_the_end": "absent", "first_page": 0, **UNSIGNED}, filters={"account_id": 3}
+    ),
     # the limit is applied first, and rows are merged afterwards
     "merged_list": Hazard(
         {**UNPAGED, "cap": 100, "merge_after_limit": 0.5, **UNSIGNED}, "contract's paging", fits=NO_PAGES
