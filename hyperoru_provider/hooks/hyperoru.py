@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from hyperoru_provider.client.escaping import printable
-from hyperoru_provider.get_provider_info import fields_of_the_form
 from hyperoru_provider.hooks.token_store import VariableTokenStore
 
 if TYPE_CHECKING:
@@ -136,6 +134,7 @@ class _Extra:
 
     def __init__(self, connection: Connection) -> None:
         from hyperoru_provider.client.errors import HyperoruConfigError
+        from hyperoru_provider.get_provider_info import fields_of_the_form
 
         self._error = HyperoruConfigError
         try:
@@ -223,6 +222,8 @@ def _user(client: HyperoruClient) -> str:
 
 
 def _describe(error: Exception) -> str:
+    from hyperoru_provider.client.escaping import printable
+
     return printable(str(error)) or type(error).__name__
 
 

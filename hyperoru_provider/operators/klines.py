@@ -14,7 +14,6 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
-from hyperoru_provider.operators.backfill_job import BackfillJobTracker
 from hyperoru_provider.operators.base import for_xcom
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from hyperoru_provider.client.api.models import BackfillJob
     from hyperoru_provider.client.backfills import Backfill
+    from hyperoru_provider.operators.backfill_job import BackfillJobTracker
 
 #: seconds after which a deferred task resumes and asks by itself, if the trigger has not fired
 _MAX_DEFERRAL = 86_400.0
@@ -109,6 +109,7 @@ class HyperoruBackfillKlinesOperator(WindowTask, BaseOperator):
     def execute(self, context: Context) -> Any:
         """Start the job, unless an earlier try did, and wait until it is done."""
         from hyperoru_provider.client.backfills import Backfill
+        from hyperoru_provider.operators.backfill_job import BackfillJobTracker
 
         window = arguments.window(self.start, self.end)
         wanted = Backfill(
@@ -142,6 +143,7 @@ class HyperoruBackfillKlinesOperator(WindowTask, BaseOperator):
         """
         from hyperoru_provider.client.backfills import Backfill
         from hyperoru_provider.client.errors import HyperoruNotFoundError
+        from hyperoru_provider.operators.backfill_job import BackfillJobTracker
         from hyperoru_provider.waiting.payloads import parse_event
 
         try:
