@@ -87,6 +87,16 @@ def fields_of_the_form() -> dict[str, Any]:
             "Seconds to wait for each part of an answer.",
             {"type": ["number", "null"], "minimum": 0.1, "default": 30},
         ),
+        "max_answer_seconds": _field(
+            "Seconds for an answer",
+            "Seconds to wait for all of an answer.",
+            {"type": ["number", "null"], "minimum": 0.1, "default": 300},
+        ),
+        "max_answer_bytes": _field(
+            "Bytes of an answer",
+            "Most bytes of an answer, as it comes and unpacked.",
+            {"type": ["integer", "null"], "minimum": 1000, "default": 64_000_000},
+        ),
         "max_retries": _field(
             "Retries",
             "Repeats of a request after a transient failure.",

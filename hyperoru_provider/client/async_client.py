@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, cast
 
@@ -33,12 +34,17 @@ from hyperoru_provider.client.times import Moment, utc_window
 
 T = TypeVar("T")
 
+_LARGE = 2**19  #: bytes of an answer that takes too long to read for others in an event loop to wait
+
 
 class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport]):
     """The Hyperoru API, for asyncio: the methods of :class:`.HyperoruClient`, to be awaited.
 
     Use it as an async context manager, or call :meth:`aclose`.
     """
+
+    def _create_transport(self, **options: Any) -> httpx.AsyncBaseTransport:
+        return httpx.AsyncHTTPTransport(**options)
 
     def _create_http(self, **options: Any) -> httpx.AsyncClient:
         return httpx.AsyncClient(**options)
@@ -174,4 +180,6 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
     async def _run(self, call: calls.Call[T]) -> T:
         answer = await self._transport.send(call.request)
         with self._settings.map_errors(call.request, answer):
+            if len(answer.body) > _LARGE:
+                return await asyncio.to_thread(call.read, answer.body)
             return call.read(answer.body)

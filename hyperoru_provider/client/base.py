@@ -13,10 +13,11 @@ from hyperoru_provider.client.api.contract import Contract, load_contract
 from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.http.auth import SessionAuth
+from hyperoru_provider.client.http.body import ACCEPT_ENCODING
 from hyperoru_provider.client.http.network import Network
+from hyperoru_provider.client.http.request import Request, Settings
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore
-from hyperoru_provider.client.http.transport import Request, Settings
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import Moment, parse_moment
@@ -39,6 +40,8 @@ class BaseClient(Generic[HttpT, TransportT]):
     :param session_token: a token issued elsewhere; with it there is no login at all.
     :param contract: overrides of the API's contract, per resource, or a whole contract.
     :param timeout: seconds to wait for each part of an answer.
+    :param max_answer_seconds: seconds to wait for all of an answer.
+    :param max_answer_bytes: bytes of an answer at most, both as it comes and unpacked.
     :param retry_policy: when and how often a failed request is repeated.
     :param requests_per_second: upper bound for this client; ``None`` for none.
     :param token_stores: where to look for a session token before logging in, and to keep it; by default this
@@ -59,6 +62,8 @@ class BaseClient(Generic[HttpT, TransportT]):
         *,
         contract: Contract | Mapping[str, Any] | None = None,
         timeout: float = 30.0,
+        max_answer_seconds: float = 300.0,
+        max_answer_bytes: int = 64_000_000,
         retry_policy: RetryPolicy | None = None,
         requests_per_second: float | None = None,
         token_stores: Sequence[TokenStore] | None = None,
@@ -74,11 +79,11 @@ class BaseClient(Generic[HttpT, TransportT]):
             raise HyperoruConfigError("Give either an http_client, which has its own transport, or a transport.")
         user_agent = f"airflow-provider-hyperoru/{__version__}"
         network = Network(self.base_url)
+        headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
+        waits = httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout))
         try:
             http = http_client or self._create_http(
-                **({"transport": transport} if transport else network.options()),
-                timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
-                headers={"User-Agent": user_agent, "Accept": "application/json"},
+                transport=transport or self._create_transport(**network.options()), timeout=waits, headers=headers
             )
         except ImportError as error:  # SOCKS needs a package
             raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
@@ -90,12 +95,18 @@ class BaseClient(Generic[HttpT, TransportT]):
             base_url=self.base_url,
             auth=SessionAuth(credentials, self.contract.login, http.build_request, stores, on_token),
             timeout=timeout,
+            max_answer_seconds=max_answer_seconds,
+            max_answer_bytes=max_answer_bytes,
             policy=retry_policy or RetryPolicy(),
             rate_limiter=RateLimiter(requests_per_second),
             user_agent=user_agent,
             network=network,
         )
         self._open(http, owned=http_client is None)
+
+    def _create_transport(self, **options: Any) -> TransportT:
+        """Return a new transport of an HTTP client."""
+        raise NotImplementedError
 
     def _create_http(self, **options: Any) -> HttpT:
         """Return a new HTTP client."""

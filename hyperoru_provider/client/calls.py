@@ -16,7 +16,7 @@ from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.decoding import canonical, parse_object
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.escaping import shorten
-from hyperoru_provider.client.http.transport import Request
+from hyperoru_provider.client.http.request import Request
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import check_interval
 from hyperoru_provider.client.lists.rows import Row, Rows

@@ -24,6 +24,7 @@ from hyperoru_provider.client.api.models import (
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
 from hyperoru_provider.client.errors import HyperoruNotFoundError
+from hyperoru_provider.client.http.deadline import LimitedTransport
 from hyperoru_provider.client.http.transport import Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
@@ -42,6 +43,9 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
 
     The options are those of :class:`~hyperoru_provider.client.base.BaseClient`.
     """
+
+    def _create_transport(self, **options: Any) -> httpx.BaseTransport:
+        return LimitedTransport(**options)
 
     def _create_http(self, **options: Any) -> httpx.Client:
         return httpx.Client(**options)

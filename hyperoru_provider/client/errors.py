@@ -30,13 +30,14 @@ from hyperoru_provider.client.escaping import printable, shorten
 from hyperoru_provider.client.surrogates import replace_halves
 
 _MESSAGE_LIMIT = 1_000
+_TEXT_LIMIT = 4_000
 
 
 class HyperoruError(Exception):
     """Base of everything this provider raises on purpose. Its text can be printed and stored, whoever wrote parts."""
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return _shown(super().__str__())
 
 
 class HyperoruConfigError(HyperoruError, ValueError):
@@ -90,7 +91,7 @@ class HyperoruApiError(HyperoruError):
             f"request id {self.request_id}" if self.request_id else "",
         ]
         where = ", ".join(fact for fact in facts if fact)
-        return printable(f"{self.message} [{where}]" if where else self.message)
+        return _shown(f"{self.message} [{where}]" if where else self.message)
 
     def with_context(self, **facts: Any) -> Self:
         """Fill in facts of the request that are not known yet, and return this error."""
@@ -112,6 +113,11 @@ class HyperoruApiError(HyperoruError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), dict(vars(self))))
+
+
+def _shown(text: str) -> str:
+    """Return the text of an error as each log and database takes it, whatever a server put into it."""
+    return printable(text if len(text) <= _TEXT_LIMIT else f"{text[:_TEXT_LIMIT]}...")
 
 
 def _rebuild(cls: type[HyperoruApiError], facts: dict[str, Any]) -> HyperoruApiError:
@@ -306,17 +312,18 @@ def _read_body(body: bytes) -> Failure:
     """Return what the body of an answer without success says of its failure."""
     try:
         data = msgspec.json.decode(replace_halves(body))
+        return read_failure(data) if isinstance(data, dict) else Failure(str(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body[:2000].decode("utf-8", "replace").strip()
         return Failure("a page that is not JSON (from a proxy?)" if text.startswith("<") else text)
-    return read_failure(data) if isinstance(data, dict) else Failure(str(data))
 
 
 def _describe_problem(item: Any) -> str:
     """Return an entry of a list of errors as text; its echoed input is left out, as it may be a password."""
     if not isinstance(item, dict):
         return str(item)
-    place = ".".join(map(str, item.get("loc") or ()))
+    loc = item.get("loc") or ()
+    place = ".".join(map(str, loc)) if isinstance(loc, list) else str(loc or "")
     reason = next((str(item[name]) for name in ("msg", "message", "error", "code") if item.get(name)), "")
     return f"{place}: {reason}" if place else reason
 

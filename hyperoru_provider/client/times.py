@@ -90,6 +90,14 @@ def to_utc(moment: datetime) -> datetime:
     return moment if type(moment) is datetime else datetime.combine(moment.date(), moment.time(), UTC)
 
 
+def shift(moment: datetime, by: timedelta) -> datetime:
+    """Return a moment so much later or earlier, or the last or first one that there is."""
+    try:
+        return moment + by
+    except OverflowError:
+        return (datetime.max if by > timedelta(0) else datetime.min).replace(tzinfo=UTC)
+
+
 def format_time(moment: datetime) -> str:
     """Return a moment as the API reads it: ``2024-09-20T08:36:00Z``, with a fraction only where there is one."""
     return to_utc(moment).replace(tzinfo=None).isoformat() + "Z"

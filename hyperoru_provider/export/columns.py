@@ -17,7 +17,7 @@ from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint
 from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.decoding import canonical, rename
-from hyperoru_provider.client.escaping import printable
+from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.lists.rows import Row, Rows, parts_of
 from hyperoru_provider.client.surrogates import replace_halves
 from hyperoru_provider.client.times import TimeFormat
@@ -77,7 +77,7 @@ class ColumnSchema:
             log.warning(
                 "The row %s, and perhaps others, holds half a character, such as \\ud83d, which only JSON lines can "
                 "hold: it is written as the replacement character U+FFFD.",
-                printable("/".join(map(str, parts_of(row.key)))),
+                shorten("/".join(map(str, parts_of(row.key)))),
             )
         fields = canonical(row.raw, self.endpoint)
         known = {name: value for name, value in self.known.items() if fields.get(name) is None}

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.escaping import printable
+from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.lists.rows import Row, parts_of
 from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.manifest import ExportSpec
@@ -173,7 +173,7 @@ class SqlTable:
         found = [column.name for column, value in zip(self._table.columns, values, strict=True) if _has_nul(value)]
         if not found:
             return values
-        where = f"{' and '.join(found)} of the row {'/'.join(printable(str(part)) for part in parts_of(row.key))}"
+        where = f"{' and '.join(found)} of the row {shorten('/'.join(map(str, parts_of(row.key))))}"
         if self._on_nul == "fail":
             raise HyperoruContractError(
                 f"{where} holds a NUL (U+0000), which PostgreSQL can't store. Set on_nul='replace' to have U+FFFD in "

@@ -33,8 +33,8 @@ class HyperoruHook(BaseHook):
     does the client log in.
 
     :param hyperoru_conn_id: the connection: ``host`` (base URL), ``login`` (email or user name), ``password``,
-        and in its extra ``session_token``, ``token_cache``, ``timeout``, ``max_retries``,
-        ``requests_per_second`` and ``contract``.
+        and in its extra ``session_token``, ``token_cache``, ``timeout``, ``max_answer_seconds``,
+        ``max_answer_bytes``, ``max_retries``, ``requests_per_second`` and ``contract``.
     :param retry_for: seconds after which a failed request is not retried any more. Default: 600.
     """
 
@@ -120,6 +120,8 @@ class HyperoruHook(BaseHook):
             "session_token": session_token,
             "contract": extra.json("contract"),
             "timeout": extra.number("timeout", 30.0, lowest=0.1),
+            "max_answer_seconds": extra.number("max_answer_seconds", 300.0, lowest=0.1),
+            "max_answer_bytes": int(extra.number("max_answer_bytes", 64_000_000, lowest=1_000)),
             "retry_policy": RetryPolicy(
                 max_retries=int(extra.number("max_retries", 8, lowest=0)), deadline=self.retry_for
             ),

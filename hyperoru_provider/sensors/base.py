@@ -33,6 +33,8 @@ _STATE_PREFIX = "hyperoru_wait_"
 #: seconds between the trigger's deadline, at which it says what is missing, and Airflow's own timeout, by which a wait
 #: ends although the triggerer is gone
 _GRACE = 60.0
+#: seconds that a question is given although the timeout comes sooner: with a timeout of 0, a sensor asks once
+SHORTEST_QUESTION = 5.0
 
 
 class HyperoruSensor(WindowTask, BaseSensorOperator):
@@ -64,6 +66,7 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
         self.hyperoru_conn_id = hyperoru_conn_id
         self.deferrable = deferrable
         self._state: Any = None
+        self._deadline = math.inf
 
     @abstractmethod
     def condition(self) -> Condition:
@@ -87,7 +90,7 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
     @failing_at_once()
     def execute(self, context: Context) -> Any:
         """Wait in the worker; if the sensor is deferrable, ask once and then wait in the triggerer."""
-        self._state = None
+        self._state, self._deadline = None, time.monotonic() + self.timeout
         if not self.deferrable:
             return self._execute_on_worker(context)
         with self._failing_as_in_poke_mode():
@@ -172,11 +175,13 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
 
     def _ask(self) -> Verdict:
         from hyperoru_provider.client.errors import HyperoruApiError
+        from hyperoru_provider.client.http.deadline import time_limit
         from hyperoru_provider.waiting.conditions import RETRY_FOR
 
         condition, now = self.condition(), datetime.now(UTC)
+        limit = max(self._deadline - time.monotonic(), SHORTEST_QUESTION)
         reply: Any
-        with HyperoruHook(self.hyperoru_conn_id, RETRY_FOR).get_conn() as client:
+        with time_limit(limit), HyperoruHook(self.hyperoru_conn_id, RETRY_FOR).get_conn() as client:
             try:
                 reply = condition.question(now).ask(client)
             except HyperoruApiError as error:

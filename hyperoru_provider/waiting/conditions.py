@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, Price
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruContractError, HyperoruError
-from hyperoru_provider.client.escaping import printable
-from hyperoru_provider.client.times import format_time, interval_length, parse_time
+from hyperoru_provider.client.escaping import shorten
+from hyperoru_provider.client.times import format_time, interval_length, parse_time, shift
 from hyperoru_provider.params.arguments import case_hint
 
 #: seconds for which a request is retried before its question counts as unanswered: the next question follows anyway
 RETRY_FOR = 10.0
 
+_MESSAGE_LIMIT = 2_000
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
@@ -92,7 +93,9 @@ class Condition(ABC):
         if isinstance(reply, BaseException):
             raise reply
         verdict = self.evaluate(reply, state, now)
-        return verdict._replace(message=printable(verdict.message))  # it goes to logs, and with triggers to a database
+        return verdict._replace(
+            message=shorten(verdict.message, _MESSAGE_LIMIT)
+        )  # it goes to logs, and with triggers to a database
 
     def as_dict(self) -> dict[str, Any]:
         """Return the condition as JSON, for :func:`load_condition`."""
@@ -175,7 +178,7 @@ class TradesThere(Condition):
         start = parse_time(self.start)
         # trades to come would change the list while it is read; before the start, the shortest window stands for none
         end = now if self.end is None else min(now, parse_time(self.end))
-        end = max(end, start + datetime.resolution)
+        end = max(end, shift(start, datetime.resolution))
         return Question("count_trades", (start, end, self.account_id, self.symbol, self.at_least))
 
     def evaluate(self, answer: int, state: None, now: datetime) -> Verdict:
@@ -238,7 +241,7 @@ class KlinesCover(Condition):
         if row.earliest is None or row.latest is None:
             return None
         length = interval_length(self.interval)
-        end = row.latest + length
+        end = shift(row.latest, length)
         expected = (end - row.earliest) // length
         end = min(end, now)  # the last candle may still be open, and covers nothing ahead
         message = f"The {self._candles} are of {format_time(row.earliest)} to {format_time(end)}"

@@ -13,13 +13,14 @@ from hyperoru_provider.client.amounts import parse_amount
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
-from hyperoru_provider.client.times import format_time
+from hyperoru_provider.client.times import format_time, shift
 
 #: how far clocks may differ, and how late an event may arrive
 OVERLAP = timedelta(seconds=60)
 
 _MAX_EVENTS = 1000
 _MAX_NAMES = 50
+_MAX_NAME_LENGTH = 200
 
 
 @dataclass
@@ -176,7 +177,7 @@ class EventFilter:
             account_ids=_named(self._account_ids),
             symbols=_named(self._symbols),
             count=0,
-            start=None if gap.since is None else gap.since - OVERLAP,
+            start=None if gap.since is None else shift(gap.since, -OVERLAP),
             end=gap.until,
         )
 
@@ -226,8 +227,10 @@ class Throttle:
 
 
 def _named(values: Any) -> frozenset[Any] | None:
-    """Return names as a summary holds them, or ``None`` if one is unknown or they are too many."""
-    return None if values is None or None in values or len(values) > _MAX_NAMES else frozenset(values)
+    """Return names as a summary holds them, or ``None`` if one is unknown or long, or they are too many."""
+    if values is None or None in values or len(values) > _MAX_NAMES:
+        return None
+    return None if any(len(str(each)) > _MAX_NAME_LENGTH for each in values) else frozenset(values)
 
 
 def _amount(value: Any) -> Decimal | None:

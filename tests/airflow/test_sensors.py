@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from hyperoru_provider.client.errors import (
 from hyperoru_provider.hooks.failures import HyperoruAuthenticationFailure
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.sandbox import Sandbox
+from hyperoru_provider.sensors import base
 from hyperoru_provider.sensors.base import HyperoruSensor
 from hyperoru_provider.sensors.events import HyperoruEventSensor
 from hyperoru_provider.sensors.health import HyperoruHealthSensor
@@ -40,6 +42,7 @@ from hyperoru_provider.sensors.klines import HyperoruKlineCoverageSensor
 from hyperoru_provider.sensors.price import HyperoruPriceSensor
 from hyperoru_provider.sensors.trades import HyperoruTradesSensor
 from hyperoru_provider.triggers.poll import HyperoruPollTrigger
+from tests.raw_server import Wire, raw_server
 from tests.task_states import TaskStates
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -480,3 +483,21 @@ def test_a_sensor_of_events_waits_no_longer_than_its_try_may_take(
     expected = AirflowTaskTimeout if execution_timeout == seconds else AirflowSensorTimeout
     with pytest.raises(expected):
         sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+
+
+def test_in_poke_mode_a_server_that_drips_outlasts_no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "SHORTEST_QUESTION", 0.2)
+    with raw_server(drip) as server:
+        connection = {"conn_type": "hyperoru", "host": server.url, "extra": {"session_token": "a-token"}}
+        monkeypatch.setenv("AIRFLOW_CONN_HYPERORU_DEFAULT", json.dumps(connection))
+        with pytest.raises(AirflowSensorTimeout):
+            HyperoruPriceSensor(task_id="t", symbol="BTC", above="1", poke_interval=0.1, timeout=0.5).execute({})
+    assert len(server.wires) <= 3
+    assert all(wire.sent < 100 for wire in server.wires)
+
+
+def drip(wire: Wire, request: str) -> None:
+    wire.head(Content_Length="1000000")
+    for _ in range(200):  # for twenty seconds
+        wire.write(b" ")
+        time.sleep(0.1)

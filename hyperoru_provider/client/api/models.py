@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
@@ -24,7 +24,21 @@ UtcTime = Annotated[
 Amount = Annotated[
     Decimal, BeforeValidator(parse_amount), PlainSerializer(lambda value: format(value, "f"), when_used="json")
 ]
-Id = int | str
+#: a whole number; one such as 1e99999999 would take a minute to be written out
+Whole = Annotated[
+    int, BeforeValidator(lambda value: parse_amount(value) if isinstance(value, (Decimal, float)) else value)
+]
+
+
+def _id_number(value: object) -> int:
+    """Return an id that is a whole number; another value may be a text, but ``true`` is neither."""
+    if type(value) is not int:
+        raise ValueError("an id is a whole number or a text")
+    return value
+
+
+#: a whole number or a text; another number is the text that the server wrote
+Id: TypeAlias = Annotated[int, BeforeValidator(_id_number)] | str
 T = TypeVar("T")
 #: what may be missing or ``null``, or an empty text, which is no value of a type that is not text
 Maybe = Annotated[T | None, BeforeValidator(lambda value: None if is_blank(value) else value)]
@@ -106,7 +120,7 @@ class Coverage(Model):
     interval: str
     earliest: Maybe[UtcTime] = None
     latest: Maybe[UtcTime] = None
-    total_candles: Maybe[int] = None
+    total_candles: Maybe[Whole] = None
 
 
 def _printable_id(value: Id) -> Id:
@@ -131,7 +145,7 @@ class BackfillJob(Model):
     environment: str | None = None
     start: str | None = None
     end: str | None = None
-    rows_written: Maybe[int] = None
+    rows_written: Maybe[Whole] = None
     progress_pct: Maybe[Amount] = None
     started_at: str | None = None
     finished_at: str | None = None

@@ -23,6 +23,8 @@ import msgspec
 from hyperoru_provider.client.api.endpoints import LoginEndpoint
 from hyperoru_provider.client.decoding import parse_object
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruContractError, from_status
+from hyperoru_provider.client.http.body import Reply
+from hyperoru_provider.client.http.deadline import seconds_left
 from hyperoru_provider.client.http.login_lock import LoginLock
 from hyperoru_provider.client.http.retry import parse_retry_after
 from hyperoru_provider.client.http.tokens import Credentials, Token, TokenStore
@@ -62,7 +64,7 @@ class Session:
         return {"Authorization": f"Bearer {self.token}"}
 
 
-class SessionAuth(httpx.Auth):
+class SessionAuth:
     """Sends the bearer token, logs in if there is none, and once more if the token is refused.
 
     :param credentials: who logs in where.
@@ -92,19 +94,19 @@ class SessionAuth(httpx.Auth):
         """What must not be seen in a message."""
         return (*self._credentials.secrets, *((self._token.value,) if self._token else ()))
 
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, Reply, None]:
         """Send a request of a sync client within a session."""
-        return _drive(self._send_with_token(request), request)
+        return _drive(self._send_with_token(request))
 
-    def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+    def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, Reply]:
         """Send a request of an async client within a session; store calls run in a thread."""
-        return _drive_async(self._send_with_token(request), request)
+        return _drive_async(self._send_with_token(request))
 
-    def sync_login_flow(self) -> Generator[httpx.Request, httpx.Response, None]:
+    def sync_login_flow(self) -> Generator[httpx.Request, Reply, None]:
         """Log in, unless a usable token is known; yields a login request if one is needed."""
         return _drive(self._get_token(Session()))
 
-    def async_login_flow(self, session: Session) -> AsyncGenerator[httpx.Request, httpx.Response]:
+    def async_login_flow(self, session: Session) -> AsyncGenerator[httpx.Request, Reply]:
         """Put the next token into a session; yields a login request if one is needed."""
         return _drive_async(self._get_token(session))
 
@@ -113,8 +115,8 @@ class SessionAuth(httpx.Auth):
         while True:
             yield from self._get_token(session)
             request.headers.update(session.build_auth_headers())
-            response = yield request
-            if response.status_code != 401 or session.final:
+            reply = yield request
+            if reply.status != 401 or session.final:
                 return
             session.refused.add(session.token)
 
@@ -139,7 +141,7 @@ class SessionAuth(httpx.Auth):
         if token is not None:
             return token, False
         lock = LoginLock(self._credentials)
-        until = time.monotonic() + _MAX_LOGIN_WAIT
+        until = time.monotonic() + min(_MAX_LOGIN_WAIT, seconds_left())
         try:
             while self._stores and not lock.acquire() and time.monotonic() < until:
                 yield _LOCK_POLL
@@ -189,27 +191,27 @@ class SessionAuth(httpx.Auth):
             headers={"Content-Type": "application/json"},
         )
 
-    def _parse_login(self, response: httpx.Response, binding: str) -> Token:
+    def _parse_login(self, reply: Reply, binding: str) -> Token:
         now = datetime.now(UTC)
         request = {"method": "POST", "path": self._endpoint.path}
-        if not response.is_success:
-            pause = parse_retry_after(response.headers.get("retry-after"), now)
-            body = redact_body(response.content, self.secrets)
-            error = from_status(response.status_code, response.headers, body, retry_after=pause, **request)
-            if response.status_code in _REFUSALS:
-                advice = f". {_IDENTITY_ADVICE[self._identity]}" if response.status_code in (400, 422) else ""
+        if not reply.is_success:
+            pause = parse_retry_after(reply.headers.get("retry-after"), now)
+            body = redact_body(reply.body, self.secrets)
+            error = from_status(reply.status, reply.headers, body, retry_after=pause, **request)
+            if reply.status in _REFUSALS:
+                advice = f". {_IDENTITY_ADVICE[self._identity]}" if reply.status in (400, 422) else ""
                 told = f"The login was refused. {error.message}{advice}"
                 error = error.as_type(HyperoruAuthenticationError, told)
             raise error
         try:
-            answer = parse_object(response.content, self._endpoint)
+            answer = parse_object(reply.body, self._endpoint)
             value = answer.get("session_token")
             if not isinstance(value, str) or not value:
                 raise HyperoruContractError(
                     "The login's answer holds no session_token. Name its field in the contract's login.fields."
                 )
         except HyperoruContractError as error:
-            raise error.with_context(status=response.status_code, **request) from None
+            raise error.with_context(status=reply.status, **request) from None
         try:
             expires_at = parse_time(answer.get("expires_at"))
         except ValueError:
@@ -219,8 +221,8 @@ class SessionAuth(httpx.Auth):
         return Token(value, expires_at, binding)
 
 
-def _drive(steps: _Steps[None], request: httpx.Request | None = None) -> Generator[httpx.Request, httpx.Response, None]:
-    """Carry steps out; who sent the request, if there is one, reads its answer."""
+def _drive(steps: _Steps[None]) -> Generator[httpx.Request, Reply, None]:
+    """Carry steps out, but for requests, which are yielded and answered with their replies."""
     with closing(steps):
         answer: Any = None
         while True:
@@ -231,17 +233,13 @@ def _drive(steps: _Steps[None], request: httpx.Request | None = None) -> Generat
             match step:
                 case httpx.Request():
                     answer = yield step
-                    if step is not request:
-                        answer.read()
                 case float():
                     time.sleep(step)
                 case _:
                     answer = step()
 
 
-async def _drive_async(
-    steps: _Steps[None], request: httpx.Request | None = None
-) -> AsyncGenerator[httpx.Request, httpx.Response]:
+async def _drive_async(steps: _Steps[None]) -> AsyncGenerator[httpx.Request, Reply]:
     """See :func:`_drive`."""
     with closing(steps):
         answer: Any = None
@@ -253,8 +251,6 @@ async def _drive_async(
             match step:
                 case httpx.Request():
                     answer = yield step
-                    if step is not request:
-                        await answer.aread()
                 case float():
                     await asyncio.sleep(step)
                 case _:

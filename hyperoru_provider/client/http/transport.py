@@ -5,159 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing, contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlencode
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import aclosing, closing, suppress
+from typing import Any, TypeVar
 
 import httpx
-import msgspec
 
-from hyperoru_provider.client.errors import (
-    HyperoruApiError,
-    HyperoruBadRequestError,
-    HyperoruConnectError,
-    HyperoruNetworkError,
-    certificate_message,
-    from_proxy,
-    from_status,
-)
-from hyperoru_provider.client.http.auth import Session, SessionAuth
-from hyperoru_provider.client.http.network import Network
-from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy, as_final, parse_retry_after
-from hyperoru_provider.client.redaction import redact_body, redact_error
+from hyperoru_provider.client.errors import HyperoruApiError
+from hyperoru_provider.client.http.auth import Session
+from hyperoru_provider.client.http.body import Reply, ReplyReader, limit_packing
+from hyperoru_provider.client.http.deadline import check_time, seconds_left, time_limit
+from hyperoru_provider.client.http.request import Answer, Request, Settings
+from hyperoru_provider.client.http.retry import as_final
 
 log = logging.getLogger(__name__)
 
 _SLOTS = 20  # as many connections as httpx keeps open
-
-#: before a connection to the server came about; a proxy's error is one of its tunnel
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_MOMENT = 0.01  # seconds
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class Request:
-    """What to ask.
-
-    :param method: HTTP method.
-    :param path: path with its values filled in.
-    :param query: parameters as the server names them.
-    :param body: JSON object to send.
-    :param auth: whether it needs a session.
-    :param retries: whether a transient failure is worth a repeat here; a health check wants to know it at once.
-    :param idempotent: whether sending it twice does no more than sending it once.
-    :param named: what it names, such as ``account_id``, which may be wrong.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    auth: bool = True
-    retries: bool = True
-    idempotent: bool = True
-    named: Sequence[str] = ()
-
-
-class Answer(NamedTuple):
-    """A successful answer: its body, status and request id."""
-
-    body: bytes
-    status: int
-    request_id: str | None
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to ask.
-
-    :param base_url: scheme, host, port and perhaps a path, without a slash at its end.
-    :param auth: the session.
-    :param timeout: seconds for each wait for the server within a request.
-    :param policy: when to repeat.
-    :param rate_limiter: when to begin; shared by all requests of a client.
-    :param user_agent: the ``User-Agent`` header.
-    :param network: the way to the server, for what does not go through an HTTP client.
-    """
-
-    base_url: str
-    auth: SessionAuth
-    timeout: float
-    policy: RetryPolicy
-    rate_limiter: RateLimiter
-    user_agent: str
-    network: Network
-
-    def arguments(self, request: Request) -> dict[str, Any]:
-        """Return the arguments of either httpx client's ``stream``.
-
-        No redirect is followed, whatever the client does elsewhere: it may lead a token to another host.
-        """
-        body = None if request.body is None else msgspec.json.encode(request.body)
-        return {
-            "method": request.method,
-            "url": self.base_url + request.path + (f"?{urlencode(request.query)}" if request.query else ""),
-            "content": body,
-            "headers": {} if body is None else {"Content-Type": "application/json"},
-            "auth": self.auth if request.auth else None,
-            "follow_redirects": False,
-        }
-
-    @contextmanager
-    def map_errors(self, request: Request, answer: Answer | None = None) -> Iterator[None]:
-        """Turn what goes wrong with a request, or with its answer, into this package's errors, without secrets.
-
-        :param request: the request, for the errors' facts.
-        :param answer: its answer; ``None`` before there is one.
-        :raises HyperoruApiError: in place of any error of httpx.
-        """
-        facts: dict[str, Any] = {"method": request.method, "path": request.path}
-        if answer:
-            facts.update(status=answer.status, request_id=answer.request_id)
-        try:
-            yield
-        except (httpx.RequestError, httpx.InvalidURL, HyperoruApiError) as error:
-            explained = error if isinstance(error, HyperoruApiError) else _explain(error, self.base_url)
-            raise redact_error(explained.with_context(**facts), self.auth.secrets).shortened() from None
-
-    def check(self, request: Request, response: httpx.Response, body: bytes) -> Answer:
-        """Return the answer if its status is one of success.
-
-        :raises HyperoruApiError: it is not.
-        """
-        if response.is_success:
-            return Answer(body, response.status_code, response.headers.get("x-request-id"))
-        pause = parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
-        raise from_status(
-            response.status_code,
-            response.headers,
-            redact_body(body, self.auth.secrets),
-            method=request.method,
-            path=request.path,
-            retry_after=pause,
-            named=request.named,
-        )
-
-
-def _explain(error: httpx.RequestError | httpx.InvalidURL, base_url: str) -> HyperoruApiError:
-    """Return what an error of httpx means."""
-    if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
-        # its text may hold the header that is not allowed
-        return HyperoruBadRequestError("The request can't be put in HTTP: check the base URL and the headers.")
-    if isinstance(error, httpx.InvalidURL):
-        return HyperoruConnectError(f"The address is not valid: {error}")
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return HyperoruBadRequestError(certificate_message(error))
-    if isinstance(error, httpx.ProxyError) and (refusal := re.match(r"([45]\d\d)\b\s*(.*)", str(error), re.DOTALL)):
-        return from_proxy(int(refusal[1]), refusal[2])
-    cls = HyperoruConnectError if isinstance(error, _UNSENT) else HyperoruNetworkError
-    return cls(f"No complete answer from {base_url}: {type(error).__name__}: {error}")
+#: how either client sends: no redirect is followed, whatever it does elsewhere, as it may lead a token to another host
+_SENDING: Mapping[str, Any] = {"stream": True, "auth": None, "follow_redirects": False}
 
 
 class Attempts:
@@ -189,7 +59,7 @@ class Attempts:
         pause = self._settings.policy.wait(
             error, attempts=self._attempts, elapsed=now - self._begun, idempotent=idempotent, jitter=random.random()
         )
-        if pause is None or not self._request.retries:
+        if pause is None or not self._request.retries or pause >= seconds_left():
             if error.status == 429 and error.retry_after:
                 self._settings.rate_limiter.hold(now + min(error.retry_after, self._settings.policy.max_delay))
             raise as_final(error, idempotent=idempotent)
@@ -248,17 +118,43 @@ class Transport:
                 time.sleep(attempts.failed(error))
 
     def _send(self, request: Request) -> Answer:
-        with self._http.stream(**self._settings.arguments(request)) as response:
-            chunks = response.iter_raw() if _is_plain(response) else response.iter_bytes()
-            body = b"".join(chunks)
-        return self._settings.check(request, response, body)
+        message = self._http.build_request(**self._settings.arguments(request))
+        flow = self._settings.auth.sync_auth_flow(message) if request.auth else None
+        reply = self._drive(flow)[-1] if flow else self._exchange(message)
+        return self._settings.check(request, reply)
 
     def _login(self) -> None:
-        flow = self._settings.auth.sync_login_flow()
+        self._drive(self._settings.auth.sync_login_flow())
+
+    def _drive(self, flow: Generator[httpx.Request, Reply, None]) -> list[Reply]:
+        """Send what a flow yields, and return the replies."""
+        replies: list[Reply] = []
         with suppress(StopIteration), closing(flow):
             step = next(flow)
             while True:
-                step = flow.send(self._http.send(step, auth=None, follow_redirects=False))
+                replies.append(self._exchange(step))
+                step = flow.send(replies[-1])
+        return replies
+
+    def _exchange(self, message: httpx.Request) -> Reply:
+        """Send a message once, and return its reply, whatever its status."""
+        limit_packing(message)
+        began = time.monotonic()
+        with time_limit(self._settings.max_answer_seconds):
+            try:
+                with closing(self._http.send(message, **_SENDING)) as response:
+                    reader = ReplyReader(response, self._settings.max_answer_bytes)
+                    chunks = iter(()) if reader.complete else response.iter_raw()
+                    for chunk in chunks:
+                        reader.add(chunk)
+                        if reader.complete:
+                            break
+                        check_time()
+                    return reader.reply()
+            except httpx.TimeoutException:
+                if seconds_left() > _MOMENT:
+                    raise
+                raise self._settings.overdue(began) from None
 
 
 class AsyncTransport:
@@ -309,19 +205,45 @@ class AsyncTransport:
                 await asyncio.sleep(attempts.failed(error))
 
     async def _send(self, request: Request) -> Answer:
-        async with self._slots, self._http.stream(**self._settings.arguments(request)) as response:
-            chunks = response.aiter_raw() if _is_plain(response) else response.aiter_bytes()
-            body = b"".join([chunk async for chunk in chunks])
-        return self._settings.check(request, response, body)
+        message = self._http.build_request(**self._settings.arguments(request))
+        flow = self._settings.auth.async_auth_flow(message) if request.auth else None
+        reply = (await self._drive(flow))[-1] if flow else await self._exchange(message)
+        return self._settings.check(request, reply)
 
     async def _login(self, session: Session) -> None:
-        async with aclosing(self._settings.auth.async_login_flow(session)) as flow:
+        await self._drive(self._settings.auth.async_login_flow(session))
+
+    async def _drive(self, flow: AsyncGenerator[httpx.Request, Reply]) -> list[Reply]:
+        """See :meth:`Transport._drive`."""
+        replies: list[Reply] = []
+        async with aclosing(flow):
             with suppress(StopAsyncIteration):
                 step = await anext(flow)
                 while True:
-                    step = await flow.asend(await self._http.send(step, auth=None, follow_redirects=False))
+                    replies.append(await self._exchange(step))
+                    step = await flow.asend(replies[-1])
+        return replies
 
+    async def _exchange(self, message: httpx.Request) -> Reply:
+        """See :meth:`Transport._exchange`."""
+        limit_packing(message)
+        async with self._slots:
+            began = time.monotonic()
+            try:
+                async with (
+                    asyncio.timeout(self._settings.max_answer_seconds),
+                    aclosing(await self._http.send(message, **_SENDING)) as response,
+                ):
+                    reader = await self._read(response)
+            except TimeoutError:
+                raise self._settings.overdue(began) from None
+        return await asyncio.to_thread(reader.reply) if reader.takes_long else reader.reply()
 
-def _is_plain(response: httpx.Response) -> bool:
-    """Return whether a body still comes, and needs no unpacking: then it is read in much less time."""
-    return not response.is_stream_consumed and response.headers.get("content-encoding", "identity") == "identity"
+    async def _read(self, response: httpx.Response) -> ReplyReader:
+        reader = ReplyReader(response, self._settings.max_answer_bytes)
+        if not reader.complete:
+            async for chunk in response.aiter_raw():
+                reader.add(chunk)
+                if reader.complete:
+                    break
+        return reader

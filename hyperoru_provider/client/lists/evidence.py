@@ -11,6 +11,7 @@ from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.checks import ListedTimes
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.rows import TimeSlice
+from hyperoru_provider.client.times import shift
 
 
 class ListEvidence:
@@ -186,10 +187,10 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes, *, again: bool) -> Doubt:
         time_slice.floor(min(max(moment, start), end - timedelta.resolution))
         for moment in (listed.earliest, listed.latest)
     )
-    middle = time_slice.floor(earliest + (latest - earliest) / 2) + second
+    middle = shift(time_slice.floor(earliest + (latest - earliest) / 2), second)
     # each side as close as can be asked for: with the second of the last row, or without it
-    older = [(start, min(end, earliest + second)), (start, earliest)]
-    newer = [(max(start, latest), end), (latest + second, end)]
+    older = [(start, min(end, shift(earliest, second))), (start, earliest)]
+    newer = [(max(start, latest), end), (shift(latest, second), end)]
     if listed.shows_an_order:
         sides = [
             side

@@ -16,7 +16,7 @@ from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContrac
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import SLICE_ROWS, WindowReader
-from hyperoru_provider.client.times import interval_length, utc_window
+from hyperoru_provider.client.times import interval_length, shift, utc_window
 
 _KLINES_AT_ONCE = 98  # a server that cuts its lists at 100 shows these whole
 _NO_FILTERS: Mapping[str, Any] = MappingProxyType({})
@@ -127,8 +127,8 @@ def kline_readers(
     stretch = length * max(contract.klines.cap - 2 if contract.klines.cap else _KLINES_AT_ONCE, 1)
     filters = {"symbol": symbol, "interval": interval}
     while start < end:
-        yield list_reader(contract, "klines", start, min(start + stretch, end), filters, spacing=length)
-        start += stretch
+        yield list_reader(contract, "klines", start, min(shift(start, stretch), end), filters, spacing=length)
+        start = shift(start, stretch)
 
 
 def check_interval(symbol: str, interval: str, times: list[datetime]) -> None:

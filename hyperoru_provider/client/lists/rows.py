@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, overload
 from msgspec import UNSET, Raw, Struct
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
+from hyperoru_provider.client.times import shift
 
 #: the value of the field that names a row, or a tuple where several do
 Key: TypeAlias = int | str | tuple[int | str, ...]
@@ -92,6 +93,7 @@ class Rows(Sequence[Row]):
 
 
 NO_ROWS = Rows((), (), ())
+_LONGEST_KEY = 500  # characters, for each field of a key
 _LONGEST_NUMBER = 18  # digits; a longer one is none that JSON's readers agree on
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
@@ -102,7 +104,12 @@ def key_of(parts: Sequence[int | str]) -> Key:
 
 
 def key_part(value: int | str) -> int | str:
-    """Return a value of a key's field, which is the same whether the server sends a number or its text."""
+    """Return a value of a key's field, which is the same whether the server sends a number or its text.
+
+    :raises ValueError: it is longer than an index of a database can hold.
+    """
+    if isinstance(value, str) and len(value) > _LONGEST_KEY:
+        raise ValueError(f"{value[:40]}... has {len(value)} characters, and a key at most {_LONGEST_KEY}")
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _LONGEST_NUMBER:
         number = int(value)
         return number if str(number) == value else value
@@ -154,7 +161,7 @@ class TimeSlice:
     def accepted_range(self) -> tuple[datetime, datetime]:
         """The earliest and latest time that a server which keeps to the filter may list: it may include the end."""
         first, last = self.request_range
-        return first, last + self.grain - timedelta.resolution
+        return first, shift(last, self.grain - timedelta.resolution)
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
@@ -196,7 +203,7 @@ class TimeSlice:
     def ceiling(self, moment: datetime) -> datetime:
         """Return the first moment from this one on at which any server can filter: a whole second, or day."""
         floor = self.floor(moment)
-        return floor if floor == moment else floor + self.grain
+        return floor if floor == moment else shift(floor, self.grain)
 
     def floor(self, moment: datetime) -> datetime:
         """Return the start of the second, or day, in which a moment is."""

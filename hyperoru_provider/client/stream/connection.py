@@ -29,8 +29,8 @@ from hyperoru_provider.client.errors import (
     from_proxy,
     from_status,
 )
+from hyperoru_provider.client.http.request import Settings
 from hyperoru_provider.client.http.retry import parse_retry_after
-from hyperoru_provider.client.http.transport import Settings
 from hyperoru_provider.client.redaction import redact_body, redact_error
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class Connection:
         await self._socket.send(text)
 
     async def receive(self) -> str | bytes:
-        """Wait for the next message, however long it takes."""
+        """Wait for the next message, however long it takes; others in the event loop have their turn before each."""
+        await asyncio.sleep(0)
         return await self._socket.recv()
 
     async def receive_or_ping(self) -> str | bytes | Pong:
@@ -230,13 +231,14 @@ def _explain_close(error: ConnectionClosed, endpoint: StreamEndpoint) -> Excepti
 def _explain_answer(response: Response, endpoint: StreamEndpoint, secrets: tuple[str, ...]) -> Exception:
     """Return what an HTTP answer means that opened no socket."""
     status = response.status_code
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}  # one may be there twice
     error = from_status(
         status,
-        response.headers,
+        headers,
         redact_body(bytes(response.body or b""), secrets),
         method="GET",
         path=endpoint.path,
-        retry_after=parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC)),
+        retry_after=parse_retry_after(headers.get("retry-after"), datetime.now(UTC)),
     )
     if status in (401, 403):
         return TokenRefusedError(error.as_type(HyperoruAuthenticationError, error.message))

@@ -20,7 +20,8 @@ from hyperoru_provider.client.errors import (
     HyperoruContractError,
     HyperoruNetworkError,
 )
-from hyperoru_provider.client.http.transport import AsyncTransport, Settings
+from hyperoru_provider.client.http.request import Settings
+from hyperoru_provider.client.http.transport import AsyncTransport
 from hyperoru_provider.client.stream.attempts import ConnectionAttempts
 from hyperoru_provider.client.stream.connection import (
     Connection,
@@ -30,6 +31,7 @@ from hyperoru_provider.client.stream.connection import (
     stream_address,
 )
 from hyperoru_provider.client.stream.messages import (
+    MAX_EVENTS,
     Event,
     EventReader,
     Gap,
@@ -177,6 +179,8 @@ class EventStream:
             return [self._gap(error.message, now)]
         if refusal := read_refusal(message, connection.secrets):
             _handle_refusal(refusal, None)
+        if message.is_cut and events:
+            return [*events, self._gap(f"a message held more than {MAX_EVENTS:,} events", now)]
         # all that was sent before this message was seen; when it was sent, only its events tell
         self._note_seen(min(now, max((event.time for event in events), default=now)))
         return events

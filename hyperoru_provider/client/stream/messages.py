@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -27,6 +28,9 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _ERROR = "error"
 _MAX_WARNINGS = 20
 _MAX_REFUSAL_LENGTH = 300
+#: events that are read of one message, and values that it may hold: an event loop has others who wait
+MAX_EVENTS = 1000
+_MAX_VALUES = 100_000
 #: how far a server's clock may be ahead of this machine's
 _MAX_CLOCK_SKEW = timedelta(seconds=60)
 _TOKEN_CODES = ("UNAUTHORIZED", "UNAUTHENTICATED", "INVALID_TOKEN", "TOKEN_EXPIRED")
@@ -90,6 +94,11 @@ class Message(NamedTuple):
     data: Any
     beside: Mapping[str, Any] = MappingProxyType({})
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether it holds more events than are read."""
+        return isinstance(self.data, list) and len(self.data) > MAX_EVENTS
+
 
 class Refusal(NamedTuple):
     """An error that the server reported.
@@ -117,8 +126,11 @@ def read_message(text: str | bytes) -> Message:
 
     :raises HyperoruContractError: it is not a message; the error does not repeat the text.
     """
+    raw = text.encode() if isinstance(text, str) else text
+    if sum(map(raw.count, (b",", b"[", b"{"))) > _MAX_VALUES:
+        raise HyperoruContractError(f"a message holds more than {_MAX_VALUES:,} values")
     try:
-        message = _decoder.decode(replace_halves(text.encode() if isinstance(text, str) else text))
+        message = _decoder.decode(replace_halves(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, RecursionError) as error:
         raise HyperoruContractError(f"a message is not JSON: {type(error).__name__}") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
@@ -174,7 +186,7 @@ class EventReader:
         self._warned: set[str] = set()
 
     def read(self, message: Message, received_at: datetime) -> list[Event]:
-        """Return a message's events; an answer to a request, an error, or a message of no channel, has none.
+        """Return a message's first events; an answer to a request, an error, or a message of no channel, has none.
 
         :raises HyperoruContractError: the message belongs to a channel, but holds something other than objects.
         """
@@ -188,7 +200,7 @@ class EventReader:
                 "over. If it is a channel's name, set it in the contract's stream.channels.",
             )
             return []
-        rows = message.data if isinstance(message.data, list) else [message.data]
+        rows = message.data[:MAX_EVENTS] if isinstance(message.data, list) else [message.data]
         if not all(isinstance(row, dict) for row in rows):
             raise HyperoruContractError(f"a message of {channel} holds something that is not an object")
         return [self._event(channel, row, received_at) for row in rows]
@@ -215,7 +227,7 @@ class EventReader:
             if values[field] is None and not any(name in row for name in self._names[channel][field]):
                 self._warn_once(
                     f"{channel} {field}",
-                    f"An event of {channel} has no {field}; its fields are {', '.join(row)[:300]}. "
+                    f"An event of {channel} has no {field}; its fields are {', '.join(islice(row, 20))[:300]}. "
                     f"{'The time of receipt is taken' if field == 'time' else 'No filter by it lets it pass'}. "
                     f"Name the field in the contract's {'trades' if channel == 'trades' else 'stream'}.fields.",
                 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hyperoru_provider.client.amounts import parse_amount
 from hyperoru_provider.client.api.contract import load_contract
-from hyperoru_provider.client.api.models import Price
+from hyperoru_provider.client.api.models import BackfillJob, Coverage, Model, Price, Trader
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.stream.messages import EventReader, read_message
@@ -99,3 +99,24 @@ def test_an_event_whose_amount_cant_be_read_has_none(notional: str) -> None:
 def test_an_answer_whose_amount_cant_be_read_is_an_error(price: Any) -> None:
     with pytest.raises(HyperoruContractError, match=r"price: .*expected"):
         validated(Price, {"symbol": "BTC", "price": price})
+
+
+@pytest.mark.parametrize("number", ["1e99999999", "1e999999999", "1e-999999999"])
+@pytest.mark.parametrize(
+    ("model", "field", "others"),
+    [
+        (Coverage, "total_candles", {"symbol": "BTC", "interval": "1h"}),
+        (BackfillJob, "rows_written", {"id": 1, "status": "done"}),
+    ],
+)
+def test_a_whole_number_of_a_few_bytes_that_is_endless_in_full_is_an_error(
+    model: type[Model], field: str, others: dict[str, Any], number: str
+) -> None:
+    with pytest.raises(HyperoruContractError, match=f"{field}: .*at most 400 digits"):
+        validated(model, {**others, field: Decimal(number)})
+    assert getattr(validated(model, {**others, field: Decimal("3.0")}), field) == 3
+
+
+def test_an_id_that_is_endless_in_full_stays_as_it_is_written() -> None:
+    assert validated(Trader, {"id": Decimal("1e999999999")}).id == "1E+999999999"
+    assert [validated(Trader, {"id": given}).id for given in (7, "7", Decimal("7.0"))] == [7, "7", 7]

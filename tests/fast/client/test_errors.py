@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from hyperoru_provider.client import errors
 from hyperoru_provider.client.errors import from_status
+
+NAMES = st.sampled_from(["error", "errors", "message", "detail", "details", "loc", "msg", "code", "request_id", "x"])
 
 
 def read(status: int, body: bytes, **headers: str) -> errors.HyperoruApiError:
@@ -37,6 +43,36 @@ def test_a_status_has_its_class(status: int, cls: type[errors.HyperoruApiError])
     assert type(error) is cls
     assert (error.method, error.path, error.status) == ("GET", "/api/x", status)
     assert error.transient is (status in (408, 425, 429) or status >= 500)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(json_values)
+@example({"detail": [{"loc": 5, "msg": 1}]})
+@example({"errors": [{"loc": {"a": 1}, "code": [1]}], "request_id": {}, "code": []})
+def test_no_text_of_a_server_changes_what_its_status_means(body: Any) -> None:
+    for status, cls in ((503, errors.HyperoruServerError), (401, errors.HyperoruAuthenticationError)):
+        error = read(status, json.dumps(body, allow_nan=True).encode())
+        assert type(error) is cls
+        assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_an_error_that_is_nested_too_deeply_is_still_one_of_its_status(depth: int) -> None:
+    for body in (b"[" * depth + b"]" * depth, b'{"detail":' + b"[" * depth + b"]" * depth + b"}"):
+        assert type(read(503, body)) is errors.HyperoruServerError
+
+
+def test_an_error_is_one_line_of_bounded_length_whatever_a_server_wrote() -> None:
+    told = "no\nfake: line \x1b[2J" + "x" * 1_000_000
+    for error in (errors.HyperoruError(told), errors.HyperoruContractError(told, code=told, request_id=told)):
+        assert str(error).isprintable()
+        assert len(str(error)) < 5_000
 
 
 @pytest.mark.parametrize(

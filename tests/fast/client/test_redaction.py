@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruAuthenticationError, from_status
 from hyperoru_provider.client.http.auth import SessionAuth
+from hyperoru_provider.client.http.body import Reply
 from hyperoru_provider.client.http.tokens import Credentials
 from hyperoru_provider.client.redaction import mask_secret_fields, redact_body, redact_error, redact_text
 
@@ -85,7 +86,7 @@ def test_a_refused_login_repeats_no_password(password: str, told: str) -> None:
     login = auth.sync_login_flow()
     next(login)
     with pytest.raises(HyperoruAuthenticationError) as caught:
-        login.send(httpx.Response(401, json={"error": told}))
+        login.send(Reply(401, httpx.Headers(), json.dumps({"error": told}).encode()))
     assert password[:3] not in str(caught.value)
 
 

@@ -88,6 +88,8 @@ def test_a_write_of_unknown_fate_says_so() -> None:
         ("0.5", 0.5),
         ("-3", 0.0),
         ("nan", None),
+        ("1 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Thu, 01 Jan 0001 00:00:00 +2359", 0.0),
         ("soon", None),
         (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
         (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),

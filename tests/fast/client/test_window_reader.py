@@ -14,7 +14,7 @@ from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNotFoundError
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import kline_readers, list_reader
-from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.rows import Rows, TimeSlice
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import format_time, parse_time
 from tests.model_server import Server, at, inside, trade
@@ -66,6 +66,31 @@ def test_a_limit_of_our_own_is_a_cap() -> None:
     rows = [trade(number, number) for number in range(30)]
     server = Server(rows, ignored=frozenset({"page"}), has_more=False, total="none")
     assert read(server, paging="none", page_size=5) == in_order(rows)
+
+
+@pytest.mark.parametrize("paging", ["page", "offset", "cursor", "none"])
+@pytest.mark.parametrize("total", [10**10, 2**63 - 1])
+def test_a_total_that_is_no_count_of_anything_sizes_no_loop(paging: str, total: int) -> None:
+    class Boasting(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            return json.dumps({**json.loads(super().answer(query)), "total": total}).encode()
+
+    server = Boasting(ROWS, paging=paging)
+    with pytest.raises(HyperoruContractError, match=f"The server counts {total} rows"):
+        read(server, slice_rows=30)
+    assert server.asked < 100
+
+
+def test_a_slice_falls_into_no_more_pieces_than_can_be_asked_for() -> None:
+    whole = TimeSlice(load_contract().trades, {}, at(0), at(60))
+    assert len(whole.split(1000)) == 60
+
+
+def test_a_window_up_to_the_end_of_all_times_is_read() -> None:
+    end = "9999-12-31T23:59:59.999999Z"
+    rows = [{"trade_id": 1, "account_id": 1, "trade_time": "9999-12-31T23:59:59.500000Z"}]
+    reader = list_reader(load_contract(), "trades", parse_time("9999-12-31T00:00:00Z"), parse_time(end), {})
+    assert [row.key for found in answered(Server(rows), reader) for row in found] == [1]
 
 
 def test_bounds_are_half_open() -> None:

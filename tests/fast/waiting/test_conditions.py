@@ -249,6 +249,19 @@ def test_a_gap_is_named() -> None:
     assert "gaps: 23 in place of 24" in verdict.message
 
 
+def test_coverage_up_to_the_end_of_all_times_is_coverage() -> None:
+    row = Coverage.model_validate(
+        {"symbol": "BTC", "interval": "1h", "earliest": "2020-01-01T00:00:00Z", "latest": "9999-12-31T23:59:59Z"}
+    )
+    assert last(KlinesCover("BTC", "1h", **DAY), [row]).done
+
+
+def test_the_message_of_a_verdict_is_one_line_of_bounded_length() -> None:
+    verdict = last(Healthy(), Health(status="down\nfake: line \x1b[2J" + "x" * 1_000_000))
+    assert verdict.message.isprintable()
+    assert len(verdict.message) < 2_100
+
+
 def test_a_candle_that_is_not_over_covers_no_more_than_the_past() -> None:
     condition = KlinesCover("BTC", "1d", "2026-01-15T00:00:00Z", "2026-01-21T00:00:00Z")
     rows = [coverage("2026-01-01T00:00:00Z", "2026-01-20T00:00:00Z", interval="1d")]

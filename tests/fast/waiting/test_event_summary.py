@@ -179,6 +179,13 @@ def test_long_lists_become_any() -> None:
     assert one.merge(other).as_dict()["account_ids"] is None
 
 
+@pytest.mark.parametrize(("symbol", "symbols"), [("B" * 200, ["B" * 200]), ("B" * 900_000, None)])
+def test_a_symbol_without_an_end_is_left_out_of_a_summary(symbol: str, symbols: Any) -> None:
+    summary = EventFilter("trades").summarize(EventBatch(CHANNELS, events=[event(symbol=symbol)]))
+    assert summary is not None
+    assert summary.as_dict()["symbols"] == symbols
+
+
 def test_a_gap_names_what_the_trigger_is_about_and_reaches_back_a_little() -> None:
     event_filter = EventFilter("trades", account_id=[3, 2])
     assert event_filter.summarize_gap(Gap("lost", BEGIN + OVERLAP, BEGIN + 2 * OVERLAP)).as_dict() == {
@@ -191,6 +198,11 @@ def test_a_gap_names_what_the_trigger_is_about_and_reaches_back_a_little() -> No
         "to": "2026-01-15T00:02:00Z",
     }
     assert event_filter.summarize_gap(Gap("begin", None, BEGIN)).as_dict()["from"] is None
+
+
+def test_a_gap_that_begins_at_the_first_of_all_times_is_a_gap() -> None:
+    gap = Gap("full", datetime.min.replace(tzinfo=UTC), BEGIN)
+    assert EventFilter("trades").summarize_gap(gap).as_dict()["from"] == "0001-01-01T00:00:00Z"
 
 
 def test_merged_gaps_hold_both() -> None:

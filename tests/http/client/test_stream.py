@@ -619,6 +619,67 @@ def test_the_newest_events_that_come_before_the_answer_follow_the_gap() -> None:
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("rows", "events", "reason"),
+    [([{}] * 300_000, 0, "more than 100,000 values"), ([trade(1, datetime.now(UTC))] * 1500, 1000, "more than 1,000")],
+)
+def test_a_message_of_too_many_events_is_a_gap_beyond_some(rows: list[Any], events: int, reason: str) -> None:
+    async def script(socket: ServerConnection) -> None:
+        await answer_request(socket)
+        await socket.send(json.dumps({"type": "trades", "data": rows}, separators=(",", ":")))
+        await socket.send(json.dumps({"type": "trades", "data": trade(7, datetime.now(UTC))}))
+        await socket.wait_closed()
+
+    async def test() -> None:
+        async with (
+            scripted(script) as url,
+            AsyncHyperoruClient(url, session_token="x") as client,
+            aclosing(client.events(("trades",))) as stream,
+        ):
+            first = await anext(stream)
+            *read, gap, last = [await anext(stream) for _ in range(events + 2)]
+        assert all(isinstance(item, Event) for item in read)
+        assert isinstance(first, Gap) and isinstance(gap, Gap) and isinstance(last, Event)
+        assert (gap.since, gap.until > first.until) == (first.until, True)
+        assert reason in gap.reason
+
+    run(test)
+
+
+def test_others_in_the_loop_have_their_turn_between_messages_however_many_wait() -> None:
+    async def script(socket: ServerConnection) -> None:
+        await answer_request(socket)
+        for number in range(200):
+            await socket.send(json.dumps({"type": "trades", "data": [trade(number, datetime.now(UTC))] * 50}))
+        await socket.wait_closed()
+
+    async def test() -> None:
+        turns = 0
+
+        async def take_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with (
+            scripted(script) as url,
+            AsyncHyperoruClient(url, session_token="x") as client,
+            aclosing(client.events(("trades",))) as stream,
+        ):
+            await anext(stream)
+            other = asyncio.create_task(take_turns())
+            turn_of: dict[int, set[int]] = {}
+            for _ in range(10_000):
+                item = await anext(stream)
+                assert isinstance(item, Event)
+                turn_of.setdefault(turns, set()).add(item.data["trade_id"])
+            other.cancel()
+        assert max(map(len, turn_of.values())) == 1
+
+    run(test)
+
+
 def test_a_gap_begins_at_the_latest_event_and_says_why_it_is_there() -> None:
     sockets = itertools.count()
     first_gap: asyncio.Queue[Gap] = asyncio.Queue()

@@ -1,0 +1,124 @@
+"""Answers within bounds: a server may send without end, or a little that unpacks to much. Pure: no I/O."""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple
+
+import httpx
+
+from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNetworkError
+
+#: what a server is told that it may pack bodies with: only these are unpacked within bounds
+ACCEPT_ENCODING = "gzip, deflate"
+
+#: bytes of an error's body that are read: its status says what it means, and this is enough to say why
+_MAX_ERROR_BYTES = 2**18
+_UNPACKED = ("gzip", "x-gzip", "deflate")
+#: where zlib looks for a header: of gzip or of zlib, or nowhere
+_WINDOWS = (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS)
+
+
+def limit_packing(message: httpx.Request) -> None:
+    """Let a request ask for nothing that can't be unpacked within bounds, whatever else the HTTP client knows."""
+    if message.headers.get("Accept-Encoding") != ACCEPT_ENCODING:
+        message.headers["Accept-Encoding"] = ACCEPT_ENCODING
+
+
+class Reply(NamedTuple):
+    """An answer of any status, with its body."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of success."""
+        return 200 <= self.status < 300
+
+
+class ReplyReader:
+    """Collects the body of an answer of which the head was read, and takes no more of it than is allowed.
+
+    The body of an error is cut there: however long it is, the status means the same.
+
+    :param response: the answer.
+    :param max_bytes: the most bytes that a body may have, both before and after it is unpacked.
+    :raises HyperoruContractError: it says that it has more.
+    """
+
+    def __init__(self, response: httpx.Response, max_bytes: int) -> None:
+        self._response = response
+        self._max_bytes = max_bytes if response.is_success else min(max_bytes, _MAX_ERROR_BYTES)
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._packing = [
+            name.strip().lower() for name in response.headers.get("content-encoding", "identity").split(",")
+        ]
+        #: whether no further chunk is needed
+        self.complete = False
+        claimed = response.headers.get("content-length", "")
+        if claimed.isdecimal() and response.is_success and int(claimed) > max_bytes:
+            raise self._too_large()
+        if response.is_stream_consumed:  # by a transport that reads, and unpacks, for itself
+            self._packing = ["identity"]
+            self.add(response.content)
+            self.complete = True
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next bytes, as they were sent.
+
+        :raises HyperoruContractError: there are too many.
+        """
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        if self._size > self._max_bytes:
+            if self._response.is_success:
+                raise self._too_large()
+            self.complete = True
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether :meth:`reply` may take longer than an event loop should wait."""
+        return self._packing != ["identity"] and self._size > _MAX_ERROR_BYTES // 64
+
+    def reply(self) -> Reply:
+        """Return the answer with its body, unpacked.
+
+        :raises HyperoruContractError: it unpacks to too many bytes, or is packed in a way that was not asked for.
+        :raises HyperoruNetworkError: it is damaged, or was cut off.
+        """
+        try:
+            body = self._unpack(b"".join(self._chunks))
+        except (HyperoruContractError, HyperoruNetworkError):
+            if self._response.is_success:
+                raise
+            body = b""
+        return Reply(self._response.status_code, self._response.headers, body)
+
+    def _unpack(self, body: bytes) -> bytes:
+        if self._packing == ["identity"] or not body:
+            return body
+        if len(self._packing) > 1 or self._packing[0] not in _UNPACKED:
+            raise HyperoruContractError(
+                f"The answer is packed as {', '.join(self._packing)!r}, and only one of gzip and deflate was asked for."
+            )
+        for window in _WINDOWS:
+            unpacker = zlib.decompressobj(window)
+            try:
+                unpacked = unpacker.decompress(body, self._max_bytes + 1)
+            except zlib.error:
+                continue
+            if len(unpacked) > self._max_bytes and self._response.is_success:
+                raise self._too_large(" when it is unpacked")
+            if not unpacker.eof and self._response.is_success:
+                raise HyperoruNetworkError("The answer was cut off before all of it was unpacked")
+            return unpacked
+        raise HyperoruNetworkError(f"The answer is packed as {self._packing[0]}, and damaged")
+
+    def _too_large(self, when: str = "") -> HyperoruContractError:
+        return HyperoruContractError(
+            f"The answer has more than {self._max_bytes:,} bytes{when}, so no more of it was read. If it is to be so "
+            "large, raise max_answer_bytes."
+        )
