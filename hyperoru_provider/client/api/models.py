@@ -123,10 +123,13 @@ class Coverage(Model):
     total_candles: Maybe[Whole] = None
 
 
+_LONGEST_ID = 200  # it is a part of an address
+
+
 def _printable_id(value: Id) -> Id:
     """Return an id that can be kept beside a task and asked for, in any database and address."""
-    if not str(value).isprintable():
-        raise ValueError("an id of characters that can be printed is expected")
+    if not str(value).isprintable() or len(str(value)) > _LONGEST_ID:
+        raise ValueError(f"an id of at most {_LONGEST_ID} characters that can be printed is expected")
     return value
 
 
