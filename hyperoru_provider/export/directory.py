@@ -138,28 +138,24 @@ class ExportDirectory:
         :param manifest: all that the manifest says but the files.
         :param parts: the files, in order.
         :return: the files, under the names that they have now.
-        :raises HyperoruConcurrentWriteError: another run has written there meanwhile.
+        :raises HyperoruConcurrentWriteError: another run has written there meanwhile. What this one has written is
+            gone.
         """
         with self._races("Nothing was committed"), commit_lock(self._directory / _LOCK, local=self._local) as confirm:
             there = self._names()  # of runs that can't commit after this one; any later one may
-            if self._read(MANIFEST) != self._earlier or not all(map(self._is_intact, parts)):
+            manifest_now = self._read(MANIFEST)
+            if manifest_now != self._earlier or not all(map(self._is_intact, parts)):
+                self._remove(self._written - {*_hashes(self._parse(manifest_now))})
                 raise self._overtaken("Nothing was committed")
             final = [replace(part, name=_final_name(part.name)) for part in parts]
             waiting = [part for part in final if self._committed.get(part.name, part.sha256) != part.sha256]
             shown = [part if now in waiting else now for part, now in zip(parts, final, strict=True)]
-            self._rename(parts, shown, confirm)
-            self._write_manifest(manifest, shown)
+            self._show(manifest, parts, shown, confirm)
             if waiting:  # files that the earlier manifest named were in their place
-                self._rename(shown, final, confirm)
-                self._write_manifest(manifest, final)
+                self._show(manifest, shown, final, confirm)
             confirm()
             self._remove(there - {part.name for part in final})
         return final
-
-    def discard(self) -> None:
-        """Remove what this run has written and the manifest does not name: it can't be committed any more."""
-        with self._races("Nothing was committed"), commit_lock(self._directory / _LOCK, local=self._local):
-            self._remove(self._written - {*_hashes(self._parse(self._read(MANIFEST)))})
 
     def _parse(self, text: bytes | None) -> dict[str, Any]:
         if text is None:
@@ -190,11 +186,6 @@ class ExportDirectory:
         paths: list[Any] = list(self._directory.iterdir())
         return {path.name for path in paths}
 
-    def _write_manifest(self, manifest: dict[str, Any], parts: list[Part]) -> None:
-        text = json.dumps({**manifest, "files": [asdict(part) for part in parts]}, indent=2) + "\n"
-        self._write(text.encode(), MANIFEST)
-        self._committed = {part.name: part.sha256 for part in parts}
-
     def _write(self, data: bytes, name: str) -> None:
         if self._local:
             self._put(io.BytesIO(data), name)
@@ -217,20 +208,26 @@ class ExportDirectory:
             raise
         sink.close()
 
-    def _rename(self, parts: list[Part], now: list[Part], confirm: Callable[[], None]) -> None:
-        """Give parts other names, at once each; the old names may be there, too, until the end of the commit."""
+    def _show(self, manifest: dict[str, Any], parts: list[Part], now: list[Part], confirm: Callable[[], None]) -> None:
+        """Give parts other names, and name them in the manifest; the old names may stay until the commit's end."""
         for part, new in zip(parts, now, strict=True):
-            confirm()
-            old_path, path = ((self._directory / name).path for name in (part.name, new.name))
-            if part == new:
-                continue
-            if not self._local:
-                self._directory.fs.cp_file(old_path, path)
-            elif part.name in self._committed:  # it stays until another manifest is there
-                with open(old_path, "rb") as file:  # noqa: PTH123
-                    self._put(file, new.name)
-            else:
-                Path(old_path).replace(path)
+            if part != new:
+                confirm()
+                self._rename(part.name, new.name)
+        confirm()
+        text = json.dumps({**manifest, "files": [asdict(part) for part in now]}, indent=2) + "\n"
+        self._write(text.encode(), MANIFEST)
+        self._committed = {part.name: part.sha256 for part in now}
+
+    def _rename(self, name: str, new: str) -> None:
+        old_path, path = (self._directory / name).path, (self._directory / new).path
+        if not self._local:
+            self._directory.fs.cp_file(old_path, path)
+        elif name in self._committed:  # it stays until another manifest is there
+            with Path(old_path).open("rb") as file:
+                self._put(file, new)
+        else:
+            Path(old_path).replace(path)
 
     @contextmanager
     def _races(self, result: str) -> Iterator[None]:

@@ -101,21 +101,17 @@ class StorageDestination:
         :raises HyperoruConcurrentWriteError: another run has committed meanwhile.
         """
         parts = PartSplitter(batches, *self._limits)
-        with self._undoing():
+        with self._starting_over_after_doubt():
             while parts.more():
                 self._write_part(parts)
 
     @contextmanager
-    def _undoing(self) -> Iterator[None]:
+    def _starting_over_after_doubt(self) -> Iterator[None]:
         """Leave nothing to resume of rows that are not to be trusted, or older than those of another run."""
         try:
             yield
-        except HyperoruContractError:
+        except (HyperoruContractError, HyperoruConcurrentWriteError):
             self._state.clear()
-            raise
-        except HyperoruConcurrentWriteError:
-            self._state.clear()
-            self._directory.discard()
             raise
 
     def _write_part(self, parts: PartSplitter) -> None:
@@ -157,7 +153,7 @@ class StorageDestination:
         :raises HyperoruConcurrentWriteError: another run has written there meanwhile.
         """
         manifest = manifest_of(self._spec, self._encoder, self._state.rows)
-        with self._undoing():
+        with self._starting_over_after_doubt():
             self._committed = self._directory.commit(manifest, self._state.parts)
         self._state.clear()
         return {
