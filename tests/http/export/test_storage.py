@@ -494,7 +494,7 @@ def test_a_commit_waits_for_the_one_under_way_and_says_so_in_the_end(
     monkeypatch.setattr("time.sleep", pauses.append)
     with (
         commit_lock(UPath(tmp_path / SPEC.directory / "_next-commit"), local=True),
-        pytest.raises(HyperoruConcurrentWriteError, match="has been committing to .* for a minute"),
+        pytest.raises(HyperoruConcurrentWriteError, match=r"has been committing to .* for a minute"),
     ):
         land(tmp_path, [trade(1, "2")])
     assert sum(pauses) == pytest.approx(60, rel=0.1)
@@ -592,6 +592,12 @@ def test_a_line_s_end_in_a_text_stays_in_its_row(tmp_path: Path) -> None:
     (file,) = land(tmp_path, rows, "csv")["files"]
     with Path(file.removeprefix("file://")).open(newline="") as lines:
         assert [row["model"] for row in csv.DictReader(lines)] == ["a\rb", "c\nd", 'e,"f']
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_a_cell_that_a_spreadsheet_takes_for_a_formula_stays_as_it_is(tmp_path: Path, text: str) -> None:
+    (row,) = read(land(tmp_path, [trade(1, model=f'"{text}"')], "csv"))
+    assert row["model"] == text
 
 
 @pytest.mark.parametrize(
