@@ -292,21 +292,6 @@ def test_what_is_dated_in_the_future_starts_over(
     assert "starting over" in caplog.text
 
 
-def test_rows_older_than_those_of_another_run_are_not_resumed(
-    tmp_path: Path, context: dict[str, Any], connect: Callable[..., None], caplog: pytest.LogCaptureFixture
-) -> None:
-    """A row came late, another run has committed it, and the parts of this one are from before."""
-    with Sandbox(rows=ROWS[:3] + ROWS[4:]) as before:
-        connect(before, token_cache="memory")
-        stopped(tmp_path, context)
-    with Sandbox(rows=ROWS, port=int(before.url.rpartition(":")[2])):
-        export(tmp_path, {}, rows_per_part=16)
-        caplog.set_level(logging.INFO)
-        summary = export(tmp_path, context)
-    assert summary["rows"] == 40
-    assert "Resuming" not in caplog.text
-
-
 def test_the_age_is_that_of_the_first_part(
     tmp_path: Path, context: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

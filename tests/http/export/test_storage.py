@@ -466,6 +466,19 @@ def test_a_failed_run_leaves_another_run_s_commit_whole(tmp_path: Path) -> None:
     assert len(files_of(tmp_path)) == 2  # nothing is left of the failed one
 
 
+def test_rows_older_than_those_of_another_run_are_not_resumed(tmp_path: Path) -> None:
+    """It began before a row came late, which the other one has committed, and failed after that."""
+
+    def batches() -> Iterator[Rows]:
+        land(tmp_path, [trade(n) for n in range(13)], rows_per_part=4)
+        yield batch_of([trade(n) for n in range(1, 13)])
+        raise HyperoruServerError("the service went down")
+
+    with pytest.raises(HyperoruServerError):
+        land_in(storage(tmp_path, rows_per_part=4), batches())
+    assert len(read(land(tmp_path, [trade(n) for n in range(13)], rows_per_part=4))) == 13
+
+
 def test_a_refused_run_leaves_nothing_of_its_own(tmp_path: Path) -> None:
     def batches() -> Iterator[Rows]:
         yield batch_of([trade(n, "2") for n in range(12)])
