@@ -17,7 +17,7 @@ from hyperoru_provider.client.http.body import ACCEPT_ENCODING
 from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.request import Request, Settings
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
-from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore
+from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore, can_be_token
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import Moment, parse_moment
@@ -73,7 +73,7 @@ class BaseClient(Generic[HttpT, TransportT]):
     ) -> None:
         self.base_url = _checked_url(base_url)
         self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
-        if session_token is not None and not (session_token.isascii() and session_token.isprintable()):
+        if session_token is not None and not can_be_token(session_token):
             raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
         if http_client is not None and transport is not None:
             raise HyperoruConfigError("Give either an http_client, which has its own transport, or a transport.")

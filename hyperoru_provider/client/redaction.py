@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
 from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
 from hyperoru_provider.client.errors import HyperoruApiError
+from hyperoru_provider.client.escaping import printable
 
 _MASK = "***"
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -30,21 +33,55 @@ _TOKENS = (
     "access", "api", "app", "auth", "bearer", "bot", "client", "csrf", "device", "id", "jwt", "login", "oauth", "push",
     "refresh", "security", "session", "user", "webhook", "xsrf",
 )  # fmt: skip
+#: characters of a secret that may show
+_LONGEST_PART = 4
+_LONGEST_TEXT = 4_000
+#: words of our own messages, which are no part of a secret even where somebody's password is made of them
+_OWN_WORDS = (
+    "answered", "authorization", "bearer", "credentials", "hyperoru", "invalid", "password", "request", "server",
+    "session_token", "success", "unauthorized", "username",
+)  # fmt: skip
 _COIN = re.compile(r"[A-Z0-9]{1,10}")
 
 ErrorT = TypeVar("ErrorT", bound=HyperoruApiError)
 
 
 def redact_text(text: str, secrets: Iterable[str]) -> str:
-    """Return a text with every secret replaced by ``***``, also where it is escaped for JSON or for an address.
+    """Return a text with every secret replaced by ``***``, also where it is encoded, or only a part of it is there.
 
-    Redact before a text is shortened, or a part of a secret may stay.
+    A text that is longer than any message is cut.
 
     :param secrets: passwords and tokens; empty ones are passed over.
     """
-    for form in _written_forms(secrets):
+    forms = _written_forms(secrets)
+    for form in forms:
         text = text.replace(form, _MASK)
+    text = text[:_LONGEST_TEXT]
+    for form in forms:
+        text = _mask_parts(text, form)
     return text
+
+
+def _mask_parts(text: str, form: str) -> str:
+    """Return a text with each part replaced that is also one of a secret, in upper or lower case."""
+    least = _LONGEST_PART + 1
+    folded, secret = text.lower(), form.lower()
+    if len(folded) != len(text):
+        folded = text
+    parts = {secret[place : place + least] for place in range(len(secret) - least + 1)}
+    shown, begin, place = [], 0, 0
+    while place <= len(folded) - least:
+        end = place + least
+        if folded[place:end] not in parts:
+            place += 1
+            continue
+        while end < len(folded) and folded[place : end + 1] in secret:
+            end += 1
+        if not any(folded[place:end] in word for word in _OWN_WORDS):
+            shown += [text[begin:place], _MASK]
+            begin = end
+        place = end
+    return "".join(shown) + text[begin:]
 
 
 def redact_body(body: bytes, secrets: Iterable[str]) -> bytes:
@@ -109,6 +146,12 @@ def _written_forms(secrets: Iterable[str]) -> list[str]:
         for secret in secrets
         for form in (
             secret,
+            " ".join(secret.split()),
+            printable(secret),
+            escape(secret),
+            "".join(f"%{byte:02X}" for byte in _encode(secret)),
+            "".join(f"\\u{ord(character):04x}" for character in secret),
+            *_base64_forms(_encode(secret)),
             json.dumps(secret)[1:-1],
             json.dumps(secret, ensure_ascii=False)[1:-1],
             quote(_encode(secret)),
@@ -118,6 +161,16 @@ def _written_forms(secrets: Iterable[str]) -> list[str]:
         if form
     }
     return sorted(forms, key=len, reverse=True)
+
+
+def _base64_forms(secret: bytes) -> Iterator[str]:
+    """Yield what a secret is in base64, whatever stands before it, but for the characters that it shares with that."""
+    for before in range(3):
+        encoded = b64encode(bytes(before) + secret)[4 if before else 0 :].decode().rstrip("=")
+        yield from (encoded, encoded.translate(_URL_SAFE)) if len(encoded) > _LONGEST_PART else ()
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def _encode(text: str) -> bytes:

@@ -87,7 +87,8 @@ def set_uri(monkeypatch: pytest.MonkeyPatch, value: Any) -> None:
 def test_a_client_of_the_connection(
     connect: Connect, sandbox: Sandbox, variables: Variables, arguments: dict[str, Any]
 ) -> None:
-    connect(sandbox, timeout="7.5", max_retries=2, requests_per_second=3)
+    bounds = {"max_answer_seconds": 20, "max_answer_bytes": "1e6"}
+    connect(sandbox, timeout="7.5", max_retries=2, requests_per_second=3, **bounds)
     hook = HyperoruHook()
     with hook.get_conn() as client:
         assert isinstance(client, HyperoruClient)
@@ -95,6 +96,7 @@ def test_a_client_of_the_connection(
         assert client.profile().email == sandbox.email
     assert (arguments["timeout"], arguments["retry_policy"].max_retries) == (7.5, 2)
     assert arguments["requests_per_second"] == 3
+    assert (arguments["max_answer_seconds"], arguments["max_answer_bytes"]) == (20, 1_000_000)
     again = hook.get_conn()
     assert again is not client
     assert again.profile().email == sandbox.email
@@ -158,6 +160,8 @@ def test_a_connection_uri_with_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) 
         ({"timeout": 0}, "timeout"),
         ({"timeout": True}, "timeout"),
         ({"timeout": float("inf")}, "timeout"),
+        ({"max_answer_seconds": 0}, "max_answer_seconds"),
+        ({"max_answer_bytes": 999}, "max_answer_bytes"),
         ({"max_retries": -1}, "max_retries"),
         ({"requests_per_second": "nan"}, "requests_per_second"),
         ({"token_cache": "disk"}, "token_cache"),

@@ -27,7 +27,7 @@ from hyperoru_provider.client.http.body import Reply
 from hyperoru_provider.client.http.deadline import seconds_left
 from hyperoru_provider.client.http.login_lock import LoginLock
 from hyperoru_provider.client.http.retry import parse_retry_after
-from hyperoru_provider.client.http.tokens import Credentials, Token, TokenStore
+from hyperoru_provider.client.http.tokens import Credentials, Token, TokenStore, can_be_token
 from hyperoru_provider.client.redaction import redact_body
 from hyperoru_provider.client.times import parse_time
 
@@ -206,9 +206,10 @@ class SessionAuth:
         try:
             answer = parse_object(reply.body, self._endpoint)
             value = answer.get("session_token")
-            if not isinstance(value, str) or not value:
+            if not isinstance(value, str) or not can_be_token(value):
+                found = "a session_token that no token can be" if value else "no session_token"
                 raise HyperoruContractError(
-                    "The login's answer holds no session_token. Name its field in the contract's login.fields."
+                    f"The login's answer holds {found}. Name its field in the contract's login.fields."
                 )
         except HyperoruContractError as error:
             raise error.with_context(status=reply.status, **request) from None

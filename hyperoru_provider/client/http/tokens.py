@@ -6,11 +6,14 @@ Stores are written against this module by users and by the hook, so it imports n
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import ClassVar, Protocol
+
+_TOKEN = re.compile(r"[!-~]{1,16384}")
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,13 @@ class Token:
     binding: str = field(repr=False)
 
     def is_usable(self, refused: Collection[str]) -> bool:
-        """Return whether the token has not expired and is not one of those that the server refused."""
-        return self.value not in refused and self.expires_at > datetime.now(UTC)
+        """Return whether the token can be one, has not expired and is not one of those that the server refused."""
+        return can_be_token(self.value) and self.value not in refused and self.expires_at > datetime.now(UTC)
+
+
+def can_be_token(value: object) -> bool:
+    """Return whether a value can be sent as a token: a text of a bounded length, of visible ASCII characters."""
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
 class TokenStore(Protocol):

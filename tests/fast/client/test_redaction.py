@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import html
 import json
-from urllib.parse import quote, urlencode
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus, urlencode
 
 import httpx
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.decoding import parse_object
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruAuthenticationError, from_status
 from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import Reply
@@ -146,3 +150,43 @@ def test_what_a_name_tells_wrong_can_be_said() -> None:
         "note": "***",
         "inner": [{"note": "***", "api_key": "***"}],
     }
+
+
+PASSWORD, TOKEN = 'pa"ss\\wo  rd/\u00fc+secret-1234567890', "tok-ABCDEFGHIJKLMNOPQRSTUVWXYZ0"
+ECHOES: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "escaped for JSON": lambda secret: json.dumps(secret)[1:-1],
+    "with one blank for two": lambda secret: " ".join(secret.split()),
+    "in capitals": str.upper,
+    "quoted": quote_plus,
+    "in HTML": html.escape,
+    "as percent codes": lambda secret: "".join(f"%{byte:02x}" for byte in secret.encode()),
+    "in base64": lambda secret: b64encode(secret.encode()).decode(),
+    "in base64 for an address": lambda secret: urlsafe_b64encode(secret.encode()).decode(),
+    "without its first character": lambda secret: secret[1:],
+    "without its last character": lambda secret: secret[:-1],
+    "in its middle": lambda secret: secret[5:-5],
+}
+
+
+@pytest.mark.parametrize("secret", [PASSWORD, TOKEN])
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+@pytest.mark.parametrize("status", [200, 401])
+def test_no_more_than_four_characters_of_a_secret_show_however_it_is_repeated_or_cut(
+    secret: str, echo: Callable[[str], str], status: int
+) -> None:
+    for before in (0, 6, *range(465, 501), *range(900, 1001, 7)):
+        told = echo(secret)
+        body = json.dumps({"error": f"{'x' * before} {told}", "code": told}).encode()
+        with pytest.raises(HyperoruApiError) as caught:
+            if status == 200:
+                parse_object(body, load_contract().profile)
+            raise from_status(status, {}, redact_body(body, [secret]), method="GET", path="/x")
+        text = str(redact_error(caught.value, [secret]).shortened())
+        parts = {told[place : place + 5].lower() for place in range(len(told) - 4)}
+        assert not [part for part in parts if part in text.lower()]
+
+
+def test_words_of_our_own_stay_although_a_password_is_made_of_them() -> None:
+    told = "The login was refused. Check the login and the password, or the session_token."
+    assert redact_text(told, ["demo-password", "session-token-1"]) == told

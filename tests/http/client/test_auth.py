@@ -20,6 +20,7 @@ from hyperoru_provider.client.http.login_lock import LoginLock
 from hyperoru_provider.client.http.tokens import Credentials
 from hyperoru_provider.sandbox import Sandbox
 from tests.conftest import FAST
+from tests.raw_server import raw_server
 
 Make = Callable[..., HyperoruClient]
 
@@ -311,3 +312,27 @@ def test_a_token_that_no_header_takes_is_named_without_its_value(token: str) -> 
     with pytest.raises(errors.HyperoruConfigError) as caught:
         HyperoruClient("https://x", session_token=token)
     assert token.strip() not in str(caught.value)
+
+
+NO_TOKENS = ["a\r\nX: y", "a\nb", "a\0b", "a b", "t\u00f6k", "\ud800", "x" * 20_000, 5, ["a"], {"a": 1}]
+
+
+@pytest.mark.parametrize("value", NO_TOKENS)
+def test_a_stored_value_that_no_token_can_be_costs_one_login(client_of: Make, sandbox: Sandbox, value: Any) -> None:
+    shelf = Shelf()
+    binding = Credentials(sandbox.url, sandbox.email, sandbox.password).binding
+    shelf.write(Token(value, datetime.now(UTC) + timedelta(days=1), binding))
+    client_of(sandbox, token_stores=(MemoryTokenStore(), shelf)).profile()
+    assert sandbox.stats()["logins"] == 1
+    assert shelf.tokens[binding].value != value
+
+
+@pytest.mark.parametrize("value", [value for value in NO_TOKENS if value != "\ud800"])
+def test_a_login_that_answers_what_no_token_can_be_stores_nothing(value: Any) -> None:
+    shelf = Shelf()
+    with raw_server(lambda wire, _: wire.answer({"session_token": value})) as server:
+        for _ in range(2):
+            client = HyperoruClient(server.url, "me", "pw-12345", retry_policy=FAST, token_stores=(shelf,))
+            with client, pytest.raises(errors.HyperoruContractError, match="a session_token that no token can be"):
+                client.profile()
+    assert shelf.tokens == {}
