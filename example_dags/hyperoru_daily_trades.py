@@ -41,7 +41,7 @@ with DAG(
 ):
     healthy = HyperoruHealthSensor(task_id="healthy", poke_interval=60, timeout=3600, mode="reschedule")
 
-    traders = HyperoruListTradersOperator(task_id="traders", include_hidden=True)
+    traders = HyperoruListTradersOperator(task_id="traders")
 
     exports = HyperoruExportTradesOperator.partial(
         task_id="export",

@@ -55,18 +55,21 @@ def _connection_type() -> dict[str, Any]:
         "hook-name": "Hyperoru",
         "hook-class-name": "hyperoru_provider.hooks.hyperoru.HyperoruHook",
         "ui-field-behaviour": {
-            "hidden-fields": ["port", "schema"],
-            "relabeling": {"host": "Base URL", "login": "Email or user name"},
+            # without a stored port, the Test button of Airflow 3.3 takes the host for changed, and tests nothing
+            "hidden-fields": ["schema"],
+            "relabeling": {"host": "Base URL", "login": "Email or user name", "port": "Port (for the Test button)"},
             "placeholders": {
                 "host": "https://api.production.hyperoru.com",
+                "port": "443; Airflow's Test button needs a port that was saved",
                 "login": "me@example.com",
             },
         },
-        "conn-fields": _fields_of_the_form(),
+        "conn-fields": fields_of_the_form(),
     }
 
 
-def _fields_of_the_form() -> dict[str, Any]:
+def fields_of_the_form() -> dict[str, Any]:
+    """Return the keys of the connection's extra, as the UI shows them; there are no others."""
     return {
         "session_token": _field(
             "Session token",

@@ -53,6 +53,8 @@ class RawServer:
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
+            disable_nagle_algorithm = True
+
             def handle(self) -> None:
                 while request := self.rfile.readline().decode("latin-1").strip():
                     length = 0

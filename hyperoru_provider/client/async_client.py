@@ -77,7 +77,7 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         """See :meth:`.HyperoruClient.orders`."""
         return cast("list[Order]", await self.list_rows("orders", account_id=account_id))
 
-    async def list_traders(self, include_hidden: bool = False) -> list[Trader]:
+    async def list_traders(self, include_hidden: bool = True) -> list[Trader]:
         """See :meth:`.HyperoruClient.list_traders`."""
         return cast("list[Trader]", await self.list_rows("traders", include_hidden=include_hidden))
 

@@ -90,7 +90,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         """
         return cast("list[Order]", self.list_rows("orders", account_id=account_id))
 
-    def list_traders(self, include_hidden: bool = False) -> list[Trader]:
+    def list_traders(self, include_hidden: bool = True) -> list[Trader]:
         """Return the user's traders.
 
         :param include_hidden: whether to list those that the dashboard hides, too.

@@ -14,6 +14,7 @@ import msgspec
 
 from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.client.errors import HyperoruContractError, read_failure
+from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.surrogates import replace_halves
 
 #: what decoding raises; an ArithmeticError comes from a number like 1e99999999999999999999
@@ -60,7 +61,8 @@ def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
     try:
         data = _object.decode(replace_halves(row))
     except NOT_JSON as error:
-        raise HyperoruContractError(f"A row is not a JSON object: {error}") from None
+        text = shorten(row[:200].decode(errors="replace"))
+        raise HyperoruContractError(f"A row is not a JSON object: {error}; it begins with {text}") from None
     return rename(data, endpoint)
 
 

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 #: how long after its first part an export can be resumed: rows that came late to that part would be missing from it
 _MAX_AGE = timedelta(days=1)
 _NAME = "hyperoru_export"
+#: how far the clocks of two workers may differ
+_SKEW = timedelta(minutes=5)
 
 
 class StateStore(Protocol):
@@ -118,8 +120,7 @@ class ResumableExportState(ExportState):
         self._attempt("removed", lambda: self._store.clear(_NAME))
 
     def _save(self, keys: bytes, last: Row) -> None:
-        name = _keys_file(len(self.parts) - 1)
-        self._directory.write_temporary(name, bytes.fromhex(self.parts[-1].sha256) + keys)
+        self._directory.write_temporary(_keys_file(self.parts[-1]), bytes.fromhex(self.parts[-1].sha256) + keys)
         state = {
             "digest": self._digest,
             "begun_at": format_time(self._begun),
@@ -131,10 +132,10 @@ class ResumableExportState(ExportState):
 
     def _resume(self, state: Any) -> None:
         begun = parse_time(state["begun_at"])
-        if state["digest"] != self._digest or datetime.now(UTC) - begun > _MAX_AGE:
+        if state["digest"] != self._digest or not -_SKEW <= datetime.now(UTC) - begun <= _MAX_AGE:
             log.info("An export that was not finished is out of date or of something else: starting over")
             return
-        found = [self._find(number, Part(**kept)) for number, kept in enumerate(state["parts"])]
+        found = [self._find(Part(**kept)) for kept in state["parts"]]
         if None in found:
             log.info("Parts of an export that was not finished are missing: starting over")
             return
@@ -148,10 +149,10 @@ class ResumableExportState(ExportState):
         self.parts, self.keys, self._begun = parts, keys, begun
         log.info("Resuming after %s: %d rows in %d parts are there", state["last"]["time"], self.rows, len(parts))
 
-    def _find(self, number: int, kept: Part) -> tuple[Part, bytes] | None:
+    def _find(self, kept: Part) -> tuple[Part, bytes] | None:
         """Return a part under its present name, and the keys of its rows, or ``None`` if they are not whole."""
         part = self._directory.find(kept)
-        data = self._directory.read_temporary(_keys_file(number)) or b""
+        data = self._directory.read_temporary(_keys_file(kept)) or b""
         if part is None or len(data) != 32 + 8 * part.rows or data[:32].hex() != part.sha256:
             return None
         return part, data[32:]
@@ -164,5 +165,5 @@ class ResumableExportState(ExportState):
             return None
 
 
-def _keys_file(number: int) -> str:
-    return f"keys-{number:05d}"
+def _keys_file(part: Part) -> str:
+    return f"keys-{part.sha256[:16]}"

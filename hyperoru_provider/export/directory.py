@@ -6,13 +6,15 @@ import hashlib
 import io
 import json
 import shutil
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from uuid import uuid4
 
 from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError
+from hyperoru_provider.export.commit_lock import commit_lock
+from hyperoru_provider.export.local_files import remove_abandoned, write_file
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "_manifest.json"
 _STAGED = "_next-"
+_LOCK = "_next-commit"
+_HASH = 16
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,9 @@ class Part:
 class ExportDirectory:
     """Puts parts into a directory, and commits them with a manifest, which names them and is written last.
 
-    A part never replaces other content that the committed manifest names: it waits under another name until the
-    new manifest is there, and gets its own name after that.
+    Several runs may do so at once. Until its commit, a part waits under a name of its content, so that nobody ever
+    writes over what another run has written. Commits are made one at a time; the one that finds another manifest than
+    there was when its directory was opened is refused.
 
     :param directory: where the export of one window is; any path of :mod:`upath`, such as Airflow's
         ``ObjectStoragePath``.
@@ -48,8 +53,11 @@ class ExportDirectory:
         self._local = directory.protocol in ("", "file", "local")
         if self._local:
             directory.mkdir(parents=True, exist_ok=True)
-        self._earlier = self._read_manifest()
-        self._committed = {file["name"]: file["sha256"] for file in self._earlier.get("files", [])}
+            remove_abandoned(Path(directory.path))
+        self._earlier = self._read(MANIFEST)
+        self._manifest = self._parse(self._earlier)
+        self._committed = _hashes(self._manifest)
+        self._written: set[str] = set()
 
     def __str__(self) -> str:
         """Return the directory's address."""
@@ -63,7 +71,12 @@ class ExportDirectory:
     @property
     def committed_rows(self) -> int:
         """How many rows the manifest had when the directory was opened."""
-        return int(self._earlier.get("rows", 0))
+        return int(self._manifest["rows"])
+
+    @property
+    def replaces(self) -> str | None:
+        """The hash of the manifest when the directory was opened, or ``None`` if there was none."""
+        return None if self._earlier is None else hashlib.sha256(self._earlier).hexdigest()
 
     @property
     def prefix(self) -> str:
@@ -89,19 +102,20 @@ class ExportDirectory:
         """
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        digest = _digest(file)
-        if self._committed.get(name, digest) != digest:
-            name = _STAGED + name
-        part = Part(name, rows, size, digest)
-        if name not in self._committed or not self._is_there(part):  # what is committed and whole is not touched
+        part = Part(name, rows, size, _digest(file))
+        if self._is_committed(part):
+            return part
+        stem, _, extension = name.partition(".")
+        part = replace(part, name=f"{_STAGED}{stem}-{part.sha256[:_HASH]}.{extension}")
+        if not self._is_whole(part):
             file.seek(0)
-            self._put(file, name)
+            with self._races("Nothing was committed"):
+                self._put(file, part.name)
         return part
 
     def find(self, part: Part) -> Part | None:
         """Return a part of an earlier try under the name that it has now, or ``None`` if it is not there and whole."""
-        own = part.name.removeprefix(_STAGED)
-        for found in (replace(part, name=name) for name in (own, _STAGED + own)):
+        for found in (part, replace(part, name=_final_name(part.name))):  # it was stopped while it committed
             if self._is_whole(found):
                 return found
         return None
@@ -112,11 +126,7 @@ class ExportDirectory:
 
     def read_temporary(self, name: str) -> bytes | None:
         """Return the content of such a file, or ``None`` if it is not there."""
-        try:
-            with (self._directory / (_STAGED + name)).open("rb") as file:
-                return bytes(file.read())
-        except FileNotFoundError:
-            return None
+        return self._read(_STAGED + name)
 
     def remove_temporary(self, name: str) -> None:
         """Remove such a file, if it is there."""
@@ -128,59 +138,104 @@ class ExportDirectory:
         :param manifest: all that the manifest says but the files.
         :param parts: the files, in order.
         :return: the files, under the names that they have now.
-        :raises HyperoruConcurrentWriteError: another run has written there meanwhile.
+        :raises HyperoruConcurrentWriteError: another run has written there meanwhile. What this one has written is
+            gone.
         """
-        if self._read_manifest() != self._earlier or not all(map(self._is_whole, parts)):
-            raise self._overtaken("Nothing was committed")
-        self._write_manifest(manifest, parts)
-        final = [replace(part, name=part.name.removeprefix(_STAGED)) for part in parts]
-        for staged, part in zip(parts, final, strict=True):
-            if staged != part:
-                try:
-                    with (self._directory / staged.name).open("rb") as file:
-                        self._put(file, part.name)
-                except FileNotFoundError:
-                    raise self._overtaken(f"{staged.name} is gone") from None
-        if final != parts:
-            self._write_manifest(manifest, final)
-        self._remove_others(final)
+        with self._races("Nothing was committed"), commit_lock(self._directory / _LOCK, local=self._local) as confirm:
+            there = self._names()  # of runs that can't commit after this one; any later one may
+            manifest_now = self._read(MANIFEST)
+            if manifest_now != self._earlier or not all(map(self._is_intact, parts)):
+                self._remove(self._written - {*_hashes(self._parse(manifest_now))})
+                raise self._overtaken("Nothing was committed")
+            final = [replace(part, name=_final_name(part.name)) for part in parts]
+            waiting = [part for part in final if self._committed.get(part.name, part.sha256) != part.sha256]
+            shown = [part if now in waiting else now for part, now in zip(parts, final, strict=True)]
+            self._show(manifest, parts, shown, confirm)
+            if waiting:  # files that the earlier manifest named were in their place
+                self._show(manifest, shown, final, confirm)
+            confirm()
+            self._remove(there - {part.name for part in final})
         return final
 
-    def _read_manifest(self) -> dict[str, Any]:
-        self._directory.fs.invalidate_cache(self._directory.path)  # others may have written there since it was listed
+    def _parse(self, text: bytes | None) -> dict[str, Any]:
+        if text is None:
+            return {"rows": 0, "files": []}
         try:
-            with (self._directory / MANIFEST).open("rb") as file:
-                manifest = json.loads(file.read())
-        except FileNotFoundError:
-            return {}
-        except (json.JSONDecodeError, UnicodeDecodeError):
+            manifest = json.loads(text)
+        except (ValueError, RecursionError):
             manifest = None
-        if not isinstance(manifest, dict):
+        if not _is_manifest(manifest):
             raise HyperoruConfigError(
                 f"{self.manifest} is no manifest of an export. Remove it, or choose another destination."
             )
-        return manifest
+        return dict(manifest)
 
-    def _write_manifest(self, manifest: dict[str, Any], parts: list[Part]) -> None:
-        text = json.dumps({**manifest, "files": [asdict(part) for part in parts]}, indent=2) + "\n"
-        self._write(text.encode(), MANIFEST)
+    def _read(self, name: str) -> bytes | None:
+        self._forget_listing()
+        try:
+            with (self._directory / name).open("rb") as file:
+                return bytes(file.read())
+        except FileNotFoundError:
+            return None
+
+    def _forget_listing(self) -> None:
+        self._directory.fs.invalidate_cache(self._directory.path)  # others may have written there since
+
+    def _names(self) -> set[str]:
+        self._forget_listing()
+        paths: list[Any] = list(self._directory.iterdir())
+        return {path.name for path in paths}
 
     def _write(self, data: bytes, name: str) -> None:
         if self._local:
             self._put(io.BytesIO(data), name)
-        else:  # a stream that is closed by an exception would leave what it has got so far
+        else:
+            self._written.add(name)
             self._directory.fs.pipe_file((self._directory / name).path, data)
 
     def _put(self, file: IO[bytes], name: str) -> None:
         """Write a file so that readers see all of it or what was there before."""
-        target = self._directory / (f".{name}.{uuid4().hex}.tmp" if self._local else name)
-        with target.open("wb") as sink:
-            shutil.copyfileobj(file, sink, 1 << 20)
+        self._written.add(name)
+        path = (self._directory / name).path
         if self._local:
-            try:
-                Path(target.path).replace((self._directory / name).path)
-            except FileNotFoundError:
-                raise self._overtaken(f"{name} was not written") from None
+            write_file(Path(path), file)
+            return
+        sink = self._directory.fs.open(path, "wb")
+        try:
+            shutil.copyfileobj(file, sink, 1 << 20)
+        except BaseException:
+            _abandon(sink)
+            raise
+        sink.close()
+
+    def _show(self, manifest: dict[str, Any], parts: list[Part], now: list[Part], confirm: Callable[[], None]) -> None:
+        """Give parts other names, and name them in the manifest; the old names may stay until the commit's end."""
+        for part, new in zip(parts, now, strict=True):
+            if part != new:
+                confirm()
+                self._rename(part.name, new.name)
+        confirm()
+        text = json.dumps({**manifest, "files": [asdict(part) for part in now]}, indent=2) + "\n"
+        self._write(text.encode(), MANIFEST)
+        self._committed = {part.name: part.sha256 for part in now}
+
+    def _rename(self, name: str, new: str) -> None:
+        old_path, path = (self._directory / name).path, (self._directory / new).path
+        if not self._local:
+            self._directory.fs.cp_file(old_path, path)
+        elif name in self._committed:  # it stays until another manifest is there
+            with Path(old_path).open("rb") as file:
+                self._put(file, new)
+        else:
+            Path(old_path).replace(path)
+
+    @contextmanager
+    def _races(self, result: str) -> Iterator[None]:
+        """Take a file that is gone for one that another run has removed."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise self._overtaken(result) from error
 
     def _overtaken(self, result: str) -> HyperoruConcurrentWriteError:
         return HyperoruConcurrentWriteError(
@@ -188,11 +243,22 @@ class ExportDirectory:
             "only one at a time export a window."
         )
 
+    def _is_committed(self, part: Part) -> bool:
+        return self._committed.get(part.name) == part.sha256 and self._is_whole(part)
+
+    def _is_intact(self, part: Part) -> bool:
+        """Return whether a part of this run is still there; nobody else writes to a name of its content."""
+        named = part.name.startswith(_STAGED) or part.name in self._committed
+        return self._is_there(part) if named else self._is_whole(part)
+
     def _is_whole(self, part: Part) -> bool:
         if not self._is_there(part):
             return False
-        with (self._directory / part.name).open("rb") as file:
-            return _digest(file) == part.sha256
+        try:
+            with (self._directory / part.name).open("rb") as file:
+                return _digest(file) == part.sha256
+        except FileNotFoundError:
+            return False
 
     def _is_there(self, part: Part) -> bool:
         try:
@@ -200,15 +266,47 @@ class ExportDirectory:
         except FileNotFoundError:
             return False
 
-    def _remove_others(self, parts: list[Part]) -> None:
-        """Remove what this class wrote there earlier and the manifest does not name."""
-        kept = {part.name for part in parts}
-        found: list[Any] = list(self._directory.iterdir())
-        for path in found:
-            if path.name not in kept and path.name.startswith(("part-", _STAGED, ".part-", "._")):
+    def _remove(self, names: set[str]) -> None:
+        """Remove files which this class wrote there at some time."""
+        for name in sorted(names - {_LOCK}):
+            if name.startswith(("part-", _STAGED)):
                 with suppress(FileNotFoundError):  # another run was faster
-                    path.unlink()
+                    (self._directory / name).unlink()
 
 
 def _digest(file: IO[bytes]) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _abandon(sink: Any) -> None:
+    """Let go of a file in object storage without a trace; to close it would show what it has got so far."""
+    from fsspec.spec import AbstractBufferedFile
+
+    if isinstance(sink, AbstractBufferedFile):
+        sink.discard()
+        sink.closed = True
+
+
+def _final_name(name: str) -> str:
+    """Return the name that a part has once it is committed."""
+    if not name.startswith(_STAGED):
+        return name
+    stem, _, extension = name.removeprefix(_STAGED).partition(".")
+    return f"{stem[: -_HASH - 1]}.{extension}"
+
+
+def _is_manifest(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and type(value.get("rows")) is int
+        and isinstance(value.get("files"), list)
+        and all(
+            isinstance(file, dict) and all(isinstance(file.get(name), str) for name in ("name", "sha256"))
+            for file in value["files"]
+        )
+    )
+
+
+def _hashes(manifest: dict[str, Any]) -> dict[str, str]:
+    """Return the hash of each file that a manifest names."""
+    return {file["name"]: file["sha256"] for file in manifest["files"]}

@@ -15,6 +15,7 @@ from hyperoru_provider.export.destinations import Destination
 from hyperoru_provider.export.fetch import fetch
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.progress import Progress
+from hyperoru_provider.params import arguments
 from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
@@ -110,5 +111,7 @@ def _check_empty(spec: ExportSpec, destination: Destination, on_empty: str | Non
             f"{found}, but the earlier export has {earlier.replaced}. Nothing was committed, and the earlier rows are "
             f"still there. {_WHAT_TO_LOOK_AT} If the rows are really gone, export once with on_empty='succeed'."
         )
+    if hint := arguments.case_hint(spec.filters.get("symbol") or spec.filters.get("symbols")):
+        log.warning("%s.%s", found, hint)
     if not earlier.of_resource:
         log.warning("%s, and no earlier rows are known there. %s", found, _WHAT_TO_LOOK_AT)

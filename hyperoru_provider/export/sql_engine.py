@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError
 
 
 class _AsText(sa.TypeDecorator[Any]):
@@ -55,13 +55,33 @@ def make_engine(connect: Callable[[], Any]) -> sa.Engine:
 
     options: dict[str, Any] = {"creator": connect_for_transaction, "poolclass": sa.NullPool, "hide_parameters": True}
     if driver == "sqlite3":
-        return sa.create_engine("sqlite://", **options)
-    if driver == "psycopg":
-        return sa.create_engine("postgresql+psycopg://", isolation_level="READ COMMITTED", **options)
-    raise HyperoruConfigError(
-        f"The SQL connection is one of {driver}. The table can be in PostgreSQL (with psycopg 3, by "
-        "apache-airflow-providers-postgres) or in SQLite."
+        engine = sa.create_engine("sqlite://", **options)
+    elif driver == "psycopg":
+        engine = sa.create_engine("postgresql+psycopg://", isolation_level="READ COMMITTED", **options)
+        sa.event.listen(engine, "begin", _limit_waiting)
+    else:
+        raise HyperoruConfigError(
+            f"The SQL connection is one of {driver}. The table can be in PostgreSQL (with psycopg 3, by "
+            "apache-airflow-providers-postgres) or in SQLite."
+        )
+    sa.event.listen(engine, "handle_error", _explain_waiting)
+    return engine
+
+
+def _limit_waiting(connection: sa.Connection) -> None:
+    """Let a transaction wait for locks of others no longer than in SQLite, unless the connection says how long."""
+    connection.exec_driver_sql(
+        "SELECT set_config('lock_timeout', '10min', true) WHERE current_setting('lock_timeout') = '0'"
     )
+
+
+def _explain_waiting(context: sa.ExceptionContext) -> None:
+    error = context.original_exception
+    if "LockNotAvailable" in type(error).__name__ or getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
+        raise HyperoruConcurrentWriteError(
+            f"Somebody else holds a lock in the database, and the wait for it has ended: {error}. Nothing was "
+            "written: see who it is (pg_stat_activity and pg_locks in PostgreSQL), and run this one again."
+        ) from error
 
 
 def type_name(kind: Any, dialect: sa.Dialect) -> str:

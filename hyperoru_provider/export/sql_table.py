@@ -25,11 +25,11 @@ from hyperoru_provider.export.sql_engine import (
     partition_columns,
     type_name,
 )
+from hyperoru_provider.params import arguments
+from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
 
 log = logging.getLogger(__name__)
 
-MODES = ("replace", "upsert")
-ON_NUL = ("fail", "replace")
 _NAME = re.compile(r"(?:([\w$-]+)\.)?([\w$-]+)")
 _LONGEST_NAME = 63  # bytes; PostgreSQL cuts off the rest of a name in silence
 _STAGE = "hyperoru_stage"
@@ -66,12 +66,8 @@ class SqlTable:
                 f"table {name!r}: expected table or schema.table, each of letters, digits, _, - and $, and of at most "
                 f"{_LONGEST_NAME} bytes."
             )
-        if mode not in MODES:
-            raise HyperoruConfigError(f"mode {mode!r}: expected {' or '.join(MODES)}.")
-        if on_nul not in ON_NUL:
-            raise HyperoruConfigError(f"on_nul {on_nul!r}: expected {' or '.join(ON_NUL)}.")
         self.name = name
-        self.mode = mode
+        self.mode = arguments.choice("mode", mode, SQL_MODES)
         self._spec = spec
         self._key, time = _key_and_time(spec)
         columns = spec.schema.columns
@@ -88,7 +84,7 @@ class SqlTable:
         )
         self._replaced = self._conditions(time) if mode == "replace" else []
         self._engine = make_engine(connect)
-        self._on_nul = on_nul
+        self._on_nul = arguments.choice("on_nul", on_nul, ON_NUL)
         self._nul_found = False
 
     def _conditions(self, time: str | None) -> list[sa.ColumnElement[bool]]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from hyperoru_provider.client.escaping import printable
 from hyperoru_provider.hooks.token_store import VariableTokenStore
 
 if TYPE_CHECKING:
@@ -97,10 +96,16 @@ class HyperoruHook(BaseHook):
 
     def _options(self, connection: Connection) -> dict[str, Any]:
         """Return the arguments of a client for a connection."""
+        from hyperoru_provider.client.errors import HyperoruConfigError
         from hyperoru_provider.client.http.retry import RetryPolicy
         from hyperoru_provider.client.http.tokens import MemoryTokenStore, TokenStore
 
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request
+        if connection.conn_type not in (None, "", self.conn_type):
+            raise HyperoruConfigError(
+                f"The connection {self.hyperoru_conn_id} is of the type {connection.conn_type}: make it one of the "
+                f"type {self.conn_type}, with the base URL as its host."
+            )
         extra = _Extra(connection)
         session_token = (extra.text("session_token") or "").strip() or None
         if session_token:
@@ -131,6 +136,7 @@ class _Extra:
 
     def __init__(self, connection: Connection) -> None:
         from hyperoru_provider.client.errors import HyperoruConfigError
+        from hyperoru_provider.get_provider_info import fields_of_the_form
 
         self._error = HyperoruConfigError
         try:
@@ -139,6 +145,11 @@ class _Extra:
             self._values = None
         if not isinstance(self._values, dict):
             raise HyperoruConfigError("The connection's extra must be a JSON object.")
+        known = fields_of_the_form()
+        if unknown := [name for name in self._values if name not in known]:
+            raise HyperoruConfigError(
+                f"The connection's extra has no {', '.join(unknown)}; there are {', '.join(known)}."
+            )
 
     def text(self, name: str) -> str | None:
         value = self._values.get(name)
@@ -213,6 +224,8 @@ def _user(client: HyperoruClient) -> str:
 
 
 def _describe(error: Exception) -> str:
+    from hyperoru_provider.client.escaping import printable
+
     return printable(str(error)) or type(error).__name__
 
 

@@ -28,6 +28,20 @@ def storage_path(destination: str, conn_id: str | None) -> UPath | ObjectStorage
     from airflow.sdk import ObjectStoragePath
     from upath import UPath
 
+    check_place(destination)
+    try:
+        path = ObjectStoragePath(destination, conn_id=conn_id)
+    except ValueError as error:
+        raise HyperoruConfigError(f"destination {destination!r} can't be used: {error}.") from None
+    local = path.conn_id is None and path.protocol in ("", "file", "local")  # its URL may name a connection, too
+    return UPath(path.path, protocol=path.protocol) if local else path
+
+
+def check_place(destination: str) -> None:
+    """Check that a destination is a URL of a storage or an absolute path; what storages there are is not asked.
+
+    :raises HyperoruConfigError: it is something else.
+    """
     match = _URL.fullmatch(destination)
     scheme, place = match.groups() if match else (None, destination)
     if (scheme or "file").lower() in ("file", "local") and not place.startswith("/"):
@@ -36,9 +50,3 @@ def storage_path(destination: str, conn_id: str | None) -> UPath | ObjectStorage
             "directory in which the worker happens to run. Write /data/exports, file:///data/exports or "
             "s3://bucket/exports."
         )
-    try:
-        path = ObjectStoragePath(destination, conn_id=conn_id)
-    except ValueError as error:
-        raise HyperoruConfigError(f"destination {destination!r} can't be used: {error}.") from None
-    local = path.conn_id is None and path.protocol in ("", "file", "local")  # its URL may name a connection, too
-    return UPath(path.path, protocol=path.protocol) if local else path

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from hyperoru_provider.client.escaping import storable
-
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -63,6 +61,8 @@ class TaskState:
         :param value: JSON; not ``None``.
         :param retention: how long to keep it. Default: Airflow's ``[state_store] default_retention_days``.
         """
+        from hyperoru_provider.client.escaping import storable
+
         if storable(value) != value:  # a key that a server made, say, which must come back as it is
             value = {_AS_TEXT: json.dumps(value)}
         self._attempt(

@@ -11,7 +11,10 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
 from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
+from hyperoru_provider.params.choices import DEFAULT_FORMAT, ON_EMPTY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,12 +25,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: stands for the bounds of the run's data interval, where a list has a window
-INTERVAL_START, INTERVAL_END = "data_interval_start", "data_interval_end"
-_ON_EMPTY = ("succeed", "skip", "fail")
+_ROWS_PER_PART = 250_000
 
 
-class ExportOperator(BaseOperator):
+class ExportOperator(WindowTask, BaseOperator):
     """Exports a list to the destination that a subclass names.
 
     :param resource: the list.
@@ -41,6 +42,7 @@ class ExportOperator(BaseOperator):
 
     ui_color = "#dfe9f5"
 
+    @failing_at_once()
     def __init__(
         self,
         *,
@@ -54,20 +56,26 @@ class ExportOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        arguments.early(arguments.required, "resource", resource)
+        arguments.early_window(start, end)
+        if arguments.is_literal(filters):
+            arguments.filters(filters)
         self.resource = resource
         self.start = start
         self.end = end
+        self._has_window = (start, end) != (INTERVAL_START, INTERVAL_END)
         self.filters = filters
         self.concurrency = arguments.positive("concurrency", concurrency)
         self.on_empty = checked_on_empty(on_empty)
         self.hyperoru_conn_id = hyperoru_conn_id
 
+    @failing_at_once()
     def execute(self, context: Context) -> Any:
         """Export the list."""
         from hyperoru_provider.export.run import export_list
 
         resource = arguments.required("resource", self.resource)
-        window = self._window(resource, context)
+        window = self._window(resource)
         filters = arguments.filters(self.given_filters())
         destination = self.destination_of(context)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
@@ -76,16 +84,12 @@ class ExportOperator(BaseOperator):
             )
         return unless_skipped(result, resource)
 
-    def _window(self, resource: str, context: Context) -> Window | None:
+    def _window(self, resource: str) -> Window | None:
         """Return the window, or ``None`` if none is given for a list that has none."""
         from hyperoru_provider.client.api.resources import RESOURCES
 
         windowed = resource in RESOURCES and RESOURCES[resource].windowed
-        if not windowed and (self.start, self.end) == (INTERVAL_START, INTERVAL_END):
-            return None
-        start = context.get(INTERVAL_START) if self.start == INTERVAL_START else self.start
-        end = context.get(INTERVAL_END) if self.end == INTERVAL_END else self.end
-        return arguments.window(start, end)
+        return arguments.window(self.start, self.end) if windowed or self._has_window else None
 
     def given_filters(self) -> Mapping[str, Any] | None:
         """Return the filters, as templates rendered them."""
@@ -102,11 +106,11 @@ class ExportOperator(BaseOperator):
 def files_or_xcom(
     destination: str | None,
     storage_conn_id: str | None,
-    file_format: str,
+    file_format: str | None,
     compression: str | None,
     max_xcom_bytes: int,
     *,
-    rows_per_part: int = 250_000,
+    rows_per_part: int | None = None,
     bytes_per_part: int | None = None,
     store: StateStore | None = None,
 ) -> Destination:
@@ -124,12 +128,29 @@ def files_or_xcom(
         return XComDestination(max_xcom_bytes)
     return StorageDestination(
         storage_path(root, storage_conn_id),
-        file_format,
+        file_format or DEFAULT_FORMAT,
         compression,
-        rows_per_part=rows_per_part,
+        rows_per_part=rows_per_part or _ROWS_PER_PART,
         bytes_per_part=bytes_per_part,
         store=store,
     )
+
+
+def check_files_early(destination: object, file_format: object, compression: object, **more: object) -> None:
+    """Check while the DAG is parsed where files go and what they are, as far as that is no template.
+
+    :param more: further arguments that say something of files, by name; ``None`` for one that is left out.
+    :raises HyperoruConfigError: something is wrong, or there is no destination for the files.
+    """
+    given = {"file_format": file_format, "compression": compression, **more}
+    if destination is None:
+        arguments.without_files(given)
+    elif arguments.is_literal(destination):
+        from hyperoru_provider.hooks.storage import check_place
+
+        check_place(arguments.required("destination", destination))
+    if arguments.is_literal([file_format, compression]):
+        arguments.file_format(DEFAULT_FORMAT if file_format is None else file_format, compression)
 
 
 def checked_on_empty(value: str | None) -> str | None:
@@ -137,7 +158,7 @@ def checked_on_empty(value: str | None) -> str | None:
 
     :raises HyperoruConfigError: it is not one of its words.
     """
-    return None if value is None else arguments.choice("on_empty", value, _ON_EMPTY)
+    return None if value is None else arguments.choice("on_empty", value, ON_EMPTY)
 
 
 def unless_skipped(result: Any, resource: str) -> Any:

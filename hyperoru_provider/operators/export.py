@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.operators.base import INTERVAL_END, INTERVAL_START, ExportOperator, files_or_xcom
+from hyperoru_provider.hooks.tasks import failing_at_once
+from hyperoru_provider.operators.base import ExportOperator, check_files_early, files_or_xcom
 from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
+from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -69,6 +72,7 @@ class HyperoruExportOperator(ExportOperator):
         "hyperoru_conn_id",
     )
 
+    @failing_at_once()
     def __init__(
         self,
         *,
@@ -78,10 +82,10 @@ class HyperoruExportOperator(ExportOperator):
         filters: Mapping[str, Any] | None = None,
         destination: str | None = None,
         storage_conn_id: str | None = None,
-        file_format: str = "jsonl",
+        file_format: str | None = None,
         compression: str | None = None,
         concurrency: int = 4,
-        rows_per_part: int = 250_000,
+        rows_per_part: int | None = None,
         bytes_per_part: int | None = None,
         max_xcom_bytes: int = 1_000_000,
         on_empty: str | None = None,
@@ -98,11 +102,19 @@ class HyperoruExportOperator(ExportOperator):
             hyperoru_conn_id=hyperoru_conn_id,
             **kwargs,
         )
+        check_files_early(
+            destination,
+            file_format,
+            compression,
+            storage_conn_id=storage_conn_id,
+            rows_per_part=rows_per_part,
+            bytes_per_part=bytes_per_part,
+        )
         self.destination = destination
         self.storage_conn_id = storage_conn_id
         self.file_format = file_format
         self.compression = compression
-        self.rows_per_part = arguments.positive("rows_per_part", rows_per_part)
+        self.rows_per_part = None if rows_per_part is None else arguments.positive("rows_per_part", rows_per_part)
         self.bytes_per_part = None if bytes_per_part is None else arguments.positive("bytes_per_part", bytes_per_part)
         self.max_xcom_bytes = arguments.positive("max_xcom_bytes", max_xcom_bytes)
 
@@ -173,6 +185,7 @@ class HyperoruToSqlOperator(ExportOperator):
         "hyperoru_conn_id",
     )
 
+    @failing_at_once()
     def __init__(
         self,
         *,
@@ -201,12 +214,15 @@ class HyperoruToSqlOperator(ExportOperator):
             hyperoru_conn_id=hyperoru_conn_id,
             **kwargs,
         )
+        arguments.early(arguments.required, "sql_conn_id", sql_conn_id)
+        arguments.early(arguments.required, "table", table)
+        arguments.early(arguments.choice, "mode", mode, SQL_MODES)
         self.sql_conn_id = sql_conn_id
         self.table = table
         self.mode = mode
         self.create_table = arguments.flag("create_table", create_table)
         self.batch_rows = arguments.positive("batch_rows", batch_rows)
-        self.on_nul = arguments.choice("on_nul", on_nul, ("fail", "replace"))
+        self.on_nul = arguments.choice("on_nul", on_nul, ON_NUL)
 
     def destination_of(self, context: Context) -> Destination:
         """Return the table that the rows go to."""
@@ -216,6 +232,7 @@ class HyperoruToSqlOperator(ExportOperator):
         from hyperoru_provider.export.destinations.sql import SqlDestination
 
         table = arguments.required("table", self.table)
+        arguments.choice("mode", self.mode, SQL_MODES)
         hook = BaseHook.get_connection(self.sql_conn_id).get_hook()  # type: ignore[no-untyped-call]
         if not isinstance(hook, DbApiHook):
             raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: its hook is {hook!r}.")

@@ -13,21 +13,23 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.operators.backfill_job import BackfillJobTracker
+from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
 from hyperoru_provider.operators.base import for_xcom
 from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from hyperoru_provider.client.api.models import BackfillJob
     from hyperoru_provider.client.backfills import Backfill
+    from hyperoru_provider.operators.backfill_job import BackfillJobTracker
 
 #: seconds after which a deferred task resumes and asks by itself, if the trigger has not fired
 _MAX_DEFERRAL = 86_400.0
 
 
-class HyperoruBackfillKlinesOperator(BaseOperator):
+class HyperoruBackfillKlinesOperator(WindowTask, BaseOperator):
     """Have the server backfill the candles of a time range: start a job there, and wait until it is done.
 
     However often the task is killed, with its worker or its triggerer, there is one job: what is known of it is kept
@@ -43,15 +45,15 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
     :param symbol: such as ``BTC``. (templated)
     :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
-    :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
+        Default: the start of the run's data interval. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param exchange: whose candles. Default: ``hyperliquid``. (templated)
     :param environment: such as ``mainnet``. Default: the server's. (templated)
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
         ``[operators] default_deferrable``.
     :param poll_interval: seconds between two requests for the job's status, more than 0. Default: 30.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
-    :raises HyperoruConfigError: an argument or the connection is wrong, or the window is empty. Nothing was started.
+    :raises HyperoruConfigError: an argument or the connection is wrong, or the window is empty.
     :raises HyperoruAmbiguousWriteError: it can't be told whether a job was started, or which one. None was started
         beside it.
     :raises HyperoruJobFailedError: the job failed, or the server has forgotten it.
@@ -71,13 +73,14 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
     )
     ui_color = "#e6e1f2"
 
+    @failing_at_once()
     def __init__(
         self,
         *,
         symbol: str,
         interval: str = "1h",
-        start: datetime | str = "{{ data_interval_start }}",
-        end: datetime | str = "{{ data_interval_end }}",
+        start: datetime | str = INTERVAL_START,
+        end: datetime | str = INTERVAL_END,
         exchange: str = "hyperliquid",
         environment: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -86,6 +89,11 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        arguments.early(arguments.required, "symbol", symbol)
+        arguments.early(arguments.interval, "interval", interval)
+        arguments.early(arguments.required, "exchange", exchange)
+        arguments.early(arguments.optional, "environment", environment)
+        arguments.early_window(start, end)
         self.symbol = symbol
         self.interval = interval
         self.start = start
@@ -97,14 +105,16 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         self.hyperoru_conn_id = hyperoru_conn_id
         self._tracker: BackfillJobTracker | None = None
 
+    @failing_at_once()
     def execute(self, context: Context) -> Any:
         """Start the job, unless an earlier try did, and wait until it is done."""
         from hyperoru_provider.client.backfills import Backfill
+        from hyperoru_provider.operators.backfill_job import BackfillJobTracker
 
         window = arguments.window(self.start, self.end)
         wanted = Backfill(
             symbol=arguments.required("symbol", self.symbol),
-            interval=arguments.required("interval", self.interval),
+            interval=arguments.interval("interval", self.interval),
             start=window.start,
             end=window.end,
             exchange=arguments.required("exchange", self.exchange),
@@ -115,6 +125,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
             self._tracker.begin()
             return self._wait(self._tracker, since=time.time())
 
+    @failing_at_once()
     def execute_complete(
         self,
         context: Context,
@@ -132,6 +143,7 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
         """
         from hyperoru_provider.client.backfills import Backfill
         from hyperoru_provider.client.errors import HyperoruNotFoundError
+        from hyperoru_provider.operators.backfill_job import BackfillJobTracker
         from hyperoru_provider.waiting.payloads import parse_event
 
         try:
@@ -163,6 +175,10 @@ class HyperoruBackfillKlinesOperator(BaseOperator):
                 self.log.info("The state of the backfill job %s is not known: %s", tracker.id, error)
             else:
                 if job.meaning == "finished":
+                    written = "an unknown number of" if job.rows_written is None else job.rows_written
+                    self.log.info(
+                        "The %s is finished: %s rows written, after %.0f s", tracker, written, time.time() - since
+                    )
                     return for_xcom(_summary(job, tracker.wanted))
             deadline = since + self.execution_timeout.total_seconds() if self.execution_timeout else math.inf
             if time.time() >= deadline:

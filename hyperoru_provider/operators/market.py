@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.operators.base import checked_on_empty, files_or_xcom, unless_skipped
+from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
+from hyperoru_provider.operators.base import check_files_early, checked_on_empty, files_or_xcom, unless_skipped
 from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
+from hyperoru_provider.params.choices import MARKET_DATA
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from hyperoru_provider.params.window import Window
 
 
-class HyperoruFetchMarketOperator(BaseOperator):
+class HyperoruFetchMarketOperator(WindowTask, BaseOperator):
     """Fetch the prices of this moment, or the candles of a time range, of several symbols.
 
     Returns a list of dicts, a price or a candle each, amounts as text. With a destination they land in files, laid
@@ -35,8 +38,8 @@ class HyperoruFetchMarketOperator(BaseOperator):
     :param data: ``price`` (the default) or ``klines``. (templated)
     :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
-    :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
+        Default: the start of the run's data interval. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param destination: object-storage URL or local path. Default: the rows go to XCom. (templated)
     :param storage_conn_id: the storage's connection. Default: the storage's own. (templated)
     :param file_format: ``jsonl`` (the default), ``csv`` or ``parquet``. (templated)
@@ -64,17 +67,18 @@ class HyperoruFetchMarketOperator(BaseOperator):
     )
     ui_color = "#f5efdf"
 
+    @failing_at_once()
     def __init__(
         self,
         *,
         symbols: Sequence[str] | str,
         data: str = "price",
         interval: str = "1h",
-        start: datetime | str = "{{ data_interval_start }}",
-        end: datetime | str = "{{ data_interval_end }}",
+        start: datetime | str = INTERVAL_START,
+        end: datetime | str = INTERVAL_END,
         destination: str | None = None,
         storage_conn_id: str | None = None,
-        file_format: str = "jsonl",
+        file_format: str | None = None,
         compression: str | None = None,
         max_xcom_bytes: int = 1_000_000,
         on_empty: str | None = None,
@@ -82,6 +86,11 @@ class HyperoruFetchMarketOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        arguments.early(arguments.symbols, "symbols", symbols)
+        arguments.early(arguments.choice, "data", data, MARKET_DATA)
+        arguments.early(arguments.interval, "interval", interval)
+        arguments.early_window(start, end)
+        check_files_early(destination, file_format, compression, storage_conn_id=storage_conn_id)
         self.symbols = symbols
         self.data = data
         self.interval = interval
@@ -95,12 +104,13 @@ class HyperoruFetchMarketOperator(BaseOperator):
         self.on_empty = checked_on_empty(on_empty)
         self.hyperoru_conn_id = hyperoru_conn_id
 
+    @failing_at_once()
     def execute(self, context: Context) -> Any:
         """Fetch the symbols' data."""
         from hyperoru_provider.export.run import export_rows
 
-        arguments.choice("data", self.data, ("price", "klines"))
-        symbols = _symbols(self.symbols)
+        arguments.choice("data", self.data, MARKET_DATA)
+        symbols = arguments.symbols("symbols", self.symbols)
         to_files = arguments.optional("destination", self.destination) is not None
         destination = files_or_xcom(
             self.destination, self.storage_conn_id, self.file_format, self.compression, self.max_xcom_bytes
@@ -137,14 +147,3 @@ class HyperoruFetchMarketOperator(BaseOperator):
                 price = client.price(symbol)
                 asked_at = datetime.now(UTC)
                 yield as_rows(Quote.model_validate({**price.model_dump(), "asked_at": asked_at}), asked_at)
-
-
-def _symbols(given: Sequence[str] | str) -> list[str]:
-    """Return the symbols, once each and sorted."""
-    from hyperoru_provider.client.errors import HyperoruConfigError
-
-    names = given.split(",") if isinstance(given, str) else given
-    symbols = sorted({name.strip() for name in names} - {""})
-    if not symbols:
-        raise HyperoruConfigError("symbols is empty: name at least one, such as BTC.")
-    return symbols

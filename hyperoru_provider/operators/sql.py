@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.operators.export import HyperoruToSqlOperator
+from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 
 
 class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
@@ -26,8 +29,8 @@ class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
     :param sql_conn_id: the database's connection. (templated)
     :param table: the table, or ``schema.table``, exactly as the database has it. (templated)
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
-    :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
+        Default: the start of the run's data interval. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param account_id: only this trader's. Default: all. (templated)
     :param symbol: only this symbol's, such as ``BTC``. Default: all. (templated)
     :param mode: ``replace`` (the default): the table then has the server's rows of the window, of this trader and
@@ -47,16 +50,19 @@ class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
         "hyperoru_conn_id",
     )
 
+    @failing_at_once()
     def __init__(
         self,
         *,
-        start: datetime | str = "{{ data_interval_start }}",
-        end: datetime | str = "{{ data_interval_end }}",
+        start: datetime | str = INTERVAL_START,
+        end: datetime | str = INTERVAL_END,
         account_id: int | str | None = None,
         symbol: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(resource="trades", start=start, end=end, filters=None, **kwargs)
+        arguments.early(arguments.optional, "account_id", account_id)
+        arguments.early(arguments.optional, "symbol", symbol)
         self.account_id = account_id
         self.symbol = symbol
 

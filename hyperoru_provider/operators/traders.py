@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.operators.base import for_xcom
 from hyperoru_provider.params import arguments
 
@@ -23,7 +24,8 @@ class HyperoruListTradersOperator(BaseOperator):
     values of those whose name speaks of a key, password or token; ``secret_fields`` of the contract's traders says
     otherwise of a field. No trader gives an empty list.
 
-    :param include_hidden: whether to list those that the dashboard hides, too. Default: ``False``. (templated)
+    :param include_hidden: whether to list those that the dashboard hides, too, as they have trades. Default: ``True``.
+        (templated)
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruApiError: the server refused or could not be asked, or its answer can't be trusted.
     """
@@ -31,17 +33,20 @@ class HyperoruListTradersOperator(BaseOperator):
     template_fields: Sequence[str] = ("include_hidden", "hyperoru_conn_id")
     ui_color = "#dfe9f5"
 
+    @failing_at_once()
     def __init__(
         self,
         *,
-        include_hidden: bool = False,
+        include_hidden: bool = True,
         hyperoru_conn_id: str = HyperoruHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        arguments.early(arguments.flag, "include_hidden", include_hidden)
         self.include_hidden = include_hidden
         self.hyperoru_conn_id = hyperoru_conn_id
 
+    @failing_at_once()
     def execute(self, context: Context) -> Any:
         """List the traders."""
         from hyperoru_provider.client.calls import dumped
@@ -51,5 +56,6 @@ class HyperoruListTradersOperator(BaseOperator):
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             traders = client.list_traders(include_hidden)
             secret_fields = client.contract.traders.secret_fields
-        self.log.info("%d traders", len(traders))
+        which = "hidden ones included" if include_hidden else "without those that the dashboard hides"
+        self.log.info("Listed %d trader%s, %s", len(traders), "" if len(traders) == 1 else "s", which)
         return for_xcom([mask_secret_fields(dumped(trader), secret_fields) for trader in traders])

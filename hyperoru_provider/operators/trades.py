@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.operators.export import HyperoruExportOperator
+from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 
 
 class HyperoruExportTradesOperator(HyperoruExportOperator):
@@ -24,8 +27,8 @@ class HyperoruExportTradesOperator(HyperoruExportOperator):
     .. seealso:: ``docs/export-trades.md``
 
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
-    :param end: end of the window, exclusive; likewise. Default: ``{{ data_interval_end }}``. (templated)
+        Default: the start of the run's data interval. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param account_id: only this trader's. Default: all. (templated)
     :param symbol: only this symbol's, such as ``BTC``. Default: all. (templated)
     :param destination: object-storage URL or local path. Default: the rows go to XCom. (templated)
@@ -48,16 +51,19 @@ class HyperoruExportTradesOperator(HyperoruExportOperator):
         "hyperoru_conn_id",
     )
 
+    @failing_at_once()
     def __init__(
         self,
         *,
-        start: datetime | str = "{{ data_interval_start }}",
-        end: datetime | str = "{{ data_interval_end }}",
+        start: datetime | str = INTERVAL_START,
+        end: datetime | str = INTERVAL_END,
         account_id: int | str | None = None,
         symbol: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(resource="trades", start=start, end=end, filters=None, **kwargs)
+        arguments.early(arguments.optional, "account_id", account_id)
+        arguments.early(arguments.optional, "symbol", symbol)
         self.account_id = account_id
         self.symbol = symbol
 

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from hyperoru_provider.params.choices import COMPRESSIONS
 
 if TYPE_CHECKING:
     from hyperoru_provider.client.errors import HyperoruConfigError
     from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
+
+#: default bounds of a window: those of the run's data interval, and an error that explains it where a run has none
+INTERVAL_START = "{{ data_interval_start | default('', true) }}"
+INTERVAL_END = "{{ data_interval_end | default('', true) }}"
 
 
 def window(start: object, end: object) -> Window:
@@ -90,6 +97,19 @@ def amount(name: str, value: object) -> str:
         raise _error(f"{name} is {value!r}: {error}.") from None
 
 
+def one_amount(given: Mapping[str, object]) -> tuple[str, str]:
+    """Return which of several amounts is given, and the amount.
+
+    :param given: the amounts by name; ``None`` for one that is left out.
+    :raises HyperoruConfigError: it is none or several, or not a number.
+    """
+    found = {name: value for name, value in given.items() if value is not None}
+    if len(found) != 1:
+        raise _error(f"One of {', '.join(given)} is expected; {' and '.join(found) or 'none'} is given.")
+    ((name, value),) = found.items()
+    return name, amount(name, value)
+
+
 def positive(name: str, value: object) -> int:
     """Return a whole number of 1 or more.
 
@@ -109,7 +129,7 @@ def seconds(name: str, value: object) -> float:
 
     :raises HyperoruConfigError: it is something else.
     """
-    if isinstance(value, (int, float)) and 0 < value < math.inf:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
         return value
     raise _error(f"{name} is {value!r}: seconds, more than 0, are expected.")
 
@@ -134,6 +154,96 @@ def choice(name: str, value: object, known: Iterable[str]) -> str:
     if value not in (known := tuple(known)):
         raise _error(f"{name} {value!r}: expected {', '.join(known[:-1])} or {known[-1]}.")
     return str(value)
+
+
+def file_format(given: object, compression: object) -> None:
+    """Check a file format and its compression.
+
+    :param compression: ``None`` for the format's default.
+    :raises HyperoruConfigError: they are not known.
+    """
+    choice("file_format", given, COMPRESSIONS)
+    if compression is not None:
+        choice(f"compression of {given}", compression, COMPRESSIONS[str(given)])
+
+
+def without_files(given: Mapping[str, object]) -> None:
+    """Check that nothing is said of files, where none are written.
+
+    :param given: what could be said, by name; ``None`` for what is left out.
+    :raises HyperoruConfigError: something is: the destination seems to be forgotten.
+    """
+    if said := [name for name, value in given.items() if value is not None]:
+        raise _error(
+            f"There is no destination, so the rows would go to XCom, but {' and '.join(said)} is given: give a "
+            f"destination, or leave out {' and '.join(said)}."
+        )
+
+
+def interval(name: str, value: object) -> str:
+    """Return the length of a candle as text.
+
+    :raises HyperoruConfigError: it is not one.
+    """
+    from hyperoru_provider.client.times import interval_length
+
+    text = required(name, value)
+    interval_length(text)
+    return text
+
+
+def symbols(name: str, value: object) -> list[str]:
+    """Return symbols, once each and sorted.
+
+    :param value: several, or a text that is split at commas.
+    :raises HyperoruConfigError: there is none.
+    """
+    names = value if isinstance(value, (list, tuple, set)) else str(value).split(",")
+    found = sorted({str(each).strip() for each in names} - {"", "None"})
+    if not found:
+        raise _error(f"{name} is {value!r}: name at least one, such as BTC.")
+    return found
+
+
+def case_hint(symbols: str | None) -> str:
+    """Return what to say of symbols of which nothing was found: nothing, if all are written in upper case.
+
+    They can't be put in upper case, as some are not, such as ``kPEPE``; and events and prices pass over case.
+    """
+    if not symbols or symbols == symbols.upper():
+        return ""
+    return f" The symbol is given as {symbols!a}: a list finds only what is written as the service writes it."
+
+
+def early(check: Callable[..., object], name: str, value: object, *more: object) -> None:
+    """Check an argument while the DAG is parsed, unless it is a template, which is checked when it is rendered.
+
+    :param check: one of the checks above, or one like it.
+    """
+    if is_literal(value):
+        check(name, value, *more)
+
+
+def early_window(start: object, end: object) -> None:
+    """Check a window while the DAG is parsed, unless a bound is a template or missing.
+
+    :raises HyperoruConfigError: see :meth:`Window.parse`.
+    """
+    if all(is_literal(bound) and bound not in (None, "") for bound in (start, end)):
+        from hyperoru_provider.params.window import Window
+
+        Window.parse(start, end)
+
+
+def is_literal(value: object) -> bool:
+    """Return whether a value is what it says: no template, and nothing that Airflow puts a value in place of."""
+    if isinstance(value, str):
+        return not any(mark in value for mark in ("{{", "{%", "{#"))
+    if isinstance(value, Mapping):
+        return all(map(is_literal, value.values()))
+    if isinstance(value, (list, tuple, set)):
+        return all(map(is_literal, value))
+    return value is None or isinstance(value, (int, float, Decimal, date))
 
 
 def _error(text: str) -> HyperoruConfigError:

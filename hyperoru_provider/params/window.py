@@ -10,7 +10,8 @@ from hyperoru_provider.client import times
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.times import format_time, utc_window
 
-_ADVICE = (
+#: what to do where a run has no window
+INTERVAL_ADVICE = (
     "A cron schedule of Airflow 3 gives every run a data interval of no length, and a run that was triggered by "
     "hand or by an asset may have none: use a CronDataIntervalTimetable, or give start and end."
 )
@@ -35,7 +36,7 @@ class Window:
         try:
             return cls(*utc_window(first, last))
         except HyperoruConfigError as error:
-            raise HyperoruConfigError(f"{error} {_ADVICE}") from None
+            raise HyperoruConfigError(f"{error} {INTERVAL_ADVICE}") from None
 
     @property
     def name(self) -> str:
@@ -59,7 +60,7 @@ def parse_moment(name: str, value: object) -> datetime:
     :raises HyperoruConfigError: it is missing or not a time.
     """
     if value is None or value in ("", "None"):
-        raise HyperoruConfigError(f"{name} is missing. {_ADVICE}")
+        raise HyperoruConfigError(f"{name} is missing. {INTERVAL_ADVICE}")
     return times.parse_moment(name, value)
 
 

@@ -40,7 +40,8 @@ class Faults:
     :param cap_skips: the page after one that was cut begins where a whole one would have ended
     :param max_per_page: the largest page size that may be asked for
     :param first_page: the number of the first page
-    :param past_the_end: what a page past the end of the trades is: ``empty``, the ``last`` page again, or ``absent`` (404)
+    :param past_the_end: what a page past the end of the trades is: ``empty``, the ``last`` page again, or ``absent``
+        (404)
     :param merge_after_limit: share of rows that are merged into others, after ``cap`` or the page size has taken them;
         always the same rows, so pages come short or empty although more rows follow
     :param order: of the trades: ``newest`` or ``oldest`` first, ``mixed``, or ``changing`` with each request

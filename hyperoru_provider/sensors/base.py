@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import (
-    AirflowFailException,
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import (
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.hooks.task_state import TaskState
+from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,12 +37,13 @@ _GRACE = 60.0
 SHORTEST_QUESTION = 5.0
 
 
-class HyperoruSensor(BaseSensorOperator):
+class HyperoruSensor(WindowTask, BaseSensorOperator):
     """Base of all sensors: wait until a condition is met, in poke, reschedule or deferred mode.
 
     A transient error, such as a server that can't be reached, is overloaded or answers 5xx, is "not yet" until the
-    sensor's ``timeout``, and the log says why. Any other error, such as a refused login, fails the task at once.
-    ``soft_fail`` skips the task at its timeout, and at nothing else; ``never_fail`` at anything else.
+    sensor's ``timeout``, and the log says why. Any other error fails the try, and a wrong argument or connection or a
+    refused login the task, without retries. ``execution_timeout`` is how long a try may take, waiting included, in
+    each mode. ``soft_fail`` skips the task at its timeout, and at nothing else; ``never_fail`` at any other error.
 
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
         ``[operators] default_deferrable``.
@@ -85,13 +87,14 @@ class HyperoruSensor(BaseSensorOperator):
                 memory.write("state", self._state)
         return PokeReturnValue(verdict.done, verdict.result)
 
+    @failing_at_once()
     def execute(self, context: Context) -> Any:
         """Wait in the worker; if the sensor is deferrable, ask once and then wait in the triggerer."""
         self._state, self._deadline = None, time.monotonic() + self.timeout
         if not self.deferrable:
-            return super().execute(context)
+            return self._execute_on_worker(context)
         with self._failing_as_in_poke_mode():
-            since = self._first_try_began(context)
+            since, expires = self._first_try_began(context), time.time() + self._longest_try
             try:
                 verdict = self._ask()
             except Exception:
@@ -103,15 +106,43 @@ class HyperoruSensor(BaseSensorOperator):
                     return self._finish(context, verdict)
                 if time.time() > since + self.timeout:
                     raise self._timed_out(verdict.message)
-            return self._defer(since)
+            return self._defer(since, expires)
 
-    def execute_complete(self, context: Context, event: Any = None, since: float = 0.0, state: Any = None) -> Any:
+    def _execute_on_worker(self, context: Context) -> Any:
+        """Wait as Airflow's sensors do; in reschedule mode, too, a try takes no longer than it may."""
+        if not (self.reschedule and self.execution_timeout):
+            return super().execute(context)
+        memory, now = _WaitMemory(self, context), time.time()
+        this_try = getattr(context["ti"], "try_number", None)
+        began = memory.read("try")
+        if not (isinstance(began, dict) and began.get("number") == this_try):
+            began = {"number": this_try, "at": now}
+            memory.write("try", began)
+        expires = datetime.fromtimestamp(began["at"] + self._longest_try, UTC)
+        try:
+            return super().execute(context)
+        except AirflowRescheduleException as error:
+            if datetime.now(UTC) >= expires:
+                raise self._took_too_long() from None
+            error.reschedule_date = min(error.reschedule_date, expires)
+            raise
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: Any = None,
+        since: float = 0.0,
+        state: Any = None,
+        expires: float = math.inf,
+    ) -> Any:
         """Return the result of a wait that the trigger has ended.
 
         :param event: the payload of the trigger.
         :param since: when the wait began, in seconds since 1970.
         :param state: what the condition remembered when the task was deferred.
+        :param expires: when the try has taken as long as it may, likewise.
         :raises AirflowSensorTimeout: the condition was not met in time.
+        :raises AirflowTaskTimeout: the try took longer than its ``execution_timeout``.
         :raises HyperoruError: the error that ended the wait in the triggerer.
         """
         from hyperoru_provider.client.errors import HyperoruError
@@ -124,12 +155,13 @@ class HyperoruSensor(BaseSensorOperator):
                 raise
             self.log.exception("Passed over, as silent_fail is set")
             self._state = self.condition().state_after_failure(state)
-            return self._defer(since)
+            return self._defer(since, expires)
         if not verdict.done:
-            raise self._timed_out(verdict.message)
+            raise self._took_too_long() if expires < since + self.timeout else self._timed_out(verdict.message)
         self.log.info("%s", verdict.message)
         return self._finish(context, verdict)
 
+    @failing_at_once()
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the trigger's event, its timeout or its failure."""
         with self._failing_as_in_poke_mode():
@@ -137,6 +169,8 @@ class HyperoruSensor(BaseSensorOperator):
                 # Airflow's sensor would skip the task with soft_fail whatever has failed
                 return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
             except TaskDeferralTimeout as error:
+                if self._longest_try < self.timeout:
+                    raise self._took_too_long() from error
                 raise self._timed_out("The triggerer said nothing in time.") from error
 
     def _ask(self) -> Verdict:
@@ -170,10 +204,10 @@ class HyperoruSensor(BaseSensorOperator):
         memory.write("since", now)
         return now
 
-    def _defer(self, since: float) -> NoReturn:
+    def _defer(self, since: float, expires: float) -> NoReturn:
         from hyperoru_provider.triggers.poll import HyperoruPollTrigger
 
-        deadline = since + self.timeout
+        deadline = min(since + self.timeout, expires)
         trigger = HyperoruPollTrigger(
             hyperoru_conn_id=self.hyperoru_conn_id,
             condition=self.condition().as_dict(),
@@ -187,7 +221,7 @@ class HyperoruSensor(BaseSensorOperator):
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            kwargs={"since": since, "state": self._state},
+            kwargs={"since": since, "state": self._state, **({} if math.isinf(expires) else {"expires": expires})},
             timeout=timedelta(seconds=max(deadline - time.time(), 0.0) + _GRACE),
         )
 
@@ -195,6 +229,14 @@ class HyperoruSensor(BaseSensorOperator):
         if self.retries:
             _WaitMemory(self, context).write("since", None)
         return verdict.result
+
+    @property
+    def _longest_try(self) -> float:
+        """How many seconds a try may take."""
+        return self.execution_timeout.total_seconds() if self.execution_timeout else math.inf
+
+    def _took_too_long(self) -> AirflowTaskTimeout:
+        return AirflowTaskTimeout(f"The try took longer than the execution_timeout of {self._longest_try:g} s.")
 
     def _timed_out(self, message: str) -> AirflowSensorTimeout:
         return AirflowSensorTimeout(f"Not there within the timeout of {self.timeout:g} s. {message}")
@@ -206,9 +248,9 @@ class HyperoruSensor(BaseSensorOperator):
             yield
         except AirflowSkipException:
             raise
-        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
-            if self.soft_fail or (self.never_fail and not isinstance(error, AirflowSensorTimeout)):
-                raise AirflowSkipException(f"Skipped, as soft_fail or never_fail is set: {error}") from error
+        except AirflowSensorTimeout as error:
+            if self.soft_fail:
+                raise AirflowSkipException(f"Skipped, as soft_fail is set: {error}") from error
             raise
         except Exception as error:
             if self.never_fail:

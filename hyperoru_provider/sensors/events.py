@@ -8,11 +8,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowTaskTimeout
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.hooks.tasks import failing_at_once
+from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+_FILTER = ("channel", "account_id", "symbol", "side", "min_notional")
 
 
 class HyperoruEventSensor(BaseSensorOperator):
@@ -36,6 +41,7 @@ class HyperoruEventSensor(BaseSensorOperator):
     template_fields: Sequence[str] = ("channel", "account_id", "symbol", "side", "min_notional", "hyperoru_conn_id")
     ui_color = "#e3f2e1"
 
+    @failing_at_once()
     def __init__(
         self,
         *,
@@ -48,6 +54,9 @@ class HyperoruEventSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        event_filter = dict(zip(_FILTER, (channel, account_id, symbol, side, min_notional), strict=True))
+        if arguments.is_literal(event_filter):
+            _check_filter(event_filter)
         self.channel = channel
         self.account_id = account_id
         self.symbol = symbol
@@ -55,30 +64,44 @@ class HyperoruEventSensor(BaseSensorOperator):
         self.min_notional = min_notional
         self.hyperoru_conn_id = hyperoru_conn_id
 
+    @failing_at_once()
     def execute(self, context: Context) -> NoReturn:
         """Check the filter, and defer until an event passes it."""
         from hyperoru_provider.client.times import format_time
         from hyperoru_provider.triggers.events import HyperoruEventTrigger
-        from hyperoru_provider.waiting.event_summary import EventFilter
 
-        event_filter: dict[str, Any] = {
-            "channel": self.channel,
-            "account_id": self.account_id,
-            "symbol": self.symbol,
-            "side": self.side,
-            "min_notional": self.min_notional,
-        }
-        EventFilter(**event_filter)
+        event_filter = {name: getattr(self, name) for name in _FILTER}
+        _check_filter(event_filter)
         self.log.info("Waiting for an event of %s", self.channel)
         self.defer(
             trigger=HyperoruEventTrigger(
                 **event_filter, hyperoru_conn_id=self.hyperoru_conn_id, since=format_time(datetime.now(UTC))
             ),
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout),
+            timeout=min(timedelta(seconds=self.timeout), self.execution_timeout or timedelta.max),
         )
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the trigger's event, its timeout or its failure."""
+        limit = self.execution_timeout
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout:
+            if limit and limit.total_seconds() < self.timeout:
+                raise AirflowTaskTimeout(f"The try took longer than the execution_timeout of {limit}.") from None
+            raise
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Return the summary of the event."""
         self.log.info("There is an event: %s", event)
         return event
+
+
+def _check_filter(event_filter: dict[str, Any]) -> None:
+    """Raise an error if no event can pass a filter.
+
+    :raises HyperoruConfigError: none can.
+    """
+    from hyperoru_provider.waiting.event_summary import EventFilter
+
+    EventFilter(**event_filter)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.params import arguments
 from hyperoru_provider.sensors.base import HyperoruSensor
 
@@ -27,6 +28,7 @@ class HyperoruHealthSensor(HyperoruSensor):
     :raises HyperoruApiError: the server refuses, or its answer can't be understood.
     """
 
+    @failing_at_once()
     def __init__(self, *, checks: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.checks = arguments.positive("checks", checks)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from hyperoru_provider.hooks.tasks import failing_at_once
+from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 from hyperoru_provider.sensors.base import HyperoruSensor
 
 if TYPE_CHECKING:
@@ -20,8 +23,8 @@ class HyperoruKlineCoverageSensor(HyperoruSensor):
     :param symbol: such as ``BTC``. (templated)
     :param interval: length of a candle, such as ``1m``, ``1h`` (the default) or ``1d``. (templated)
     :param start: start of the range: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
-    :param end: end of the range; likewise. Default: ``{{ data_interval_end }}``. (templated)
+        Default: the start of the run's data interval. (templated)
+    :param end: end of the range; likewise. Default: the end of the run's data interval. (templated)
     :param deferrable: whether to wait in the triggerer, without a worker slot. Default: Airflow's
         ``[operators] default_deferrable``.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
@@ -31,16 +34,20 @@ class HyperoruKlineCoverageSensor(HyperoruSensor):
 
     template_fields: Sequence[str] = ("symbol", "interval", "start", "end", "hyperoru_conn_id")
 
+    @failing_at_once()
     def __init__(
         self,
         *,
         symbol: str,
         interval: str = "1h",
-        start: datetime | str = "{{ data_interval_start }}",
-        end: datetime | str = "{{ data_interval_end }}",
+        start: datetime | str = INTERVAL_START,
+        end: datetime | str = INTERVAL_END,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        arguments.early(arguments.required, "symbol", symbol)
+        arguments.early(arguments.interval, "interval", interval)
+        arguments.early_window(start, end)
         self.symbol = symbol
         self.interval = interval
         self.start = start
@@ -48,12 +55,9 @@ class HyperoruKlineCoverageSensor(HyperoruSensor):
 
     def condition(self) -> Condition:
         """Return the condition to wait for."""
-        from hyperoru_provider.client.times import interval_length
-        from hyperoru_provider.params import arguments
         from hyperoru_provider.params.window import Window
         from hyperoru_provider.waiting.conditions import KlinesCover
 
-        interval = arguments.required("interval", self.interval)
-        interval_length(interval)
+        interval = arguments.interval("interval", self.interval)
         window = Window.parse(self.start, self.end)
         return KlinesCover(arguments.required("symbol", self.symbol), interval, **window.as_dict())

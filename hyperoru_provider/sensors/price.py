@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from hyperoru_provider.hooks.tasks import failing_at_once
+from hyperoru_provider.params import arguments
 from hyperoru_provider.sensors.base import HyperoruSensor
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class HyperoruPriceSensor(HyperoruSensor):
 
     template_fields: Sequence[str] = ("symbol", "above", "below", "crosses", "hyperoru_conn_id")
 
+    @failing_at_once()
     def __init__(
         self,
         *,
@@ -43,6 +46,10 @@ class HyperoruPriceSensor(HyperoruSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        arguments.early(arguments.required, "symbol", symbol)
+        levels = {"above": above, "below": below, "crosses": crosses}
+        if arguments.is_literal(levels):
+            arguments.one_amount(levels)
         self.symbol = symbol
         self.above = above
         self.below = below
@@ -50,17 +57,7 @@ class HyperoruPriceSensor(HyperoruSensor):
 
     def condition(self) -> Condition:
         """Return the condition to wait for."""
-        from hyperoru_provider.client.errors import HyperoruConfigError
-        from hyperoru_provider.params import arguments
         from hyperoru_provider.waiting.conditions import PriceReached
 
-        levels = {
-            way: arguments.amount(way, level)
-            for way in ("above", "below", "crosses")
-            if (level := getattr(self, way)) is not None
-        }
-        if len(levels) != 1:
-            given = " and ".join(levels) or "none"
-            raise HyperoruConfigError(f"One of above, below and crosses is expected; {given} is given.")
-        ((way, level),) = levels.items()
+        way, level = arguments.one_amount({"above": self.above, "below": self.below, "crosses": self.crosses})
         return PriceReached(arguments.required("symbol", self.symbol), way, level)

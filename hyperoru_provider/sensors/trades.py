@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from hyperoru_provider.hooks.tasks import failing_at_once
+from hyperoru_provider.params import arguments
+from hyperoru_provider.params.arguments import INTERVAL_START
 from hyperoru_provider.sensors.base import HyperoruSensor
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ class HyperoruTradesSensor(HyperoruSensor):
     .. seealso:: ``docs/trades-sensor.md``
 
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
-        Default: ``{{ data_interval_start }}``. (templated)
+        Default: the start of the run's data interval. (templated)
     :param end: end of the window, exclusive; likewise. Default: the moment of asking. (templated)
     :param account_id: only this trader's. Default: all. (templated)
     :param symbol: only this symbol's, such as ``BTC``. Default: all. (templated)
@@ -35,10 +38,11 @@ class HyperoruTradesSensor(HyperoruSensor):
 
     template_fields: Sequence[str] = ("start", "end", "account_id", "symbol", "at_least", "hyperoru_conn_id")
 
+    @failing_at_once()
     def __init__(
         self,
         *,
-        start: datetime | str = "{{ data_interval_start }}",
+        start: datetime | str = INTERVAL_START,
         end: datetime | str | None = None,
         account_id: int | str | None = None,
         symbol: str | None = None,
@@ -46,6 +50,11 @@ class HyperoruTradesSensor(HyperoruSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        arguments.early(arguments.optional, "account_id", account_id)
+        arguments.early(arguments.optional, "symbol", symbol)
+        arguments.early(arguments.positive, "at_least", at_least)
+        if end is not None:
+            arguments.early_window(start, end)
         self.start = start
         self.end = end
         self.account_id = account_id
@@ -55,7 +64,6 @@ class HyperoruTradesSensor(HyperoruSensor):
     def condition(self) -> Condition:
         """Return the condition to wait for."""
         from hyperoru_provider.client.times import format_time
-        from hyperoru_provider.params import arguments
         from hyperoru_provider.params.window import Window, parse_moment
         from hyperoru_provider.waiting.conditions import TradesThere
 

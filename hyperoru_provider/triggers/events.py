@@ -51,8 +51,11 @@ class HyperoruEventTrigger(BaseEventTrigger):
     :param min_notional: only events of this amount or more. Default: any.
     :param min_interval: least seconds between two events of the trigger; those meanwhile become one. Default: 5.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``.
+    :param gaps: whether to fire where events may be missing, too. Without, an event that is missed is never told, and
+        ``from`` is never ``null``. Default: ``True``.
     :param since: when the wait began, if :class:`~hyperoru_provider.sensors.events.HyperoruEventSensor` waits; the
         trigger then fires once.
+    :raises HyperoruConfigError: there is no such channel, or its events have no such field.
     """
 
     def __init__(
@@ -65,9 +68,11 @@ class HyperoruEventTrigger(BaseEventTrigger):
         min_notional: Decimal | int | float | str | None = None,
         min_interval: float = 5.0,
         hyperoru_conn_id: str = HyperoruHook.default_conn_name,
+        gaps: bool = True,
         since: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        EventFilter(channel, account_id, symbol, side, min_notional)
         self.channel = channel
         self.account_id = account_id
         self.symbol = symbol
@@ -75,6 +80,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
         self.min_notional = min_notional
         self.min_interval = min_interval
         self.hyperoru_conn_id = hyperoru_conn_id
+        self.gaps = gaps
         self.since = since
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -90,6 +96,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
                 "min_interval": float(self.min_interval),
                 "hyperoru_conn_id": self.hyperoru_conn_id,
                 "since": self.since,
+                **({} if self.gaps else {"gaps": False}),
             },
         )
 
@@ -116,9 +123,9 @@ class HyperoruEventTrigger(BaseEventTrigger):
                         raise
                     log.warning("The connection %s is read again, as nothing answers: %s", hyperoru_conn_id, error)
         except Exception as raised:  # noqa: BLE001
-            error = contained(raised)
-            await _delay_error(error, f"Can't listen to the events of the connection {hyperoru_conn_id}")
-            raise error from None
+            failure = contained(raised)
+            await _delay_error(failure, f"Can't listen to the events of the connection {hyperoru_conn_id}")
+            raise failure from None
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[EventBatch]
@@ -137,7 +144,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
                     if event_filter is None:
                         event_filter = await self._make_filter(batch.channels)
                         gap = _first_gap(gap, began, since)
-                    if gap is not None:
+                    if gap is not None and self.gaps:
                         throttle.add(event_filter.summarize_gap(gap))
                     if summary := event_filter.summarize(batch):
                         throttle.add(summary)

@@ -13,6 +13,7 @@ from hyperoru_provider.client.api.models import BackfillJob, Coverage, Health, P
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruContractError, HyperoruError
 from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.times import format_time, interval_length, parse_time, shift
+from hyperoru_provider.params.arguments import case_hint
 
 #: seconds for which a request is retried before its question counts as unanswered: the next question follows anyway
 RETRY_FOR = 10.0
@@ -185,7 +186,8 @@ class TradesThere(Condition):
         window = f"since {self.start}" if self.end is None else f"from {self.start} to {self.end}"
         if answer >= self.at_least:
             return Verdict(True, f"There are {self.at_least} trades or more {window}.")
-        return Verdict(False, f"There are {answer} trades {window}, not yet {self.at_least}.")
+        hint = "" if answer else case_hint(self.symbol)
+        return Verdict(False, f"There are {answer} trades {window}, not yet {self.at_least}.{hint}")
 
 
 @dataclass(frozen=True)

@@ -337,31 +337,58 @@ def test_a_wrong_password_is_tried_once_and_then_only_after_a_while(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "contract", "words"),
+    ("arguments", "words"),
     [
-        ({"channel": "fills"}, {}, "there are trades"),
-        ({"channel": "asset_curve", "symbol": "BTC"}, {}, "no symbol"),
-        ({"channel": "positions"}, {"stream": {"channels": {"positions": None}}}, "there is no positions"),
+        ({"channel": "fills"}, "there are trades"),
+        ({"channel": "asset_curve", "symbol": "BTC"}, "no symbol"),
+        ({"min_notional": "much"}, "min_notional 'much' is no amount"),
     ],
 )
-def test_a_filter_that_cant_work_is_an_error_after_a_while(
-    connect: Connect,
-    sandbox: Sandbox,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: dict[str, Any],
-    contract: dict[str, Any],
-    words: str,
+def test_a_filter_that_can_t_work_fails_the_dag_when_it_is_parsed(arguments: dict[str, Any], words: str) -> None:
+    """A watcher has no templates; in the triggerer it would fail each minute, where nobody looks."""
+    with pytest.raises(HyperoruConfigError, match=words):
+        HyperoruEventTrigger(**arguments)
+
+
+def test_without_gaps_only_what_happened_is_told(connect: Connect, sandbox: Sandbox) -> None:
+    """Else a DAG runs once without any event, and again after each loss of the socket, with no time to begin at."""
+    connect(sandbox, token_cache="memory")
+
+    async def test() -> None:
+        async with running(HyperoruEventTrigger()) as triggerer:
+            number = triggerer.start(HyperoruEventTrigger(gaps=False, min_interval=0))
+            await asyncio.sleep(1)
+            assert triggerer.fired[number] == []
+            sandbox.revoke_tokens()
+            await triggerer.until(lambda: len(triggerer.fired[0]) > 1)  # the gap, to one who hears of it
+            sandbox.trade()
+            await triggerer.until(lambda: bool(triggerer.fired[number]))
+            (told,) = triggerer.fired[number]
+            assert told["kind"] == "events"
+            assert told["count"] == 1
+            assert told["from"] is not None
+
+    run(test)
+
+
+def test_gaps_are_part_of_what_is_stored_only_where_they_are_left_out() -> None:
+    assert "gaps" not in HyperoruEventTrigger().serialize()[1]
+    assert reborn(HyperoruEventTrigger(gaps=False)).serialize()[1]["gaps"] is False
+
+
+def test_a_channel_that_the_service_lacks_is_an_error_after_a_while(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect(sandbox, token_cache="memory", contract=contract)
+    connect(sandbox, token_cache="memory", contract={"stream": {"channels": {"positions": None}}})
     monkeypatch.setattr(module, "ERROR_DELAY", 0.5)
 
     async def test() -> None:
         async with running(HyperoruEventTrigger()) as triggerer:
-            task = triggerer.tasks[triggerer.start(HyperoruEventTrigger(**arguments))]
+            task = triggerer.tasks[triggerer.start(HyperoruEventTrigger(channel="positions"))]
             begun = time.monotonic()
             await asyncio.wait([task], timeout=60)
             assert time.monotonic() - begun >= 0.5
-            with pytest.raises(HyperoruConfigError, match=words):
+            with pytest.raises(HyperoruConfigError, match="there is no positions"):
                 task.result()
             assert not triggerer.tasks[0].done()
 

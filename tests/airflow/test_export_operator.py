@@ -38,7 +38,9 @@ def table(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def run(cls: type[BaseOperator], context: dict[str, Any] | None = None, **arguments: Any) -> Any:
-    return cls(task_id="t", **arguments).execute(cast("Context", context or {}))
+    task = cls(task_id="t", **arguments)
+    task.render_template_fields(cast("Context", context or {}))
+    return task.execute(cast("Context", context or {}))
 
 
 def test_orders_need_no_window(tmp_path: Path, sqlite: Database, table: dict[str, Any], sandbox: Sandbox) -> None:

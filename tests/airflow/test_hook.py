@@ -16,6 +16,7 @@ from hyperoru_provider import client as client_package
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.http.tokens import MemoryTokenStore, Token
+from hyperoru_provider.get_provider_info import get_provider_info
 from hyperoru_provider.hooks import hyperoru as module
 from hyperoru_provider.hooks import token_store
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
@@ -308,7 +309,7 @@ def test_test_connection_passes_where_only_the_profile_can_t_be_read(connect: Co
     connect(sandbox, contract={"profile": {"path": "/api/nobody"}})
     works, told = HyperoruHook().test_connection()
     assert works
-    assert told.startswith("The service is healthy; logged in, and 4 traders are listed. The profile can't be read")
+    assert told.startswith("The service is healthy; logged in, and 5 traders are listed. The profile can't be read")
     assert "/api/nobody, status 404" in told
 
 
@@ -358,3 +359,31 @@ def test_test_connection_is_bounded(connect: Connect, sandbox: Sandbox, monkeypa
     assert not works
     assert "did not answer" in told
     assert "/api/users/profile" not in sandbox.stats()["by_path"]
+
+
+@pytest.mark.parametrize("extra", [{"max_retry": 3}, {"Timeout": 3}, {"timeout": 3, "verify_ssl": False}])
+def test_a_misspelt_extra_is_an_error_that_lists_what_there_is(
+    connect: Connect, sandbox: Sandbox, extra: dict[str, Any]
+) -> None:
+    connect(sandbox, **extra)
+    (*_, misspelt) = extra
+    with pytest.raises(HyperoruConfigError, match=rf"has no {misspelt}; there are session_token, .*max_retries"):
+        HyperoruHook().get_conn()
+
+
+@pytest.mark.parametrize("conn_type", ["http", "https", "postgres"])
+def test_a_connection_of_another_type_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, conn_type: str, sandbox: Sandbox
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_HYPERORU_DEFAULT", json.dumps({"conn_type": conn_type, "host": sandbox.url}))
+    with pytest.raises(HyperoruConfigError, match=f"hyperoru_default is of the type {conn_type}: make it one of"):
+        HyperoruHook().get_conn()
+    assert sandbox.stats()["requests"] == 0
+
+
+def test_the_form_shows_the_port_without_which_the_test_button_tests_nothing() -> None:
+    """The UI sends port 0 for a connection that has none, which Airflow takes for another address than the stored."""
+    (form,) = (each["ui-field-behaviour"] for each in get_provider_info()["connection-types"])
+    assert "port" not in form["hidden-fields"]
+    assert "Test button" in form["relabeling"]["port"]
+    assert form["placeholders"]["port"].startswith("443")

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from airflow.sdk import BaseOperator, Context
 
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
+from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
 from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.operators.traders import HyperoruListTradersOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors.health import HyperoruHealthSensor
+from tests.task_states import TaskStates
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -36,6 +39,50 @@ def test_traders_are_ready_for_mapping(sandbox: Sandbox) -> None:
     assert {trader["id"] for trader in shown} < {trader["id"] for trader in everyone}
     assert json.loads(json.dumps(shown)) == shown
     assert isinstance(shown[0]["initial_capital"], str)
+
+
+def test_hidden_traders_are_listed_unless_they_are_left_out(sandbox: Sandbox) -> None:
+    """They have trades: an export mapped over the others alone is not one of all trades."""
+    ids = {trader["id"] for trader in run(HyperoruListTradersOperator)}
+    assert ids == {trader["id"] for trader in run(HyperoruListTradersOperator, include_hidden=True)}
+    assert ids > {trader["id"] for trader in run(HyperoruListTradersOperator, include_hidden=False)}
+
+
+def test_a_log_says_at_a_glance_what_happened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    run(HyperoruListTradersOperator)
+    run(HyperoruListTradersOperator, include_hidden=False)
+    run(HyperoruExportTradesOperator, **DAY, account_id=2, destination=str(tmp_path))
+    run(HyperoruFetchMarketOperator, symbols="BTC")
+    context = cast("Context", {"task_state_store": TaskStates()})
+    HyperoruBackfillKlinesOperator(
+        task_id="t", symbol="BTC", start="2026-01-15", end="2026-01-16", poll_interval=0.1
+    ).execute(context)
+    window = "2026-01-15T00:00:00Z to 2026-01-16T00:00:00Z"
+    # an operator's own log is none of the standard library
+    told = "\n".join([capsys.readouterr().out, *(f"{message} " for message in caplog.messages)])
+    for said in (
+        "Listed 5 traders, hidden ones included ",
+        "Listed 4 traders, without those that the dashboard hides ",
+        r"Exported \d+ trades of account 2, 2026-01-15 to 2026-01-16, in 1 file of .* to .*; \d requests in \d+.\d s ",
+        r"Exported 1 price of symbols BTC, to XCom; in \d+.\d s ",
+        rf"The backfill job \d+ \(BTC 1h, {window}\) is finished: 24 rows written, after \d+ s ",
+    ):
+        assert re.search(said, told), said
+
+
+@pytest.mark.parametrize("symbol", ["btc", "Btc"])
+def test_a_symbol_in_lower_case_of_which_there_is_nothing_is_warned_of(
+    symbol: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(HyperoruExportTradesOperator, **DAY, destination=str(tmp_path))  # so that rows are known there
+    caplog.clear()
+    assert run(HyperoruExportTradesOperator, **DAY, symbol=symbol, destination=str(tmp_path))["rows"] == 0
+    assert f"The symbol is given as '{symbol}'" in caplog.text
+    assert run(HyperoruExportTradesOperator, **DAY, symbol="BTC", destination=str(tmp_path))["rows"]
+    assert caplog.text.count("The symbol is given") == 1
 
 
 def test_no_trader_is_an_empty_list() -> None:

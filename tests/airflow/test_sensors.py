@@ -19,22 +19,24 @@ from airflow.sdk.exceptions import (
     AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     TaskDeferralError,
     TaskDeferred,
 )
 
 from hyperoru_provider.client.errors import (
-    HyperoruAuthenticationError,
     HyperoruBadRequestError,
     HyperoruConfigError,
     HyperoruContractError,
     HyperoruNotFoundError,
     HyperoruPermissionError,
 )
+from hyperoru_provider.hooks.failures import HyperoruAuthenticationFailure
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors import base
 from hyperoru_provider.sensors.base import HyperoruSensor
+from hyperoru_provider.sensors.events import HyperoruEventSensor
 from hyperoru_provider.sensors.health import HyperoruHealthSensor
 from hyperoru_provider.sensors.klines import HyperoruKlineCoverageSensor
 from hyperoru_provider.sensors.price import HyperoruPriceSensor
@@ -167,8 +169,8 @@ TABLE = {
     "too slow for a while": Row(first={"latency": 3.0}, then=CALM, extra={"timeout": 1}),
     "gone for a while": Row(first=DOWN, act=lambda sandbox: sandbox.stop(), then=CALM),
     "a token that ended": Row(first=DOWN, act=lambda sandbox: sandbox.revoke_tokens(), then=CALM),
-    "401 for good": Row(HyperoruAuthenticationError, None, extra={"session_token": "wrong"}),
-    "401 for good, later": Row(HyperoruAuthenticationError, first=DOWN, then={"error_status": 401}),
+    "401 for good": Row(HyperoruAuthenticationFailure, None, extra={"session_token": "wrong"}),
+    "401 for good, later": Row(HyperoruAuthenticationFailure, first=DOWN, then={"error_status": 401}),
     "403 for good, later": Row(HyperoruPermissionError, first=DOWN, then={"error_status": 403}),
     "404": Row(HyperoruNotFoundError, first=DOWN | {"error_status": 404}),
     "404, later": Row(HyperoruNotFoundError, first=DOWN, then={"error_status": 404}),
@@ -322,7 +324,7 @@ def test_levels_are_exact(level: Any, text: str) -> None:
 
 def states(max_tries: int, store: TaskStates | None = None) -> Any:
     """The context of a task with a state store."""
-    ti = SimpleNamespace(max_tries=max_tries, get_first_reschedule_date=lambda _: None)
+    ti = SimpleNamespace(max_tries=max_tries, try_number=1, get_first_reschedule_date=lambda _: None)
     return {"ti": ti, "task_state_store": TaskStates() if store is None else store}
 
 
@@ -427,6 +429,60 @@ def test_the_log_says_why_not(sandbox: Sandbox, capsys: pytest.CaptureFixture[st
     sandbox.set_faults(error_rate=1.0)
     assert not HyperoruHealthSensor(task_id="t").poke({})
     assert "Not known: The server answered 503" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mode", ["deferred", "reschedule", "only the trigger"])
+def test_execution_timeout_ends_a_try_in_every_mode(mode: str, sandbox: Sandbox) -> None:
+    """In poke mode Airflow itself does it. The timeout of the sensor, and of its next question, is far away."""
+    sandbox.set_faults(health="degraded")
+    context, limit = states(max_tries=1), timedelta(seconds=1)
+    arguments: dict[str, Any] = {"poke_interval": 300, "timeout": 1_000, "execution_timeout": limit, "retries": 1}
+    with pytest.raises(AirflowTaskTimeout, match="execution_timeout of 1 s"):
+        if mode == "reschedule":
+            context["ti"].get_first_reschedule_date = lambda _: datetime.now(UTC) - timedelta(seconds=1)
+            for _ in range(3):
+                try:
+                    HyperoruHealthSensor(task_id="t", mode="reschedule", **arguments).execute(context)
+                except AirflowRescheduleException as error:
+                    pause = (error.reschedule_date - datetime.now(UTC)).total_seconds()
+                    assert pause <= 1
+                    threading.Event().wait(max(pause, 0))
+        sensor = HyperoruHealthSensor(task_id="t", deferrable=True, **arguments)
+        try:
+            sensor.execute(context)
+        except TaskDeferred as deferred:
+            assert deferred.trigger.deadline <= datetime.now(UTC).timestamp() + 1
+            if mode == "only the trigger":
+                sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+            resumed(sensor, context, deferred)
+
+
+def test_a_try_after_an_execution_timeout_has_its_own_time(sandbox: Sandbox) -> None:
+    sandbox.set_faults(health="degraded")
+    context = states(max_tries=1)
+    arguments: dict[str, Any] = {"poke_interval": 300, "execution_timeout": timedelta(seconds=100), "retries": 1}
+    for try_number, kept in ((1, 100), (1, 40), (2, 100)):
+        context["ti"].try_number = try_number
+        with pytest.raises(AirflowRescheduleException) as again:
+            HyperoruHealthSensor(task_id="t", mode="reschedule", **arguments).execute(context)
+        assert kept - 5 < (again.value.reschedule_date - datetime.now(UTC)).total_seconds() <= kept
+        noted = context["task_state_store"].get("hyperoru_wait_try")
+        noted["value"]["at"] -= 60
+        context["task_state_store"].set("hyperoru_wait_try", noted)
+
+
+@pytest.mark.parametrize(("timeout", "execution_timeout", "seconds"), [(600, 8, 8), (8, 600, 8), (8, None, 8)])
+def test_a_sensor_of_events_waits_no_longer_than_its_try_may_take(
+    timeout: int, execution_timeout: int | None, seconds: int
+) -> None:
+    limit = None if execution_timeout is None else timedelta(seconds=execution_timeout)
+    sensor = HyperoruEventSensor(task_id="t", timeout=timeout, execution_timeout=limit)
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute({})
+    assert deferred.value.timeout == timedelta(seconds=seconds)
+    expected = AirflowTaskTimeout if execution_timeout == seconds else AirflowSensorTimeout
+    with pytest.raises(expected):
+        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, {})
 
 
 def test_in_poke_mode_a_server_that_drips_outlasts_no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,8 +52,8 @@ def outcome(airflow: AirflowProcesses, sandbox: Sandbox, tmp_path_factory: pytes
 def test_killed_in_the_middle(outcome: Outcome) -> None:
     assert [(task["state"], task["try_number"]) for task in outcome.tasks] == [("success", 2)] * 2
     assert "_manifest.json" not in outcome.at_kill["fresh"]
-    for name, prefix in {"fresh": "part-", "replaced": "_next-part-"}.items():
-        assert 3 <= len([file for file in outcome.at_kill[name] if file.startswith(prefix)]) < 13
+    for name in ("fresh", "replaced"):
+        assert 3 <= len([file for file in outcome.at_kill[name] if file.startswith("_next-part-")]) < 13
 
 
 def test_retry_goes_on_after_the_last_closed_part(airflow: AirflowProcesses, outcome: Outcome) -> None:

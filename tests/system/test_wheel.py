@@ -22,12 +22,14 @@ import jsonschema
 import pytest
 
 from hyperoru_provider.get_provider_info import get_provider_info
-from tests.places import ROOT
+from tests.places import EXAMPLES, ROOT
 
 pytestmark = pytest.mark.slow
 
 NAME = "airflow-provider-hyperoru"
 PACKAGE = "hyperoru_provider"
+#: the module in which Airflow looks for the examples, by the distribution's name
+EXAMPLES_OF = "airflow_provider_hyperoru"
 CONNECTION_KEYS = {"connection-type", "hook-name", "hook-class-name", "ui-field-behaviour", "conn-fields"}
 BEHAVIOUR_KEYS = {"hidden-fields", "relabeling", "placeholders"}
 FIELD_KEYS = {"label", "description", "schema"}
@@ -41,10 +43,10 @@ class Installed:
     python: Path
     home: Path
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, load_examples: bool = False) -> str:
         """Run Python; give what it prints, having checked that it succeeds and complains of nothing."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
-        environment |= {"AIRFLOW_HOME": str(self.home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        environment |= {"AIRFLOW_HOME": str(self.home), "AIRFLOW__CORE__LOAD_EXAMPLES": str(load_examples)}
         ended = subprocess.run(
             [self.python, *arguments], cwd=self.home, env=environment, capture_output=True, text=True, check=False
         )
@@ -101,11 +103,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     info = next(name.partition("/")[0] for name in names if ".dist-info/" in name)
-    assert {name.partition("/")[0] for name in names} == {"hyperoru_provider", info}
+    assert {name.partition("/")[0] for name in names} == {"hyperoru_provider", EXAMPLES_OF, info}
     assert {"hyperoru_provider/py.typed", f"{info}/licenses/LICENSE"} <= set(names)
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "hyperoru_provider").rglob("*.py")}
-    assert {name for name in names if name.endswith(".py")} == sources
-    assert [name for name in names if "test" in name or "example" in name] == []
+    examples = {f"{EXAMPLES_OF}/example_dags/{path.name}" for path in EXAMPLES.glob("*.py")}
+    assert {name for name in names if name.endswith(".py")} == sources | examples
+    assert [name for name in names if "test" in name] == []
 
 
 def test_airflow_finds_the_provider(installed: Installed, metadata: Message) -> None:
@@ -124,6 +127,20 @@ def test_airflow_loads_the_hook(installed: Installed) -> None:
             "hook_name": "Hyperoru",
         }
     ]
+
+
+def test_the_examples_show_where_airflow_loads_examples(installed: Installed) -> None:
+    """By default it does; where it does not find the module of a provider, the first command logs a traceback."""
+    code = (
+        "from airflow.dag_processing.bundles.manager import DagBundlesManager;"
+        "from airflow.dag_processing.dagbag import BundleDagBag;"
+        f"(bundle,) = (each for each in DagBundlesManager().get_all_dag_bundles() if each.name.startswith('{NAME}'));"
+        "bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path);"
+        "print(*sorted(bag.dags), *bag.import_errors)"
+    )
+    told = installed.run("-c", code, load_examples=True)
+    assert "Could not load provider module airflow_provider_hyperoru" not in told
+    assert told.splitlines()[-1].split() == sorted(path.stem for path in EXAMPLES.glob("*.py"))
 
 
 @pytest.mark.parametrize("statement", ["import airflow", "import airflow.sdk", "import hyperoru_provider, airflow.sdk"])

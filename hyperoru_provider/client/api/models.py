@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
@@ -28,7 +28,17 @@ Amount = Annotated[
 Whole = Annotated[
     int, BeforeValidator(lambda value: parse_amount(value) if isinstance(value, (Decimal, float)) else value)
 ]
-Id = Whole | str
+
+
+def _id_number(value: object) -> int:
+    """Return an id that is a whole number; another value may be a text, but ``true`` is neither."""
+    if type(value) is not int:
+        raise ValueError("an id is a whole number or a text")
+    return value
+
+
+#: a whole number or a text; another number is the text that the server wrote
+Id: TypeAlias = Annotated[int, BeforeValidator(_id_number)] | str
 T = TypeVar("T")
 #: what may be missing or ``null``, or an empty text, which is no value of a type that is not text
 Maybe = Annotated[T | None, BeforeValidator(lambda value: None if is_blank(value) else value)]
@@ -113,10 +123,13 @@ class Coverage(Model):
     total_candles: Maybe[Whole] = None
 
 
+_LONGEST_ID = 200  # it is a part of an address
+
+
 def _printable_id(value: Id) -> Id:
     """Return an id that can be kept beside a task and asked for, in any database and address."""
-    if not str(value).isprintable():
-        raise ValueError("an id of characters that can be printed is expected")
+    if not str(value).isprintable() or len(str(value)) > _LONGEST_ID:
+        raise ValueError(f"an id of at most {_LONGEST_ID} characters that can be printed is expected")
     return value
 
 

@@ -206,7 +206,7 @@ class SessionAuth:
         try:
             answer = parse_object(reply.body, self._endpoint)
             value = answer.get("session_token")
-            if not can_be_token(value):
+            if not isinstance(value, str) or not can_be_token(value):
                 found = "a session_token that no token can be" if value else "no session_token"
                 raise HyperoruContractError(
                     f"The login's answer holds {found}. Name its field in the contract's login.fields."

@@ -237,12 +237,17 @@ class RowCollector:
         parts = []
         for field in self._endpoint.key:
             value = data.get(field)
-            if value is None or value == "" or isinstance(value, (dict, list)):
+            if value is None or value == "" or isinstance(value, (bool, dict, list)):
                 raise HyperoruContractError(
                     f"A row has no {field}, which the contract names as its key: "
                     f"its fields are {', '.join(data)}. Correct the contract's key or fields."
                 )
-            parts.append(value if type(value) is int else key_part(str(value)))
+            try:
+                parts.append(value if type(value) is int else key_part(str(value)))
+            except ValueError as error:
+                raise HyperoruContractError(
+                    f"A row has no usable {field}: {error}. Correct the contract's key or fields."
+                ) from None
         return key_of(parts)
 
     def _is_same(self, one: dict[str, Any], other: dict[str, Any]) -> bool:

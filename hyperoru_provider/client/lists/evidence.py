@@ -167,7 +167,7 @@ class Doubt(NamedTuple):
     open_second: bool = False
 
 
-def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
+def doubt(time_slice: TimeSlice, listed: ListedTimes, *, again: bool) -> Doubt:
     """Return which parts of a slice must list no further row if the slice was listed whole.
 
     A server may take so many rows first, and drop or merge some of them afterwards: then neither a short list nor an
@@ -177,6 +177,7 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
 
     :param time_slice: what was read.
     :param listed: the times of its rows, as they were listed.
+    :param again: whether a slice that has no smaller parts is asked for itself, without the second before it.
     """
     if time_slice.start is None or listed.earliest is None or listed.latest is None:
         return Doubt([])
@@ -203,6 +204,6 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes) -> Doubt:
     whole = (start, end)  # asking for the same again proves nothing
     asked = [[bounds for bounds in side if bounds != whole and bounds[0] < bounds[1]] for side in sides]
     parts = [[time_slice.part(*bounds) for bounds in side] for side in asked if side]
-    if time_slice.endpoint.paging == "none" and not time_slice.can_be_split:  # it is closer without the second before
+    if again and not time_slice.can_be_split:
         parts.append([replace(time_slice, early=False)])
     return Doubt(parts, open_second=any(side[0] == whole for side in sides))

@@ -161,7 +161,7 @@ class PassReader:
             return Reread(reason)
         if self._is_proved:
             return self._complete()
-        self._doubtful, open_second = doubt(self.time_slice, self._collector.listed)
+        self._doubtful, open_second = doubt(self.time_slice, self._collector.listed, again=self._may_hide_rows)
         self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
         return Incomplete() if self._doubtful else self._decide()
 
@@ -236,6 +236,13 @@ class PassReader:
         if self._endpoint.paging == "none":
             return self._is_full
         return self._evidence.counted or (self._paginator.told and self._evidence.ends_short)
+
+    @property
+    def _may_hide_rows(self) -> bool:
+        """Whether answers may have been cut before their end, or begun after their first page."""
+        unpaged = self._endpoint.paging == "none"
+        first_page_is_open = self._endpoint.paging == "page" and self._knowledge.first_page is None
+        return unpaged or first_page_is_open or self._evidence.pages_are_short
 
     @property
     def _is_full(self) -> bool:

@@ -93,6 +93,7 @@ class Rows(Sequence[Row]):
 
 
 NO_ROWS = Rows((), (), ())
+_LONGEST_KEY = 500  # characters, for each field of a key
 _LONGEST_NUMBER = 18  # digits; a longer one is none that JSON's readers agree on
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
@@ -103,7 +104,12 @@ def key_of(parts: Sequence[int | str]) -> Key:
 
 
 def key_part(value: int | str) -> int | str:
-    """Return a value of a key's field, which is the same whether the server sends a number or its text."""
+    """Return a value of a key's field, which is the same whether the server sends a number or its text.
+
+    :raises ValueError: it is longer than an index of a database can hold.
+    """
+    if isinstance(value, str) and len(value) > _LONGEST_KEY:
+        raise ValueError(f"{value[:40]}... has {len(value)} characters, and a key at most {_LONGEST_KEY}")
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _LONGEST_NUMBER:
         number = int(value)
         return number if str(number) == value else value

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruContractError
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.checkpoint import ExportState, FileStateStore, ResumableExportState, StateStore
 from hyperoru_provider.export.destinations import Earlier
@@ -75,7 +76,8 @@ class StorageDestination:
         self._former_rows = self._look_for_former()
         self._state = ExportState()
         if spec.resumable:
-            expected = fingerprint(spec, self._encoder, manifest=self._directory.manifest, parts=self._limits)
+            place = {"manifest": self._directory.manifest, "replaces": self._directory.replaces}
+            expected = fingerprint(spec, self._encoder, parts=self._limits, **place)
             store = self._store or FileStateStore(self._directory)
             self._state = ResumableExportState(self._directory, store, expected)
         return self._state
@@ -94,12 +96,21 @@ class StorageDestination:
         return ExportDirectory(former).committed_rows
 
     def write(self, batches: Iterable[Rows]) -> None:
-        """Write rows into parts, which no manifest names yet."""
+        """Write rows into parts, which no manifest names yet.
+
+        :raises HyperoruConcurrentWriteError: another run has committed meanwhile.
+        """
         parts = PartSplitter(batches, *self._limits)
-        try:
+        with self._starting_over_after_doubt():
             while parts.more():
                 self._write_part(parts)
-        except HyperoruContractError:
+
+    @contextmanager
+    def _starting_over_after_doubt(self) -> Iterator[None]:
+        """Leave nothing to resume of rows that are not to be trusted, or older than those of another run."""
+        try:
+            yield
+        except (HyperoruContractError, HyperoruConcurrentWriteError):
             self._state.clear()
             raise
 
@@ -142,7 +153,8 @@ class StorageDestination:
         :raises HyperoruConcurrentWriteError: another run has written there meanwhile.
         """
         manifest = manifest_of(self._spec, self._encoder, self._state.rows)
-        self._committed = self._directory.commit(manifest, self._state.parts)
+        with self._starting_over_after_doubt():
+            self._committed = self._directory.commit(manifest, self._state.parts)
         self._state.clear()
         return {
             "rows": manifest["rows"],

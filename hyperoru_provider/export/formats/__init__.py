@@ -10,6 +10,7 @@ from hyperoru_provider.export.formats.csv import CsvEncoder
 from hyperoru_provider.export.formats.encoder import Encoder
 from hyperoru_provider.export.formats.jsonl import JsonLinesEncoder
 from hyperoru_provider.export.formats.parquet import ParquetEncoder
+from hyperoru_provider.params import arguments
 
 FORMATS: dict[str, type[Encoder]] = {each.file_format: each for each in (JsonLinesEncoder, CsvEncoder, ParquetEncoder)}
 
@@ -22,14 +23,9 @@ def choose_encoder(file_format: str, compression: str | None, schema: ColumnSche
     :param schema: the rows' columns.
     :raises HyperoruConfigError: the format or compression is not known, or what it needs is not installed.
     """
-    if file_format not in FORMATS:
-        raise HyperoruConfigError(f"file_format {file_format!r}: expected one of {', '.join(FORMATS)}.")
+    arguments.file_format(file_format, compression)
     cls = FORMATS[file_format]
     compression = cls.compressions[0] if compression is None else compression
-    if compression not in cls.compressions:
-        raise HyperoruConfigError(
-            f"compression {compression!r} of {file_format}: expected one of {', '.join(cls.compressions)}."
-        )
     encoder = cls(schema, compression)
     if encoder.requires is not None and find_spec(encoder.requires) is None:
         raise HyperoruConfigError(

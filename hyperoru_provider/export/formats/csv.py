@@ -12,6 +12,7 @@ from hyperoru_provider.client.times import format_time
 from hyperoru_provider.export.formats.encoder import Append
 from hyperoru_provider.export.formats.text import TextEncoder
 from hyperoru_provider.export.parts import Batch
+from hyperoru_provider.params.choices import COMPRESSIONS
 
 _TEXT_OF: dict[str, Callable[[Any], str]] = {
     "boolean": lambda value: str(value).lower(),
@@ -24,7 +25,7 @@ class CsvEncoder(TextEncoder):
     """Writes columns as CSV does: nothing for a null, and quotes where they are needed."""
 
     file_format = "csv"
-    compressions: ClassVar[tuple[str, ...]] = ("none", "gzip", "zstd")
+    compressions: ClassVar[tuple[str, ...]] = COMPRESSIONS["csv"]
 
     def begin(self, stream: IO[bytes]) -> Append:
         """Write the columns' names, and return what appends rows."""

@@ -7,13 +7,14 @@ from typing import IO, ClassVar
 from hyperoru_provider.export.formats.encoder import Append
 from hyperoru_provider.export.formats.text import TextEncoder
 from hyperoru_provider.export.parts import Batch
+from hyperoru_provider.params.choices import COMPRESSIONS
 
 
 class JsonLinesEncoder(TextEncoder):
     """Writes each row as the server sent it, in a line."""
 
     file_format = "jsonl"
-    compressions: ClassVar[tuple[str, ...]] = ("gzip", "zstd", "none")
+    compressions: ClassVar[tuple[str, ...]] = COMPRESSIONS["jsonl"]
 
     def begin(self, stream: IO[bytes]) -> Append:
         """Return what appends rows to a file."""

@@ -11,6 +11,7 @@ from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.formats.encoder import Append
 from hyperoru_provider.export.parts import Batch
+from hyperoru_provider.params.choices import COMPRESSIONS
 
 if TYPE_CHECKING:
     from hyperoru_provider.export.formats.arrow_tables import ArrowTableBuilder
@@ -20,7 +21,7 @@ class ParquetEncoder:
     """Writes typed columns, a row group for each batch; see :class:`.Encoder`."""
 
     file_format: ClassVar[str] = "parquet"
-    compressions: ClassVar[tuple[str, ...]] = ("zstd", "snappy", "gzip", "none")
+    compressions: ClassVar[tuple[str, ...]] = COMPRESSIONS["parquet"]
     requires = "pyarrow"
     extra = "parquet"
     extension = "parquet"

@@ -107,7 +107,7 @@ def doubtful(*seconds: float, start: float = 0, end: float = 100) -> list[tuple[
     listed = ListedTimes()
     if seconds:
         listed.add([at(each) for each in seconds])
-    parts, _ = doubt(TimeSlice(ENDPOINT, {}, at(start), at(end)), listed)
+    parts, _ = doubt(TimeSlice(ENDPOINT, {}, at(start), at(end)), listed, again=False)
     return [tuple((bound - DAY).total_seconds() for bound in part[0].bounds) for part in parts]  # type: ignore[misc]
 
 

@@ -190,6 +190,13 @@ def test_rows_of_the_second_before_fill_a_list_that_is_cut_before_it_is_merged(e
     assert "may have been cut" in refusal(server, start=5, end=6, page_size=None)
 
 
+def test_an_order_that_turns_while_the_first_page_is_found_out() -> None:
+    """Page 1 is the second one, and has the row that was listed first: so it looks like the first page."""
+    rows = [trade(0, 2), trade(1, 2)]
+    server = Server(rows, first_page=0, total="none", has_more=False, flips_at=2)
+    assert "may have been cut" in refusal(server, start=2, end=3, page_size=1)
+
+
 def test_slices_of_round_numbers_take_no_request_more_where_the_server_counted_further() -> None:
     server = Server(EACH_SECOND)
     slices, pages_each = 9, 4  # of 100 rows, with the second before

@@ -85,8 +85,8 @@ def test_profile(call: Call, sandbox: Sandbox) -> None:
 
 
 def test_traders(call: Call) -> None:
-    shown = call("list_traders")
-    everyone = call("list_traders", include_hidden=True)
+    shown = call("list_traders", include_hidden=False)
+    everyone = call("list_traders")
     assert {trader.id for trader in shown} < {trader.id for trader in everyone}
     assert isinstance(shown[0].initial_capital, Decimal)
     assert shown[0].user_id == 1  # a field that the model does not know

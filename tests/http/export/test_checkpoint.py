@@ -214,12 +214,11 @@ def test_parts_that_are_not_whole_start_over(
     caplog.set_level(logging.INFO)
     export(tmp_path / "undisturbed", {})
     undisturbed = files_of(tmp_path / "undisturbed")
-    for pattern in ("part-00001*", "_next-keys-00000"):
+    for pattern in ("_next-part-00001*", "_next-keys-*"):
         for damage in (Path.unlink, lambda path: path.write_bytes(path.read_bytes()[::-1])):
-            where = tmp_path / f"{pattern[:5]}{damage}"
+            where = tmp_path / f"{pattern[:7]}{damage}"
             stopped(where, context)
-            (path,) = where.rglob(pattern)
-            damage(path)
+            damage(sorted(where.rglob(pattern))[0])
             export(where, context)
             assert files_of(where) == undisturbed
     assert caplog.text.count("missing: starting over") == 4
@@ -275,6 +274,21 @@ def test_what_is_a_day_old_starts_over(
     stopped(tmp_path, context)
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=25)):
         export(tmp_path, context)
+    assert "starting over" in caplog.text
+
+
+def test_what_is_dated_in_the_future_starts_over(
+    tmp_path: Path, context: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be resumed for ever; a clock that is a little ahead is no reason."""
+    caplog.set_level(logging.INFO)
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=4)):
+        stopped(tmp_path / "a", context)
+    export(tmp_path / "a", context)
+    assert "Resuming" in caplog.text
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
+        stopped(tmp_path / "b", context)
+    export(tmp_path / "b", context)
     assert "starting over" in caplog.text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -170,6 +171,79 @@ def test_what_others_wrote_meanwhile_is_seen(bucket: Any, export: Export) -> Non
         bucket.Object(f"{DIRECTORY}_manifest.json").put(Body=longer)
         export(sandbox)
         assert prices(bucket) == {1.5}
+
+
+def test_a_failed_run_leaves_another_run_s_commit_whole(
+    bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ExportDirectory.add
+
+    def add(self: ExportDirectory, file: Any, name: str, rows_of_it: int) -> Any:
+        if name.startswith("part-00002"):
+            raise HyperoruServerError("the service went down")
+        if name.startswith("part-00000"):
+            monkeypatch.setattr(ExportDirectory, "add", real)
+            with Sandbox(rows=rows(2.5)) as other:
+                export(other)
+            monkeypatch.setattr(ExportDirectory, "add", add)
+        return real(self, file, name, rows_of_it)
+
+    monkeypatch.setattr(ExportDirectory, "add", add)
+    with Sandbox(rows=rows(1.5)) as sandbox, pytest.raises(HyperoruServerError):
+        export(sandbox)
+    assert prices(bucket) == {2.5}
+
+
+def test_the_lock_of_a_run_that_was_killed_is_removed_after_a_minute(
+    bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket.Object(f"{DIRECTORY}_next-commit").put(Body=b"another one's")
+    pauses: list[float] = []
+    monkeypatch.setattr("hyperoru_provider.export.commit_lock.time.sleep", pauses.append)
+    with Sandbox(rows=rows(1.5)) as sandbox:
+        export(sandbox)
+    assert sum(pauses) == pytest.approx(60, rel=0.1)
+    assert "Another run was killed while it committed" in caplog.text
+    assert prices(bucket) == {1.5}
+    assert len(contents(bucket)) == 4
+
+
+def test_a_run_whose_lock_was_taken_away_commits_nothing(
+    bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was held up for long while it committed, and another one believed it dead."""
+    with Sandbox(rows=rows(1.5, 20)) as sandbox:
+        export(sandbox)
+    lock = bucket.Object(f"{DIRECTORY}_next-commit")
+    storage = ObjectStoragePath(f"s3://lake@{bucket.name}/lake").fs
+    copy = storage.cp_file
+
+    def take_away(*arguments: Any) -> None:
+        lock.put(Body=b"another one's")
+        copy(*arguments)
+
+    monkeypatch.setattr(storage, "cp_file", take_away)
+    with Sandbox(rows=rows(2.5)) as sandbox, pytest.raises(HyperoruConcurrentWriteError, match="taken over"):
+        export(sandbox)
+    assert prices(bucket) == {1.5}
+
+
+def test_an_upload_that_breaks_off_shows_nothing(bucket: Any) -> None:
+    """The storage's library would show what it has got so far, in place of another run's whole file."""
+
+    class Source(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell():
+                raise OSError("broken off")
+            return super().read(3)
+
+        def readinto(self, buffer: Any, /) -> int:
+            return super().readinto(buffer)  # the hash is made of all
+
+    directory = ExportDirectory(ObjectStoragePath(f"s3://lake@{bucket.name}/{DIRECTORY}"))
+    with pytest.raises(OSError, match="broken off"):
+        directory.add(Source(b"whole"), "part-00000.jsonl", 1)
+    assert not contents(bucket)
 
 
 def test_two_runs_of_a_window_at_once(bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch) -> None:

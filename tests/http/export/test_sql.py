@@ -20,12 +20,13 @@ from psycopg.rows import dict_row
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.api.models import Trade
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.export.destinations.sql import SqlDestination
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.run import export_rows
+from hyperoru_provider.export.sql_engine import make_engine
 from hyperoru_provider.export.sql_table import SqlTable
 from hyperoru_provider.params.window import Window
 from tests.databases import Database, in_file
@@ -292,6 +293,25 @@ def test_loads_of_a_table_wait_for_each_other(database: Database, second: str) -
     thread.join(20)
     assert not errors
     assert database.trades() == {str(n): ("1", Decimal(2)) for n in range(20)}
+
+
+def test_a_load_waits_for_a_lock_as_long_as_its_connection_says_or_ten_minutes(postgres: Database) -> None:
+    land(postgres, [trade(1)])
+    with make_engine(postgres.connect).connect() as connection:
+        assert connection.scalar(sa.text("SHOW lock_timeout")) == "10min"
+
+    def impatient() -> Any:
+        connection = postgres.connect()
+        connection.execute("SET lock_timeout = '100ms'")
+        connection.commit()
+        return connection
+
+    for mode in ("ACCESS EXCLUSIVE", "ROW EXCLUSIVE"):  # some wait to read, all to write
+        with postgres.connect() as other:
+            other.execute(f"LOCK TABLE trades IN {mode} MODE")
+            with pytest.raises(HyperoruConcurrentWriteError, match="Somebody else holds a lock"):
+                land(Database("postgres", impatient, {}), [trade(2)])
+    assert postgres.trades().keys() == {"1"}
 
 
 def schema_of(database: Database) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import hashlib
 import json
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pyarrow as pa
@@ -22,15 +26,24 @@ import zstandard
 from airflow.sdk import ObjectStoragePath
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from upath import UPath
 
 from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT
 from hyperoru_provider.client.api.models import Kline, Model, Quote, Trade, Trader
-from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.errors import (
+    HyperoruConcurrentWriteError,
+    HyperoruConfigError,
+    HyperoruContractError,
+    HyperoruServerError,
+)
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.export.columns import Column, ColumnSchema
+from hyperoru_provider.export.commit_lock import commit_lock
 from hyperoru_provider.export.destinations.storage import StorageDestination
+from hyperoru_provider.export.directory import ExportDirectory
 from hyperoru_provider.export.formats import FORMATS, choose_encoder
+from hyperoru_provider.export.local_files import write_file
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.run import export_rows
 from hyperoru_provider.params.window import Window
@@ -315,8 +328,16 @@ def test_a_wrong_choice_is_named(file_format: str, compression: str | None, name
 def test_a_manifest_that_is_none(tmp_path: Path) -> None:
     directory = tmp_path / SPEC.directory
     directory.mkdir(parents=True)
-    for text in ("[]", "{", ""):
-        (directory / "_manifest.json").write_text(text)
+    file = '{"name": "part-00000.jsonl", "rows": 1, "bytes": 1}'
+    damaged = [
+        '{"files": [1]}',
+        '{"rows": 1, "files": [1]}',
+        '{"rows": "x", "files": []}',
+        '{"rows": 1e999}',
+        "[" * 10**5,
+    ]
+    for text in ("[]", "{", "", "\xff", "null", f'{{"rows": 1, "files": [{file}]}}', *damaged):
+        (directory / "_manifest.json").write_text(text, "latin-1")
         with pytest.raises(HyperoruConfigError, match="no manifest"):
             land(tmp_path, [trade(1)])
 
@@ -428,16 +449,122 @@ def test_two_runs_of_a_window_at_once(tmp_path: Path, earlier: bool) -> None:
     assert {row["price"] for row in read(summary)} == {3}
 
 
-def test_another_run_s_part_of_the_same_size_is_not_committed(tmp_path: Path) -> None:
+def test_a_failed_run_leaves_another_run_s_commit_whole(tmp_path: Path) -> None:
+    """Nothing is committed when it starts; the other one commits; then it lands its parts, and the server fails."""
+    other = {}
+
     def batches() -> Iterator[Rows]:
         yield batch_of([trade(n, "2") for n in range(5)])
-        (part,) = (tmp_path / SPEC.directory).glob("part-*")
-        part.write_bytes(part.read_bytes()[:-1] + b"x")
-        yield batch_of([trade(5, "2")])
+        other.update(land(tmp_path, [trade(n, "3") for n in range(12)], rows_per_part=4))
+        yield batch_of([trade(n, "2") for n in range(5, 12)])
+        raise HyperoruServerError("the service went down")
 
-    with pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
+    with pytest.raises(HyperoruServerError):
         land_in(storage(tmp_path, rows_per_part=4), batches())
-    assert not (tmp_path / SPEC.directory / "_manifest.json").exists()
+    assert {row["price"] for row in read(other)} == {3}
+    assert {row["price"] for row in read(land(tmp_path, [trade(1, "4")]))} == {4}
+    assert len(files_of(tmp_path)) == 2  # nothing is left of the failed one
+
+
+def test_rows_older_than_those_of_another_run_are_not_resumed(tmp_path: Path) -> None:
+    """It began before a row came late, which the other one has committed, and failed after that."""
+
+    def batches() -> Iterator[Rows]:
+        land(tmp_path, [trade(n) for n in range(13)], rows_per_part=4)
+        yield batch_of([trade(n) for n in range(1, 13)])
+        raise HyperoruServerError("the service went down")
+
+    with pytest.raises(HyperoruServerError):
+        land_in(storage(tmp_path, rows_per_part=4), batches())
+    assert len(read(land(tmp_path, [trade(n) for n in range(13)], rows_per_part=4))) == 13
+
+
+def test_a_refused_run_leaves_nothing_of_its_own(tmp_path: Path) -> None:
+    def batches() -> Iterator[Rows]:
+        yield batch_of([trade(n, "2") for n in range(12)])
+        land(tmp_path, [trade(n, "3") for n in range(12)], rows_per_part=4)
+        yield batch_of([trade(n, "2") for n in range(12, 24)])
+
+    with pytest.raises(HyperoruConcurrentWriteError, match="Nothing was committed"):
+        land_in(storage(tmp_path, rows_per_part=4), batches())
+    files = files_of(tmp_path)
+    land(tmp_path / "undisturbed", [trade(n, "3") for n in range(12)], rows_per_part=4)
+    assert files == files_of(tmp_path / "undisturbed")
+
+
+def test_a_part_that_was_damaged_at_its_length_is_written_anew(tmp_path: Path) -> None:
+    rows = [trade(n) for n in range(10)]
+    path = Path(land(tmp_path, rows)["files"][0].removeprefix("file://"))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert len(read(land(tmp_path, rows))) == 10
+
+
+def test_a_commit_waits_for_the_one_under_way_and_says_so_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(tmp_path, [trade(1, "3")])
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    with (
+        commit_lock(UPath(tmp_path / SPEC.directory / "_next-commit"), local=True),
+        pytest.raises(HyperoruConcurrentWriteError, match=r"has been committing to .* for a minute"),
+    ):
+        land(tmp_path, [trade(1, "2")])
+    assert sum(pauses) == pytest.approx(60, rel=0.1)
+    assert {row["price"] for row in read(land(tmp_path, [trade(1, "2")]))} == {2}
+
+
+@pytest.mark.parametrize("moment", ["_next-part", "_manifest"])
+def test_a_file_of_a_failed_try_is_removed_by_the_next_one_that_fails(tmp_path: Path, moment: str) -> None:
+    """A killed writer's file is half of a part, and a disk that it has filled would stay full."""
+    script = f"""
+        import os, signal, shutil
+        from pathlib import Path
+        from tests.http.export.test_storage import *
+        real = shutil.copyfileobj
+        def copy(source, sink, size):
+            if {moment!r} in sink.name:
+                os.kill(os.getpid(), signal.SIGKILL)
+            real(source, sink, size)
+        shutil.copyfileobj = copy
+        land(Path({str(tmp_path)!r}), [trade(n) for n in range(12)])
+    """
+    killed = subprocess.run([sys.executable, "-c", dedent(script)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.rglob("*.tmp"))) == 1
+    with pytest.raises(HyperoruContractError):
+        land_in(storage(tmp_path), failing([trade(1)]))
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_file_that_another_run_is_writing_is_left_alone(tmp_path: Path) -> None:
+    directory = tmp_path / SPEC.directory
+    directory.mkdir(parents=True)
+
+    class Source(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            ExportDirectory(UPath(directory))
+            return super().read(size)
+
+    write_file(directory / "part-00000.jsonl", Source(b"whole"))
+    assert (directory / "part-00000.jsonl").read_bytes() == b"whole"
+
+
+def test_a_full_disk_is_not_kept_full(tmp_path: Path) -> None:
+    script = f"""
+        import resource
+        from pathlib import Path
+        from tests.http.export.test_storage import *
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        directory = ExportDirectory(UPath({str(tmp_path)!r}))
+        try:
+            directory.add(BytesIO(bytes(10_000)), "part-00000.jsonl", 1)
+        except OSError as error:
+            print(error.errno)
+    """
+    ran = subprocess.run([sys.executable, "-c", dedent(script)], capture_output=True, text=True, check=True)
+    assert int(ran.stdout) == errno.EFBIG
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_race_is_no_wrong_setting_and_a_retry_mends_it(tmp_path: Path) -> None:
@@ -453,7 +580,7 @@ def test_a_race_is_no_wrong_setting_and_a_retry_mends_it(tmp_path: Path) -> None
     assert len(read(land(tmp_path, rows, rows_per_part=5))) == 12
 
 
-@pytest.mark.parametrize("step", ["._next-part-00001", "_next-part-00001", ".part-00001"])
+@pytest.mark.parametrize("step", ["._next-part-00001", "_next-part-00001", ".part-00001", "_next-part-00000"])
 def test_a_file_that_another_run_removes_meanwhile_is_a_race(tmp_path: Path, step: str) -> None:
     """It commits while this one has written a file and not yet renamed it, or not yet committed it."""
     land(tmp_path, [trade(n, "9") for n in range(10)], rows_per_part=5)
@@ -478,6 +605,12 @@ def test_a_line_s_end_in_a_text_stays_in_its_row(tmp_path: Path) -> None:
     (file,) = land(tmp_path, rows, "csv")["files"]
     with Path(file.removeprefix("file://")).open(newline="") as lines:
         assert [row["model"] for row in csv.DictReader(lines)] == ["a\rb", "c\nd", 'e,"f']
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_a_cell_that_a_spreadsheet_takes_for_a_formula_stays_as_it_is(tmp_path: Path, text: str) -> None:
+    (row,) = read(land(tmp_path, [trade(1, model=f'"{text}"')], "csv"))
+    assert row["model"] == text
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ with DAG("hostile_answers", schedule=None, default_args={"hyperoru_conn_id": "ho
 
 with DAG("hostile_rows", schedule=None, default_args={"hyperoru_conn_id": "strange"}):
     HyperoruEventSensor(task_id="event", timeout=60)
-    HyperoruListTradersOperator(task_id="traders", include_hidden=True)
+    HyperoruListTradersOperator(task_id="traders")
     HyperoruExportTradesOperator(task_id="rows", **DAY)
 
 with DAG("hostile_results", schedule=None, default_args={"hyperoru_conn_id": "hostile"}):

@@ -1,0 +1,160 @@
+"""One run at a time commits to a directory, and who is killed while it does holds up nobody for long."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
+
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError
+from hyperoru_provider.export.local_files import try_lock
+
+if TYPE_CHECKING:
+    from upath import UPath
+    from upath.extensions import ProxyUPath
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 0.25
+#: how often to look for a change of a lock before its owner counts as dead: a minute of pauses
+PATIENCE = 240
+_RENEWAL = 10  # seconds
+
+
+class _Lock(Protocol):
+    def try_acquire(self) -> bool:
+        """Try once to get the lock, and return whether it was free."""
+
+    def is_held(self) -> bool:
+        """Return whether the lock, once acquired, was not taken away, and show that its owner is alive."""
+
+    def owner(self) -> bytes | None:
+        """Return what tells one owner of the lock from another, or ``None`` if it has none."""
+
+    def break_(self, owner: bytes | None) -> None:
+        """Take the lock away from an owner that seems to be dead.
+
+        :raises HyperoruConcurrentWriteError: it is alive.
+        """
+
+    def release(self) -> None:
+        """Let others have the lock."""
+
+
+@contextmanager
+def commit_lock(path: UPath | ProxyUPath, *, local: bool) -> Iterator[Callable[[], None]]:
+    """Wait for the lock of a directory and hold it.
+
+    :param path: the lock's file, in the directory.
+    :param local: whether it is on a local disk.
+    :return: what is to be called before each write; it raises if another run has taken the lock away.
+    :raises HyperoruConcurrentWriteError: another run has held it for too long.
+    """
+    lock: _Lock = _FileLock(Path(path.path)) if local else _ObjectLock(path.fs, path.path)
+    owner, looks = None, 0
+    while not lock.try_acquire():
+        found = lock.owner()
+        owner, looks = found, looks + 1 if found == owner else 1
+        if looks >= PATIENCE:
+            lock.break_(owner)
+            looks = 0
+        time.sleep(_PAUSE)
+
+    def confirm() -> None:
+        if not lock.is_held():
+            raise HyperoruConcurrentWriteError(
+                f"Another run has taken over from this one, which was held up for a minute while it committed to "
+                f"{path.parent}: run this one again."
+            )
+
+    try:
+        yield confirm
+    finally:
+        lock.release()
+
+
+class _FileLock:
+    """A locked file, which the system unlocks when its owner dies; best effort where there are no locks."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def try_acquire(self) -> bool:
+        self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        try:
+            if try_lock(self._file) and os.path.samestat(os.fstat(self._file), self._path.stat()):
+                return True
+        except FileNotFoundError:  # the one before has removed it
+            pass
+        except OSError as error:
+            log.debug("No lock for the commit: %s", error)
+            return True
+        os.close(self._file)
+        return False
+
+    def is_held(self) -> bool:
+        return True
+
+    def owner(self) -> bytes | None:
+        return None
+
+    def break_(self, owner: bytes | None) -> None:
+        raise HyperoruConcurrentWriteError(
+            f"Another run has been committing to {self._path.parent} for a minute, and its process is alive. Nothing "
+            "was committed: see what holds it up, and run this one again."
+        )
+
+    def release(self) -> None:
+        try:
+            self._path.unlink(missing_ok=True)
+        finally:
+            os.close(self._file)
+
+
+class _ObjectLock:
+    """An object that only one can create; storages other than S3 may let two create it in the same moment."""
+
+    def __init__(self, storage: Any, path: str) -> None:
+        self._storage = storage
+        self._path = path
+        self._token, self._renewed = uuid4().hex.encode(), time.monotonic()
+
+    def try_acquire(self) -> bool:
+        if self.owner() is None:
+            try:
+                self._storage.pipe_file(self._path, self._token, mode="create")
+            except OSError as error:  # S3 also refuses it while another deletes it
+                if not isinstance(error, FileExistsError) and "ConditionalRequestConflict" not in str(error):
+                    raise
+        return self.is_held()
+
+    def is_held(self) -> bool:
+        held = self.owner() == self._token
+        if held and time.monotonic() > self._renewed + _RENEWAL:
+            self._token, self._renewed = uuid4().hex.encode(), time.monotonic()
+            self._storage.pipe_file(self._path, self._token)
+        return held
+
+    def owner(self) -> bytes | None:
+        try:
+            return bytes(self._storage.cat_file(self._path))
+        except FileNotFoundError:
+            return None
+
+    def break_(self, owner: bytes | None) -> None:
+        if self.owner() == owner:
+            log.warning("Another run was killed while it committed: removing its lock %s", self._path)
+            self._remove()
+
+    def release(self) -> None:
+        if self.is_held():
+            self._remove()
+
+    def _remove(self) -> None:
+        with suppress(FileNotFoundError):
+            self._storage.rm_file(self._path)

@@ -1,0 +1,29 @@
+"""The errors of this package that fail a task at once: asking again can't mend them, so Airflow does not retry.
+
+They are what the client raised, and Airflow's too: a callback or a policy that knows either of both finds it.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError, HyperoruError
+
+
+class HyperoruConfigFailure(HyperoruConfigError, AirflowFailException):
+    """An argument or the connection is wrong."""
+
+
+class HyperoruAuthenticationFailure(HyperoruAuthenticationError, AirflowFailException):
+    """The login, or the session token, is refused."""
+
+
+def final(error: HyperoruError) -> Exception | None:
+    """Return the error that fails the task at once in place of another one; ``None`` if a retry may help."""
+    if isinstance(error, AirflowFailException):
+        return None
+    if isinstance(error, HyperoruConfigError):
+        return HyperoruConfigFailure(str(error))
+    if isinstance(error, HyperoruAuthenticationError):
+        return error.as_type(HyperoruAuthenticationFailure, error.message)
+    return None
