@@ -119,4 +119,6 @@ def test_a_whole_number_of_a_few_bytes_that_is_endless_in_full_is_an_error(
 
 def test_an_id_that_is_endless_in_full_stays_as_it_is_written() -> None:
     assert validated(Trader, {"id": Decimal("1e999999999")}).id == "1E+999999999"
-    assert [validated(Trader, {"id": given}).id for given in (7, "7", Decimal("7.0"))] == [7, "7", 7]
+    assert [validated(Trader, {"id": given}).id for given in (7, "7", Decimal("7.0"))] == [7, "7", "7.0"]
+    with pytest.raises(HyperoruContractError, match="an id is a whole number or a text"):
+        validated(Trader, {"id": True})
