@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
-from hyperoru_provider.client.lists.rows import Row, key_of, parts_of
+from hyperoru_provider.client.lists.rows import Row, key_of, key_part, parts_of
 from hyperoru_provider.client.times import format_time, parse_time
 from hyperoru_provider.export.directory import ExportDirectory, Part
 
@@ -144,7 +144,7 @@ class ResumableExportState(ExportState):
         for part, dumped in filter(None, found):
             parts.append(part)
             keys.load(dumped)
-        last = Row(parse_time(state["last"]["time"]), key_of(state["last"]["key"]), b"")
+        last = Row(parse_time(state["last"]["time"]), key_of([key_part(part) for part in state["last"]["key"]]), b"")
         self.first, self.last = parse_time(state["first_time"]), last
         self.parts, self.keys, self._begun = parts, keys, begun
         log.info("Resuming after %s: %d rows in %d parts are there", state["last"]["time"], self.rows, len(parts))

@@ -37,7 +37,7 @@ def _id_number(value: object) -> int:
     return value
 
 
-#: a whole number or a text; another number is the text that the server wrote
+#: a whole number or a text; another number is a text, such as 7.0 or 1E+2
 Id: TypeAlias = Annotated[int, BeforeValidator(_id_number)] | str
 T = TypeVar("T")
 #: what may be missing or ``null``, or an empty text, which is no value of a type that is not text

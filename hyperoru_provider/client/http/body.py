@@ -15,6 +15,8 @@ ACCEPT_ENCODING = "gzip, deflate"
 #: bytes of an error's body that are read: its status says what it means, and this is enough to say why
 _MAX_ERROR_BYTES = 2**18
 _UNPACKED = ("gzip", "x-gzip", "deflate")
+#: what a body may be packed as; other words in its place, such as a charset, are none, and are passed over
+_PACKINGS = (*_UNPACKED, "br", "zstd", "compress", "x-compress")
 #: where zlib looks for a header: of gzip or of zlib, or nowhere
 _WINDOWS = (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS)
 
@@ -53,16 +55,15 @@ class ReplyReader:
         self._max_bytes = max_bytes if response.is_success else min(max_bytes, _MAX_ERROR_BYTES)
         self._chunks: list[bytes] = []
         self._size = 0
-        self._packing = [
-            name.strip().lower() for name in response.headers.get("content-encoding", "identity").split(",")
-        ]
+        named = [name.strip().lower() for name in response.headers.get("content-encoding", "").split(",")]
+        self._packing = [name for name in named if name in _PACKINGS]
         #: whether no further chunk is needed
         self.complete = False
         claimed = response.headers.get("content-length", "")
-        if claimed.isdecimal() and response.is_success and int(claimed) > max_bytes:
+        if claimed.isdecimal() and response.is_success and int(claimed[:20]) > max_bytes:
             raise self._too_large()
         if response.is_stream_consumed:  # by a transport that reads, and unpacks, for itself
-            self._packing = ["identity"]
+            self._packing = []
             self.add(response.content)
             self.complete = True
 
@@ -81,7 +82,7 @@ class ReplyReader:
     @property
     def takes_long(self) -> bool:
         """Whether :meth:`reply` may take longer than an event loop should wait."""
-        return self._packing != ["identity"] and self._size > _MAX_ERROR_BYTES // 64
+        return bool(self._packing) and self._size > _MAX_ERROR_BYTES // 64
 
     def reply(self) -> Reply:
         """Return the answer with its body, unpacked.
@@ -98,7 +99,7 @@ class ReplyReader:
         return Reply(self._response.status_code, self._response.headers, body)
 
     def _unpack(self, body: bytes) -> bytes:
-        if self._packing == ["identity"] or not body:
+        if not self._packing or not body:
             return body
         if len(self._packing) > 1 or self._packing[0] not in _UNPACKED:
             raise HyperoruContractError(

@@ -118,6 +118,11 @@ class ListEvidence:
         """Whether the pages so far look like all of the list: the last one was short, or the server's count is met."""
         return self.total in (None, self.seen) and (self.short_page is not None or (self.pages > 0 and self.counted))
 
+    @property
+    def paging_works(self) -> bool:
+        """Whether there were several pages, and the first of them as long as asked for: they are no cut list again."""
+        return self.pages > 1 and self._page_size == self.longest
+
     def repeats_last_page(self, page: Page) -> bool:
         """Return whether a page is the one before it again, as some servers send their last page for any past it."""
         return page.more is not True and page.text == self._last_text

@@ -120,8 +120,13 @@ class PassReader:
 
     @property
     def may_be_past_the_end(self) -> bool:
-        """Whether the next page may be none at all."""
-        return not self._doubtful and self._evidence.may_end and self._endpoint.paging in ("page", "offset")
+        """Whether the next page may be none at all.
+
+        A list without a window is not asked for what must be empty, so its pages have to show that they are some.
+        """
+        paged = not self._doubtful and self._endpoint.paging in ("page", "offset")
+        checked = self.time_slice.start is not None or self._evidence.paging_works
+        return paged and checked and self._evidence.may_end
 
     def values(self) -> dict[str, Any]:
         """Return the parameters of the next request, by our names."""

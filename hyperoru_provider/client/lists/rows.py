@@ -94,7 +94,6 @@ class Rows(Sequence[Row]):
 
 NO_ROWS = Rows((), (), ())
 _LONGEST_KEY = 500  # characters, for each field of a key
-_LONGEST_NUMBER = 18  # digits; a longer one is none that JSON's readers agree on
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
@@ -110,7 +109,7 @@ def key_part(value: int | str) -> int | str:
     """
     if isinstance(value, str) and len(value) > _LONGEST_KEY:
         raise ValueError(f"{value[:40]}... has {len(value)} characters, and a key at most {_LONGEST_KEY}")
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _LONGEST_NUMBER:
+    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdecimal():
         number = int(value)
         return number if str(number) == value else value
     return value

@@ -142,6 +142,20 @@ def test_a_key_is_the_same_as_a_number_and_as_text(paging: str) -> None:
     assert "contract's key" in refusal(Server([trade(7, 5), trade("7", 5, price=1)], total="none"))
 
 
+@pytest.mark.parametrize("key", [-7, 0, 1234567890123456789, 2**70, -(2**70)])
+def test_a_key_of_any_length_is_the_same_as_a_number_and_as_text(key: int) -> None:
+    assert len(read(Server([trade(key, 5), trade(str(key), 5)], total="none"))) == 1
+    assert len(read(Server([trade(key, 5), trade(f"0{key}", 5)], total="none"))) == 2
+
+
+def test_keys_that_differ_in_half_a_character_are_not_the_same() -> None:
+    class Halves(Server):
+        def answer(self, query: dict[str, str]) -> bytes:
+            return super().answer(query).replace(b'"half 1"', rb'"a\ud83d"').replace(b'"half 2"', rb'"a\ud83e"')
+
+    assert "contract's key" in refusal(Halves([trade("half 1", 5), trade("half 2", 5)], total="none"))
+
+
 @pytest.mark.parametrize("last", [None, "", 0, False])
 def test_no_next_page_however_it_is_said(last: object) -> None:
     class Next(Server):

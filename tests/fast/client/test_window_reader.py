@@ -165,6 +165,52 @@ def test_a_full_page_that_comes_again_or_is_followed_by_none_is_no_end() -> None
             read(server, page_size=page_size)
 
 
+@pytest.mark.parametrize("paging", ["page", "offset"])
+@pytest.mark.parametrize("cap", [37, 50, 99])
+@pytest.mark.parametrize("total", ["none", "page"])
+@pytest.mark.parametrize("first_page", [None, 0, 1])
+@pytest.mark.parametrize("absent", [False, True])
+def test_a_list_without_a_window_that_ignores_the_page_and_is_cut(
+    paging: str, cap: int, total: str, first_page: int | None, absent: bool
+) -> None:
+    """Nothing that must be empty can be asked for: a short page that comes again, or is followed by 404, is no end."""
+    rows = [{"id": number, "account_id": 1, "symbol": "BTC", "side": "BUY"} for number in range(173)]
+    contract = load_contract({"orders": {"paging": paging, "page_size": 100, "first_page": first_page}})
+    reader = list_reader(contract, "orders", filters={"account_id": 1})
+    with pytest.raises((HyperoruContractError, HyperoruNotFoundError)):
+        for asked in range(50):
+            if (values := reader.query()) is None:
+                break
+            if absent and asked and (values.get("page") or values.get("offset")):
+                reader.accept_missing(HyperoruNotFoundError("There is no such page"))
+            else:
+                body = {"items": rows[:cap], **({"total": cap} if total == "page" else {})}
+                reader.accept(parse_page(json.dumps(body).encode(), reader.endpoint))
+
+
+@pytest.mark.parametrize("past_the_end", ["last", "absent"])
+@pytest.mark.parametrize("rows", [101, 150, 173])
+def test_pages_of_a_list_without_a_window_that_end_with_the_last_one_again_or_404(past_the_end: str, rows: int) -> None:
+    listed = [{"id": number, "account_id": 1, "symbol": "BTC", "side": "BUY"} for number in range(rows)]
+    contract = load_contract({"orders": {"paging": "page", "page_size": 50, "first_page": 1}})
+    reader = list_reader(contract, "orders", filters={"account_id": 1})
+    found = 0
+    while (values := reader.query()) is not None:
+        number = min(values["page"], -(-rows // 50)) if past_the_end == "last" else values["page"]
+        page = listed[(number - 1) * 50 : number * 50]
+        try:
+            complete = (
+                reader.accept(parse_page(json.dumps(page).encode(), reader.endpoint))
+                if page
+                else (reader.accept_missing(HyperoruNotFoundError("There is no such page")))
+            )
+        except (HyperoruContractError, HyperoruNotFoundError):
+            assert rows % 50 == 0  # a full page that comes again, or is the last, can't be told
+            return
+        found += len(complete)
+    assert found == rows
+
+
 def test_an_absent_first_page_is_an_error() -> None:
     class Absent(Server):
         def answer(self, query: dict[str, str]) -> bytes:
