@@ -124,6 +124,16 @@ def test_a_body_may_be_packed(ask: Ask, encoding: str) -> None:
 
 
 @both
+@pytest.mark.parametrize("encoding", ["", "utf-8", "none", "aws-chunked", "identity, identity"])
+def test_a_word_that_is_no_packing_is_passed_over(ask: Ask, encoding: str) -> None:
+    with raw_server(lambda wire, _: wire.answer(HEALTHY, Content_Encoding=encoding)) as server:
+        assert ask(server.url, "health").healthy
+    body = gzip.compress(HEALTHY)
+    with raw_server(lambda wire, _: wire.answer(body, Content_Encoding=f"gzip, {encoding}")) as server:
+        assert ask(server.url, "health").healthy
+
+
+@both
 @pytest.mark.parametrize("body", [gzip.compress(HEALTHY)[:-12], b"no gzip at all"])
 def test_a_packed_body_that_is_damaged_is_a_failure_of_the_network(ask: Ask, body: bytes) -> None:
     with (
