@@ -40,7 +40,7 @@ TRADE = {
 ORDER = {"id": b"2", "account_id": b"1", "symbol": b'"BTC"', "side": b'"BUY"'}
 NO_JSON = {"nan", "infinity", "too_deep"}  # which row it is in can't be told
 
-Export = Callable[[Any], None]
+KINDS = ("jsonl", "csv", "parquet", "xcom")
 
 
 def text_of(fields: dict[str, bytes]) -> bytes:
@@ -79,18 +79,19 @@ def client(server: Server) -> Iterator[HyperoruClient]:
         yield client
 
 
-def fields_of(model: type[Model]) -> list[str]:
-    """Return one field of each kind, or all with HYPERORU_HOSTILE=all."""
-    kinds = {str(field): name for name, field in reversed(model.model_fields.items())}
-    fields = list(model.model_fields) if os.environ.get("HYPERORU_HOSTILE") == "all" else [*kinds.values()]
-    return [*fields, "unknown"]
+def fields_of(model: type[Model], key: str) -> list[str]:
+    """Return a field of each kind that is read in a way of its own, or all with HYPERORU_HOSTILE=all."""
+    if os.environ.get("HYPERORU_HOSTILE") == "all":
+        return [*model.model_fields, "unknown"]
+    few = (key, "account_id", "account_name", "name", "price", "trade_time", "related_orders")
+    return [*(name for name in few if name in model.model_fields), "unknown"]
 
 
 def cases() -> Iterator[Any]:
     resources: list[Any] = [("trades", Trade, TRADE, "trade_id"), ("orders", Order, ORDER, "id")]
     for resource, model, row, key in resources:
         for name, value in VALUES.items():
-            yield pytest.param(resource, row, key, fields_of(model), value, id=f"{resource}-{name}")
+            yield pytest.param(resource, row, key, fields_of(model, key), value, id=f"{resource}-{name}")
 
 
 @pytest.mark.parametrize(("resource", "row", "key", "fields", "value"), [*cases()])
@@ -109,7 +110,7 @@ def test_files_and_xcom(
     for field in fields:
         texts = rows_with(row, key, field, value)
         server.rows = texts
-        for kind in ("jsonl", "csv", "parquet", "xcom"):
+        for kind in KINDS:
             where = tmp_path / field / kind
             found = landed(lambda to: export(client, resource, to), kind, where)
             if isinstance(found, HyperoruError):
@@ -130,7 +131,7 @@ def test_a_table_in_postgres(
     server: Server, client: HyperoruClient, postgres: Database, resource: str, name: str, on_nul: str
 ) -> None:
     model, row, key = (Trade, TRADE, "trade_id") if resource == "trades" else (Order, ORDER, "id")
-    for number, field in enumerate(fields_of(model)):
+    for number, field in enumerate(fields_of(model, key)):
         server.rows = rows_with(row, key, field, VALUES[name])
         table = f"t{number}"
         destination = SqlDestination(
