@@ -132,7 +132,10 @@ def test_changing_dag_would_be_seen(parsed: list[dict[str, dict[str, Any]]], off
 
 @pytest.fixture(scope="module")
 def costs(home: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = probe(home, "import_probe.py", *MODULES, "hyperoru_provider.export.formats")()
+    """What imports cost once there is bytecode of the modules, as there is where they are installed."""
+    bytecode = {"PYTHONPYCACHEPREFIX": str(home / "pycache"), "PYTHONDONTWRITEBYTECODE": ""}
+    modules = (*MODULES, "hyperoru_provider.export.formats")
+    found: dict[str, dict[str, Any]] = probe(home, "import_probe.py", *modules, **bytecode)()
     return found
 
 
