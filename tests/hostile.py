@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 #: name -> JSON text; ``nan`` and ``infinity`` are no JSON, but Python's own writer sends them
 VALUES: dict[str, bytes] = {
     "nul": rb'"a\u0000b"',
@@ -22,3 +24,8 @@ VALUES: dict[str, bytes] = {
     "null": b"null",
     "empty": b'""',
 }
+
+#: those that broke something once; all of them with HYPERORU_HOSTILE=all
+WORST = list(VALUES)
+if os.environ.get("HYPERORU_HOSTILE") != "all":
+    WORST = ["nul", "half_an_emoji", "a_megabyte", "deep", "huge_exponent", "many_digits", "object", "true"]
