@@ -16,11 +16,13 @@ Script = Callable[["Wire", str], None]
 class Wire:
     """A connection, and how many bytes went through it.
 
+    :ivar done: is set when no more is sent.
     :param send: sends bytes.
     """
 
     def __init__(self, send: Callable[[bytes], Any]) -> None:
         self.sent = 0
+        self.done = threading.Event()
         self._send = send
 
     def write(self, data: bytes) -> None:
@@ -68,6 +70,8 @@ class RawServer:
                         script(wire, request)
                     except OSError:  # the client has had enough
                         return
+                    finally:
+                        wire.done.set()
 
         self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -77,12 +81,19 @@ class RawServer:
 @contextmanager
 def raw_server(script: Script) -> Iterator[RawServer]:
     """Run a server which lets a script answer."""
-    server = RawServer(script)
-    thread = threading.Thread(target=server.server.serve_forever, args=(0.01,), daemon=True)
+    running = RawServer(script)
+    with serving(running.server):
+        yield running
+
+
+@contextmanager
+def serving(server: socketserver.BaseServer) -> Iterator[None]:
+    """Serve in a thread of its own."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        yield server
+        yield
     finally:
-        server.server.shutdown()
+        server.shutdown()
         thread.join()
-        server.server.server_close()
+        server.server_close()

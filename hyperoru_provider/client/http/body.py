@@ -14,6 +14,8 @@ ACCEPT_ENCODING = "gzip, deflate"
 
 #: bytes of an error's body that are read: its status says what it means, and this is enough to say why
 _MAX_ERROR_BYTES = 2**18
+#: packed bytes that are unpacked at once, in a few milliseconds of an event loop at most
+_QUICK_BYTES = 2**12
 _UNPACKED = ("gzip", "x-gzip", "deflate")
 #: what a body may be packed as; other words in its place, such as a charset, are none, and are passed over
 _PACKINGS = (*_UNPACKED, "br", "zstd", "compress", "x-compress")
@@ -82,7 +84,7 @@ class ReplyReader:
     @property
     def takes_long(self) -> bool:
         """Whether :meth:`reply` may take longer than an event loop should wait."""
-        return bool(self._packing) and self._size > _MAX_ERROR_BYTES // 64
+        return bool(self._packing) and self._size > _QUICK_BYTES
 
     def reply(self) -> Reply:
         """Return the answer with its body, unpacked.

@@ -95,7 +95,7 @@ class ListEvidence:
     @property
     def size_is_kept(self) -> bool:
         """Whether pages are as long as asked for, or as long as the server likes."""
-        return self._page_size in (None, self.longest)
+        return self._page_size is None or self._pages_are_full
 
     @property
     def ends_short(self) -> bool:
@@ -105,7 +105,8 @@ class ListEvidence:
         """
         if self.seen == 0:
             return True
-        return self._page_size == self.longest > (self._last_size or 0) > 0 and not _is_round(self._listed)
+        last_is_short = 0 < (self._last_size or 0) < self.longest
+        return self._pages_are_full and last_is_short and not _is_round(self._listed)
 
     @property
     def short_page(self) -> int | None:
@@ -121,11 +122,16 @@ class ListEvidence:
     @property
     def paging_works(self) -> bool:
         """Whether there were several pages, and the first of them as long as asked for: they are no cut list again."""
-        return self.pages > 1 and self._page_size == self.longest
+        return self.pages > 1 and self._pages_are_full
 
     def repeats_last_page(self, page: Page) -> bool:
         """Return whether a page is the one before it again, as some servers send their last page for any past it."""
         return page.more is not True and page.text == self._last_text
+
+    @property
+    def _pages_are_full(self) -> bool:
+        """Whether the longest page is just as long as asked for."""
+        return self._page_size == self.longest
 
     @property
     def missing(self) -> str | None:

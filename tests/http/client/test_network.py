@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socketserver
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from hyperoru_provider.client import (
     HyperoruConnectError,
 )
 from tests.conftest import FAST
+from tests.raw_server import serving
 
 WANTED = Backfill("BTC", "1h", datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 1, 16, tzinfo=UTC))
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -61,14 +61,8 @@ class Proxy:
 @contextmanager
 def proxy_that_answers(status: str) -> Iterator[Proxy]:
     proxy = Proxy(status)
-    thread = threading.Thread(target=proxy.server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with serving(proxy.server):
         yield proxy
-    finally:
-        proxy.server.shutdown()
-        thread.join()
-        proxy.server.server_close()
 
 
 def request(url: str) -> Any:
