@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError
+from hyperoru_provider.client.errors import (
+    HyperoruConcurrentWriteError,
+    HyperoruConfigError,
+    HyperoruContractError,
+)
+from hyperoru_provider.client.escaping import shorten
 
 
 class _AsText(sa.TypeDecorator[Any]):
@@ -110,13 +115,29 @@ def partition_columns(connection: sa.Connection, table: sa.Table) -> list[str]:
     return list(found.scalars())
 
 
-def begin_writing(connection: sa.Connection, table: sa.Table) -> None:
-    """Begin a transaction in which nobody else writes to a table; its readers go on."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        name = connection.dialect.identifier_preparer.format_table(table)
-        connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
+@contextmanager
+def writing(engine: sa.Engine, table: sa.Table) -> Iterator[sa.Connection]:
+    """Yield a transaction in which nobody else writes to a table; its readers go on.
+
+    :raises HyperoruContractError: the database refuses a row.
+    """
+    driver: Any = engine.dialect.loaded_dbapi
+    refusals = (sa.exc.IntegrityError, sa.exc.DataError, driver.IntegrityError, driver.DataError)
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                name = connection.dialect.identifier_preparer.format_table(table)
+                connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
+            yield connection
+    except refusals as error:
+        said = shorten(str(getattr(error, "orig", error)))
+        raise HyperoruContractError(
+            f"The table {table.name} refuses a row, so all was taken back: {said} "
+            "If the row is right, change the table's constraint or type; a key that is there twice is one that the "
+            "database takes for the same."
+        ) from error
 
 
 def insert(connection: sa.Connection, table: sa.Table, batches: Iterable[list[tuple[Any, ...]]]) -> None:

@@ -19,11 +19,11 @@ from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.sql_engine import (
     TYPES,
-    begin_writing,
     insert,
     make_engine,
     partition_columns,
     type_name,
+    writing,
 )
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
@@ -203,10 +203,9 @@ class SqlTable:
         :param count: how many they are.
         :return: how many rows of the table were changed.
         :raises HyperoruContractError: not just these rows are in the window and of the filters (``replace``) or under
-            their keys (``upsert``) afterwards.
+            their keys (``upsert``) afterwards, or the database refuses one.
         """
-        with self._engine.begin() as connection:
-            begin_writing(connection, self._table)
+        with writing(self._engine, self._table) as connection:
             if self.mode == "replace":
                 deleted = connection.execute(self._table.delete().where(*self._replaced)).rowcount
                 insert(connection, self._table, batches)
