@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow coverage coverage-report kill-test crowd-test market-test lint fmt clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed$(if $(PYTHON),-$(subst /,_,$(PYTHON)))
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
-PARTS := tests/fast tests/http tests/airflow --ignore=tests/airflow/dag
+UNIT := tests/fast tests/http
+AIRFLOW := tests/airflow --ignore=tests/airflow/dag
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq --constraint constraints.txt
 
 help:  ## Say what there is to make
@@ -31,18 +32,24 @@ bench-waiting: $(STAMP)-bench  ## Measure thousands of deferred sensors in a tri
 quick: $(STAMP)  ## Run the tests without network and files of any size, in half a minute
 	$(BIN)/python -m pytest tests/fast -m 'not slow'
 
-test: lint  ## Check format, style, types and layers, then run all tests [JOBS=2]
-	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),2) test-unit test-airflow
+test: lint  ## Check format, style, types and layers, then run all tests [JOBS=4]
+	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) --output-sync=line test-unit test-airflow test-system test-live
 
-# The two halves take about the same time.
-test-unit: $(STAMP)  ## Run the tests of the parts
-	$(BIN)/python -m pytest $(PARTS)
+# The four take about the same time, and wait for much of it.
+test-unit: $(STAMP)  ## Run the tests of all that knows no Airflow
+	$(BIN)/python -m pytest $(UNIT)
 
-test-airflow: $(STAMP)  ## Run DAGs and whole deployments in a real Airflow, and test the built wheel
-	$(BIN)/python -m pytest tests/airflow/dag tests/system
+test-airflow: $(STAMP)  ## Run the tests of hooks, operators, sensors and triggers
+	$(BIN)/python -m pytest $(AIRFLOW)
+
+test-system: $(STAMP)  ## Run DAGs and whole deployments in a real Airflow, and test the built wheel
+	$(BIN)/python -m pytest tests/airflow/dag tests/system --ignore=tests/system/test_live.py
+
+test-live: $(STAMP)  ## Watch a market by events in a real Airflow, for half a minute
+	$(BIN)/python -m pytest tests/system/test_live.py
 
 coverage: $(STAMP)  ## Show which lines and branches the tests reach that run in one process
-	$(BIN)/python -m pytest --cov --cov-report= $(PARTS)
+	$(BIN)/python -m pytest --cov --cov-report= $(UNIT) $(AIRFLOW)
 	@$(MAKE) --no-print-directory coverage-report
 
 coverage-report: $(STAMP)
