@@ -33,7 +33,7 @@ quick: $(STAMP)  ## Run the tests without network and files of any size, in half
 	$(BIN)/python -m pytest tests/fast -m 'not slow'
 
 test: lint  ## Check format, style, types and layers, then run all tests [JOBS=4]
-	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) --output-sync=line test-unit test-airflow test-system test-live
+	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-unit test-airflow test-system test-live
 
 # The four take about the same time, and wait for much of it.
 test-unit: $(STAMP)  ## Run the tests of all that knows no Airflow
