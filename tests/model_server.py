@@ -91,7 +91,7 @@ class Server:
     def __post_init__(self) -> None:
         self._one_at_a_time = Lock()
         self._shown: set[str] = set()
-        self._window = timedelta()
+        self._window = timedelta.max
 
     def answer(self, query: dict[str, str]) -> bytes:
         with self._one_at_a_time:
@@ -101,7 +101,8 @@ class Server:
                 raise HyperoruServerError("The server failed")
             if self.asked > 1 and self.arrivals:
                 self.rows.append(self.arrivals.pop())
-            self._window = moment_of(query["end"]) - moment_of(query["start"])
+            if "start" in query:
+                self._window = moment_of(query["end"]) - moment_of(query["start"])
             body = self._page({name: query[name] for name in query if name not in self.ignored})
             if self.asked == self.error_at:
                 body = {"items": [], "next_cursor": None, **self.error}

@@ -40,12 +40,13 @@ class Call(Generic[T]):
 
 def _get(endpoint: Endpoint, values: Mapping[str, Any]) -> Request:
     """Return the request of an endpoint with these values, by our names of its parameters."""
-    return Request("GET", *endpoint.target(values), named=[name for name in _NAMING if values.get(name) is not None])
+    named = [name for name in _NAMING if values.get(name) is not None]
+    return Request("GET", *endpoint.target(values), named=named, token_param=endpoint.token_param)
 
 
 def health(contract: Contract) -> Call[Health]:
     """Return the call for the state of the service; it needs no session, and is not repeated."""
-    request = Request("GET", contract.health.path, auth=False, retries=False)
+    request = Request("GET", *contract.health.target({}), auth=False, retries=False)
     return Call(request, lambda body: validated(Health, parse_object(body, contract.health, has_status=True)))
 
 
@@ -102,7 +103,9 @@ def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
     interval_length(wanted.interval)
     utc_window(wanted.start, wanted.end)
     endpoint = contract.backfill
-    request = Request("POST", endpoint.path, body=endpoint.query(wanted.as_dict()), idempotent=False)
+    request = Request(
+        "POST", endpoint.path, body=endpoint.sent(wanted.as_dict()), idempotent=False, token_param=endpoint.token_param
+    )
     return Call(request, lambda body: validated(BackfillJob, parse_object(body, endpoint, has_status=True)))
 
 

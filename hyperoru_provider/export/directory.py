@@ -74,6 +74,11 @@ class ExportDirectory:
         return int(self._manifest["rows"])
 
     @property
+    def committed_query(self) -> dict[str, Any]:
+        """The parameters of each request of that export, such as a switch; of none there are none."""
+        return dict(self._manifest.get("query", {}))
+
+    @property
     def replaces(self) -> str | None:
         """The hash of the manifest when the directory was opened, or ``None`` if there was none."""
         return None if self._earlier is None else hashlib.sha256(self._earlier).hexdigest()

@@ -5,7 +5,7 @@ for example::
 
     {"trades": {"path": "/api/trades", "paging": "offset", "params": {"start": "from"}, "key": ["table", "trade_id"]}}
 
-What is given is merged over the default: ``params``, ``fields`` and ``channels`` entry by entry, anything else as a
+What is given is merged over the default: ``params``, ``query``, ``fields`` and ``channels`` entry by entry, anything else as a
 whole.
 """
 
@@ -129,7 +129,7 @@ def _overridden(where: str, default: Endpoint, given: Mapping[str, Any]) -> Endp
             raise HyperoruConfigError(f"{where}.{name}: no such key; there are {_listed(values)}.")
     nested = {
         name: {**values[name], **given[name]}
-        for name in ("params", "fields", "channels")
+        for name in ("params", "query", "fields", "channels")
         if isinstance(given.get(name), Mapping)
     }
     try:
@@ -157,11 +157,30 @@ def _check_names(resource: str, endpoint: Endpoint) -> None:
     if isinstance(endpoint, StreamEndpoint):
         checks["channels"] = (endpoint.channels, DEFAULT_CONTRACT.stream.channels)
     checks["fields"] = (endpoint.fields, fields)
+    _check_query(resource, endpoint, params)
     for where, (used, known) in checks.items():
         for name in sorted({*used} - {*known}):
             raise HyperoruConfigError(
                 f"contract.{resource}.{where}.{name}: no such name; there are {_listed(known) or 'none'}."
             )
+
+
+def _check_query(resource: str, endpoint: Endpoint, params: Iterable[str]) -> None:
+    """Raise an error if a parameter that each request has is one that we send otherwise.
+
+    :raises HyperoruConfigError: one is, or a session is to be shown where there is none.
+    """
+    ours = {endpoint.params.get(name, name): name for name in params}
+    for name in sorted({*endpoint.query} & {*filter(None, ours)}):
+        raise HyperoruConfigError(
+            f"contract.{resource}.query.{name}: {ours[name]} is sent under this name. Give its value where the list is "
+            "read (page_size for the limit of a list), or set it to null in params."
+        )
+    if endpoint.token_param is not None and resource in ("health", "login", "stream"):
+        raise HyperoruConfigError(
+            f"contract.{resource}.token_param: health and login have no session, and of the stream auth says where its "
+            "token goes."
+        )
 
 
 def _known_names(resource: str) -> tuple[Iterable[str], Iterable[str]]:

@@ -41,6 +41,9 @@ class Endpoint(BaseModel):
 
     :param path: from the host on; ``{name}`` stands for a value of the request, by our name of the parameter.
     :param params: our name of a parameter -> the server's; ``null`` if the server has none, then it is not sent.
+    :param query: parameters that each request has, by the server's names: a switch such as
+        ``{"trading_mode": "mainnet"}``, under whose default the rows would be others.
+    :param token_param: query parameter in which the server wants the session token, beside the header; ``null``: none.
     :param fields: our name of a field -> the name or names under which a server may send it.
     :param success_words: what may stand under ``status``, ``success``, ``ok``, ``result``, ``state`` or ``code`` in
         an answer that is a success, compared without regard to case; true, and the numbers 200 to 299, are always
@@ -51,6 +54,8 @@ class Endpoint(BaseModel):
 
     path: Path
     params: dict[str, str | None] = {}
+    query: dict[str, str | int | bool] = {}
+    token_param: str | None = None
     fields: dict[str, Names] = {}
     success_words: Names = ("ok", "success", "successful", "succeeded", "complete", "completed", "done")
 
@@ -63,13 +68,16 @@ class Endpoint(BaseModel):
         """Return the names under which a server may send a field."""
         return self.fields.get(field, (field,))
 
-    def query(self, values: Mapping[str, Any]) -> dict[str, str]:
-        """Return values under the server's names; what is ``None``, or has no name there, is left out."""
+    def sent(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return all parameters of a request under the server's names, with those that each request has.
+
+        :param values: by our names of the parameters; what is ``None``, or has no name there, is left out.
+        """
         named = {self.params.get(name, name): value for name, value in values.items() if value is not None}
-        return {name: self.wire(value) for name, value in named.items() if name is not None}
+        return {name: self.wire(value) for name, value in {**self.query, **named}.items() if name is not None}
 
     def target(self, values: Mapping[str, Any]) -> Target:
-        """Return the path with its values filled in and quoted, and the query with all other values.
+        """Return the path with its values filled in and quoted, and the query with all that the path does not hold.
 
         The one place where a path is put together.
 
@@ -81,7 +89,7 @@ class Endpoint(BaseModel):
         if missing:
             raise HyperoruConfigError(f"{', '.join(missing)} is needed for {self.path}.")
         path = _TEMPLATE.sub(lambda match: quote(self.wire(values[match[1]]), safe=""), self.path)
-        return Target(path, self.query({name: value for name, value in values.items() if name not in names}))
+        return Target(path, self.sent({name: value for name, value in values.items() if name not in names}))
 
     def wire(self, value: Any) -> str:
         """Return a value as text of a request."""
@@ -148,7 +156,8 @@ class ListEndpoint(Endpoint):
     :param cap: an answer of so many rows or more may have been cut; ``null``: found out, or not believed.
     :param key: fields which together name a row.
     :param time: field with the row's time.
-    :param time_filter: what the server's time filter compares: ``instant``, or ``day`` for whole UTC days.
+    :param time_filter: what the server's time filter compares: ``instant``, ``day`` for whole UTC days, or ``none``: it
+        has no such filter, and its list is read from the newest row back to before the window.
     :param time_format: how the server reads and writes times: ``iso``, or ``seconds`` or ``milliseconds`` since 1970.
     :param verified_fields: fields by which a row shows that it belongs to what was asked for.
     :param total: keys of the number of all rows; empty to ignore what the server says.
@@ -166,7 +175,7 @@ class ListEndpoint(Endpoint):
     cap: int | None = Field(default=None, ge=1)
     key: Names = ()
     time: str | None = None
-    time_filter: Literal["instant", "day"] = "instant"
+    time_filter: Literal["instant", "day", "none"] = "instant"
     time_format: TimeFormat = "iso"
     verified_fields: Names = ()
     total: Names = ("total", "total_count")

@@ -59,9 +59,20 @@ class Session:
     token: str = field(default="", repr=False)
     final: bool = False
 
-    def build_auth_headers(self) -> dict[str, str]:
-        """Return the headers that show the session to the server."""
-        return {"Authorization": f"Bearer {self.token}"}
+    def show(self, request: httpx.Request, param: str | None) -> None:
+        """Let a request show the session to the server: in a header, and in a query parameter where it has one."""
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        if param:
+            request.url = _UrlWithToken(request.url.copy_set_param(param, self.token))
+
+
+class _UrlWithToken(httpx.URL):
+    """An address whose query holds a token, so that its text, which httpx logs, has none of it."""
+
+    def __str__(self) -> str:
+        return str(self.copy_with(query=None))
+
+    __repr__ = __str__
 
 
 class SessionAuth:
@@ -94,13 +105,16 @@ class SessionAuth:
         """What must not be seen in a message."""
         return (*self._credentials.secrets, *((self._token.value,) if self._token else ()))
 
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, Reply, None]:
-        """Send a request of a sync client within a session."""
-        return _drive(self._send_with_token(request))
+    def sync_auth_flow(self, request: httpx.Request, param: str | None) -> Generator[httpx.Request, Reply, None]:
+        """Send a request of a sync client within a session.
 
-    def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, Reply]:
+        :param param: query parameter that holds the token, too; ``None`` for none.
+        """
+        return _drive(self._send_with_token(request, param))
+
+    def async_auth_flow(self, request: httpx.Request, param: str | None) -> AsyncGenerator[httpx.Request, Reply]:
         """Send a request of an async client within a session; store calls run in a thread."""
-        return _drive_async(self._send_with_token(request))
+        return _drive_async(self._send_with_token(request, param))
 
     def sync_login_flow(self) -> Generator[httpx.Request, Reply, None]:
         """Log in, unless a usable token is known; yields a login request if one is needed."""
@@ -110,11 +124,11 @@ class SessionAuth:
         """Put the next token into a session; yields a login request if one is needed."""
         return _drive_async(self._get_token(session))
 
-    def _send_with_token(self, request: httpx.Request) -> _Steps[None]:
+    def _send_with_token(self, request: httpx.Request, param: str | None) -> _Steps[None]:
         session = Session()
         while True:
             yield from self._get_token(session)
-            request.headers.update(session.build_auth_headers())
+            session.show(request, param)
             reply = yield request
             if reply.status != 401 or session.final:
                 return
@@ -183,7 +197,7 @@ class SessionAuth:
         return "email" if "@" in (self._credentials.login or "") else "username"
 
     def _build_login(self) -> httpx.Request:
-        body = self._endpoint.query({self._identity: self._credentials.login, "password": self._credentials.password})
+        body = self._endpoint.sent({self._identity: self._credentials.login, "password": self._credentials.password})
         return self._build_request(
             "POST",
             self._credentials.base_url + self._endpoint.path,

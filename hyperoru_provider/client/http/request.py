@@ -45,6 +45,7 @@ class Request:
     :param retries: whether a transient failure is worth a repeat here; a health check wants to know it at once.
     :param idempotent: whether sending it twice does no more than sending it once.
     :param named: what it names, such as ``account_id``, which may be wrong.
+    :param token_param: query parameter that holds the session token, beside the header; ``None`` for none.
     """
 
     method: str
@@ -55,6 +56,7 @@ class Request:
     retries: bool = True
     idempotent: bool = True
     named: Sequence[str] = ()
+    token_param: str | None = None
 
 
 class Answer(NamedTuple):

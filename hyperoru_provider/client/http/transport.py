@@ -119,7 +119,7 @@ class Transport:
 
     def _send(self, request: Request) -> Answer:
         message = self._http.build_request(**self._settings.arguments(request))
-        flow = self._settings.auth.sync_auth_flow(message) if request.auth else None
+        flow = self._settings.auth.sync_auth_flow(message, request.token_param) if request.auth else None
         reply = self._drive(flow)[-1] if flow else self._exchange(message)
         return self._settings.check(request, reply)
 
@@ -206,7 +206,7 @@ class AsyncTransport:
 
     async def _send(self, request: Request) -> Answer:
         message = self._http.build_request(**self._settings.arguments(request))
-        flow = self._settings.auth.async_auth_flow(message) if request.auth else None
+        flow = self._settings.auth.async_auth_flow(message, request.token_param) if request.auth else None
         reply = (await self._drive(flow))[-1] if flow else await self._exchange(message)
         return self._settings.check(request, reply)
 

@@ -190,7 +190,7 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes, *, again: bool) -> Doubt:
     :param listed: the times of its rows, as they were listed.
     :param again: whether a slice that has no smaller parts is asked for itself, without the second before it.
     """
-    if time_slice.start is None or listed.earliest is None or listed.latest is None:
+    if not time_slice.is_filtered or listed.earliest is None or listed.latest is None:
         return Doubt([])
     start, end = time_slice.bounds
     second = time_slice.grain

@@ -125,7 +125,7 @@ class PassReader:
         A list without a window is not asked for what must be empty, so its pages have to show that they are some.
         """
         paged = not self._doubtful and self._endpoint.paging in ("page", "offset")
-        checked = self.time_slice.start is not None or self._evidence.paging_works
+        checked = self.time_slice.is_filtered or self._evidence.paging_works
         return paged and checked and self._evidence.may_end
 
     def values(self) -> dict[str, Any]:
@@ -156,7 +156,17 @@ class PassReader:
         self._knowledge.largest_total = max(self._knowledge.largest_total, page.total or 0)
         if self._is_too_large:
             return Split(self._pieces())
+        if self._goes_back_far_enough:
+            return self._complete()
         return self._conclude(page) if self._paginator.ended else Incomplete()
+
+    @property
+    def _goes_back_far_enough(self) -> bool:
+        """Whether a list that can't be asked for a time has shown all of it, as it goes on with older rows."""
+        listed = self._collector.listed
+        if not self.time_slice.reads_back or listed.earliest is None:
+            return False
+        return listed.shows_an_order and listed.newest_first and listed.earliest < self.time_slice.bounds[0]
 
     def _conclude(self, last: Page) -> PassResult:
         """Return what follows from all pages, once there are no more."""
@@ -203,6 +213,13 @@ class PassReader:
             return Reread(_SHRINKING, self._evidence.longest)
         if self.time_slice.can_be_split:
             return Split(2)
+        if self.time_slice.reads_back:
+            raise HyperoruContractError(
+                f"The list came with {self._evidence.longest} rows, too few or in no order that shows that it goes back "
+                "to before the window, so the server may have cut it within. Ask for newer windows, or for fewer rows "
+                "by a filter; raise the contract's page_size as far as the server allows; and if an answer of fewer "
+                "rows is always the whole list, set its cap."
+            )
         if self.time_slice.start is None:
             raise HyperoruContractError(
                 f"The list came with {self._evidence.longest} rows and may have been cut there by the server. If it "
@@ -229,9 +246,11 @@ class PassReader:
     def _shows_a_cut(self, answer: Page) -> bool:
         """Return whether a list of one answer says that it goes on, or has as many rows as may be a limit of it."""
         rows, cap = len(answer.texts), self._endpoint.cap
+        if self.time_slice.reads_back and cap is None:  # rows may be merged after the cut
+            return True
         if answer.more or any(rows >= limit for limit in (cap, self._knowledge.page_size) if limit is not None):
             return True
-        in_parts = self.time_slice.start is not None
+        in_parts = self.time_slice.is_filtered
         met = self._evidence.total == self._evidence.seen
         return not (in_parts or cap or met) and rows > 0 and rows % _USUAL_CAPS == 0
 

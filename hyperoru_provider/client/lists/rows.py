@@ -141,9 +141,19 @@ class TimeSlice:
     end: datetime | None = None
     early: bool = True
 
+    @property
+    def reads_back(self) -> bool:
+        """Whether the list is read from its newest row back to before this time, as the server can't be asked for it."""
+        return self.start is not None and self.endpoint.time_filter == "none"
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the server is asked for just this time."""
+        return self.start is not None and not self.reads_back
+
     def values(self) -> dict[str, Any]:
         """Return the parameters of a request for this slice, by our names."""
-        if self.start is None:
+        if not self.is_filtered:
             return dict(self.filters)
         first, last = self.request_range
         return {**self.filters, "start": first, "end": last}
@@ -159,6 +169,8 @@ class TimeSlice:
     @cached_property
     def accepted_range(self) -> tuple[datetime, datetime]:
         """The earliest and latest time that a server which keeps to the filter may list: it may include the end."""
+        if self.reads_back:
+            return _NO_TIME, datetime.max.replace(tzinfo=UTC)
         first, last = self.request_range
         return first, shift(last, self.grain - timedelta.resolution)
 
@@ -185,7 +197,7 @@ class TimeSlice:
     @property
     def can_be_split(self) -> bool:
         """Whether the server can be asked for less time at once."""
-        if self.start is None:
+        if not self.is_filtered:
             return False
         first, last = self.bounds
         return self.floor(last - timedelta.resolution) > first

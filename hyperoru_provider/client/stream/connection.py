@@ -165,7 +165,7 @@ def _prepare(settings: Settings, endpoint: StreamEndpoint, token: str) -> connec
     from websockets.exceptions import InvalidURI
 
     address = stream_address(settings, endpoint)
-    query = endpoint.query({"session_token": token}) if endpoint.auth == "query" else {}
+    query = endpoint.sent({"session_token": token if endpoint.auth == "query" else None})
     try:
         connection = connect(
             address + (f"?{urlencode(query)}" if query else ""),

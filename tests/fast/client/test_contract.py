@@ -15,7 +15,7 @@ def test_no_override_is_the_default_profile() -> None:
     assert load_contract({}) is DEFAULT_CONTRACT
     trades = DEFAULT_CONTRACT.trades
     assert (trades.path, trades.paging, trades.page_size) == ("/api/arena/trades", "page", 500)
-    assert trades.query({"account_id": 1, "symbol": None, "page": 2}) == {"account_id": "1", "page": "2"}
+    assert trades.sent({"account_id": 1, "symbol": None, "page": 2}) == {"account_id": "1", "page": "2"}
 
 
 def test_an_override_changes_only_what_it_names() -> None:
@@ -26,7 +26,7 @@ def test_an_override_changes_only_what_it_names() -> None:
     assert contract.trades.key == ("table", "trade_id")
     assert contract.trades.paging == "page"
     assert contract.trades.names_of("commission") == ("commission", "fee")
-    assert contract.trades.query({"start": "a", "end": "b", "symbol": "BTC"}) == {"from": "a", "end": "b"}
+    assert contract.trades.sent({"start": "a", "end": "b", "symbol": "BTC"}) == {"from": "a", "end": "b"}
     assert contract.klines == DEFAULT_CONTRACT.klines
 
 
@@ -36,7 +36,7 @@ def test_a_key_of_no_column_may_be_named() -> None:
 
 
 def test_the_login_s_names() -> None:
-    assert load_contract({"login": {"params": {"email": "mail"}}}).login.query({"email": "a@b"}) == {"mail": "a@b"}
+    assert load_contract({"login": {"params": {"email": "mail"}}}).login.sent({"email": "a@b"}) == {"mail": "a@b"}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,17 @@ def test_a_path_takes_its_values_quoted(symbol: str, path: str) -> None:
     assert price.target({"symbol": symbol, "x": 1}) == (path, {"x": "1"})
     with pytest.raises(HyperoruConfigError, match="symbol is needed"):
         price.target({"symbol": ""})
+
+
+def test_constants_are_sent_with_every_request() -> None:
+    query = {"trading_mode": "mainnet", "include_snapshots": True, "depth": 5}
+    endpoint = load_contract({"trades": {"query": query, "params": {"symbol": None}}}).trades
+    sent = {"trading_mode": "mainnet", "include_snapshots": "true", "depth": "5"}
+    assert endpoint.sent({"page": 2, "symbol": "BTC"}) == {**sent, "page": "2"}
+    assert endpoint.target({}).query == sent
+    assert load_contract({"trades": {"query": {"symbol": "x"}, "params": {"symbol": None}}}).trades.sent({}) == {
+        "symbol": "x"
+    }
 
 
 def test_one_name_need_not_be_a_list() -> None:
@@ -83,6 +94,13 @@ def test_one_name_need_not_be_a_list() -> None:
         ({"trades": {"time": None}}, "contract.trades.time"),
         ({"login": {"identity": "phone"}}, "contract.login.identity"),
         ({"health": {"rows": ["x"]}}, "contract.health.rows:"),
+        ({"trades": {"query": {"symbol": "BTC"}}}, "contract.trades.query.symbol: symbol is sent under this name"),
+        ({"trades": {"params": {"symbol": "coin"}, "query": {"coin": "BTC"}}}, "contract.trades.query.coin: symbol is"),
+        ({"trades": {"query": {"limit": 500}}}, "page_size"),
+        ({"trades": {"query": {"mode": None}}}, "contract.trades.query.mode"),
+        ({"trades": {"query": {"mode": ["a"]}}}, "contract.trades.query.mode"),
+        ({"health": {"token_param": "token"}}, "contract.health.token_param"),
+        ({"stream": {"token_param": "token"}}, "auth says where"),
         (["x"], "contract:"),
     ],
 )

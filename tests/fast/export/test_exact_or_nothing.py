@@ -134,7 +134,7 @@ def contracts(draw: st.DrawFn, server: Server) -> WindowedEndpoint:
                 "first_page": draw(st.sampled_from([None, server.first_page])),
                 "cap": 3 if server.cap == 3 else draw(st.sampled_from([None, None, server.cap])),
                 "key": ["table", "trade_id"] if draw(st.booleans()) else ["trade_id"],
-                "time_filter": "day" if server.by_day and draw(st.sampled_from([True, True, False])) else "instant",
+                "time_filter": draw(st.sampled_from([*["day" if server.by_day else "instant"] * 6, "instant", "none"])),
                 "total": draw(st.just([]))
                 if (server.total in ("before_filter", "changing", "limited") or server.drops) and draw(st.booleans())
                 else ["total"],
@@ -156,6 +156,7 @@ def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
         or (skips and server.ignored & {"per_page", "limit"})
         or (server.filters_pages and not counted and (skips or not told))
         or (server.removed_at and (not counted or server.arrivals))
+        or (endpoint.time_filter == "none" and server.paging == "none" and server.keeps_last)
     )
 
 
