@@ -82,6 +82,16 @@ def fields_of_the_form() -> dict[str, Any]:
             # no default: Airflow would mask it for the field's name, and save the mask
             {"type": ["string", "null"], "enum": ["variable", "memory"]},
         ),
+        "headers": _field(
+            "Headers",
+            "JSON: headers of every request, as a gateway before the server may want them. They are kept secret.",
+            {"type": ["string", "null"], "format": "password"},
+        ),
+        "verify": _field(
+            "Certificate authorities",
+            "File on the workers with the authorities to trust, in PEM.",
+            {"type": ["string", "null"]},
+        ),
         "timeout": _field(
             "Timeout",
             "Seconds to wait for each part of an answer.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
@@ -24,8 +25,15 @@ from hyperoru_provider.client.times import Moment, parse_moment
 from hyperoru_provider.version import __version__
 
 DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
+USER_AGENT = f"airflow-provider-hyperoru/{__version__}"
 
 _MAX_CONNECT_SECONDS = 5.0
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+_OUR_HEADERS = (
+    "accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host",
+    "transfer-encoding", "upgrade", "user-agent",
+)  # fmt: skip
 
 HttpT = TypeVar("HttpT", httpx.Client, httpx.AsyncClient)
 TransportT = TypeVar("TransportT")
@@ -38,6 +46,10 @@ class BaseClient(Generic[HttpT, TransportT]):
     :param email: email or user name to log in with.
     :param password: its password.
     :param session_token: a token issued elsewhere; with it there is no login at all.
+    :param headers: sent with every request, as a gateway before the server may want them; they are kept as secret as
+        the password.
+    :param verify: file with the certificate authorities to trust, in PEM; ``None``: those of ``SSL_CERT_FILE`` or
+        ``SSL_CERT_DIR``, else certifi's.
     :param contract: overrides of the API's contract, per resource, or a whole contract.
     :param timeout: seconds to wait for each part of an answer.
     :param max_answer_seconds: seconds to wait for all of an answer.
@@ -60,6 +72,8 @@ class BaseClient(Generic[HttpT, TransportT]):
         password: str | None = None,
         session_token: str | None = None,
         *,
+        headers: Mapping[str, str] | None = None,
+        verify: str | None = None,
         contract: Contract | Mapping[str, Any] | None = None,
         timeout: float = 30.0,
         max_answer_seconds: float = 300.0,
@@ -75,19 +89,19 @@ class BaseClient(Generic[HttpT, TransportT]):
         self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
         if session_token is not None and not can_be_token(session_token):
             raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
-        if http_client is not None and transport is not None:
-            raise HyperoruConfigError("Give either an http_client, which has its own transport, or a transport.")
-        user_agent = f"airflow-provider-hyperoru/{__version__}"
-        network = Network(self.base_url)
-        headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
+        if http_client is not None and (transport is not None or headers or verify):
+            raise HyperoruConfigError("Give an http_client, or a transport, headers and verify for ours, but not both.")
+        credentials = Credentials(self.base_url, email, password, session_token, _checked_headers(headers or {}))
+        network = Network(self.base_url, verify)
+        sent = {**credentials.headers, "User-Agent": USER_AGENT, "Accept": "application/json"}
+        sent["Accept-Encoding"] = ACCEPT_ENCODING
         waits = httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout))
         try:
             http = http_client or self._create_http(
-                transport=transport or self._create_transport(**network.options()), timeout=waits, headers=headers
+                transport=transport or self._create_transport(**network.options()), timeout=waits, headers=sent
             )
         except ImportError as error:  # SOCKS needs a package
             raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
-        credentials = Credentials(self.base_url, email, password, session_token)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
         self._user = session_token or email
         self._first_pages: dict[str, int] = {}
@@ -99,7 +113,7 @@ class BaseClient(Generic[HttpT, TransportT]):
             max_answer_bytes=max_answer_bytes,
             policy=retry_policy or RetryPolicy(),
             rate_limiter=RateLimiter(requests_per_second),
-            user_agent=user_agent,
+            headers={**credentials.headers, "User-Agent": USER_AGENT},
             network=network,
         )
         self._open(http, owned=http_client is None)
@@ -153,3 +167,18 @@ def _checked_url(base_url: str) -> str:
             "The base URL must be like https://host[:port][/prefix], with login and password in fields of their own."
         )
     return str(url).rstrip("/")
+
+
+def _checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return headers, if HTTP knows such and they are not ours.
+
+    :raises HyperoruConfigError: one is not; the text does not show its value.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _OUR_HEADERS:
+            raise HyperoruConfigError(
+                f"headers: {name!r} can't be set; {', '.join(_OUR_HEADERS)} are the client's own."
+            )
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            raise HyperoruConfigError(f"headers: the value of {name} must be a text of printable ASCII characters.")
+    return headers

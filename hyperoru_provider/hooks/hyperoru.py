@@ -108,8 +108,9 @@ class HyperoruHook(BaseHook):
             )
         extra = _Extra(connection)
         session_token = (extra.text("session_token") or "").strip() or None
-        if session_token:
-            mask_secret(session_token)
+        headers = extra.json("headers") or {}
+        for secret in filter(None, (session_token, *map(str, headers.values()))):
+            mask_secret(secret)
         stores: list[TokenStore] = [MemoryTokenStore()]
         if extra.choice("token_cache", ("variable", "memory")) == "variable":
             stores.append(VariableTokenStore(self.hyperoru_conn_id))
@@ -118,6 +119,8 @@ class HyperoruHook(BaseHook):
             "email": connection.login or None,
             "password": connection.password or None,
             "session_token": session_token,
+            "headers": headers,
+            "verify": extra.text("verify"),
             "contract": extra.json("contract"),
             "timeout": extra.number("timeout", 30.0, lowest=0.1),
             "max_answer_seconds": extra.number("max_answer_seconds", 300.0, lowest=0.1),

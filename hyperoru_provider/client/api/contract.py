@@ -5,8 +5,8 @@ for example::
 
     {"trades": {"path": "/api/trades", "paging": "offset", "params": {"start": "from"}, "key": ["table", "trade_id"]}}
 
-What is given is merged over the default: ``params``, ``query``, ``fields`` and ``channels`` entry by entry, anything else as a
-whole.
+What is given is merged over the default: ``params``, ``query``, ``fields`` and ``channels`` entry by entry, anything
+else as a whole.
 """
 
 from __future__ import annotations

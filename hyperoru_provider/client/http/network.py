@@ -23,10 +23,12 @@ class Network:
     """How a server is reached. Nothing is looked up before it is used.
 
     :param base_url: scheme, host, port and perhaps a path.
+    :param verify: a file of certificate authorities, in PEM; ``None``: those of the environment.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, verify: str | None = None) -> None:
         self._url = httpx.URL(base_url)
+        self._verify = verify
 
     @cached_property
     def proxy(self) -> str | None:
@@ -53,17 +55,18 @@ class Network:
 
     @cached_property
     def ssl_context(self) -> ssl.SSLContext:
-        """What verifies certificates: the authorities in ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else those of certifi.
+        """What verifies certificates: the authorities in ``verify``, else those of the environment, else certifi's.
 
         :raises HyperoruConfigError: they can't be read.
         """
         try:
-            return httpx.create_ssl_context()
+            return ssl.create_default_context(cafile=self._verify) if self._verify else httpx.create_ssl_context()
         except OSError as error:  # an SSLError is one
             problem = "holds no certificates in PEM" if isinstance(error, ssl.SSLError) else "can't be read"
+            file = self._verify or os.environ.get("SSL_CERT_FILE")
+            named = "verify" if self._verify else "The environment variable SSL_CERT_FILE"
             raise HyperoruConfigError(
-                f"The environment variable SSL_CERT_FILE names {os.environ.get('SSL_CERT_FILE')!r}, which {problem}: "
-                f"{error.strerror or error}. Correct it, or unset it."
+                f"{named} names {file!r}, which {problem}: {error.strerror or error}. Correct it, or unset it."
             ) from None
 
     def options(self) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Settings:
     :param max_answer_bytes: bytes of an answer's body at most.
     :param policy: when to repeat.
     :param rate_limiter: when to begin; shared by all requests of a client.
-    :param user_agent: the ``User-Agent`` header.
+    :param headers: those of what does not go through an HTTP client.
     :param network: the way to the server, for what does not go through an HTTP client.
     """
 
@@ -89,7 +89,7 @@ class Settings:
     max_answer_bytes: int
     policy: RetryPolicy
     rate_limiter: RateLimiter
-    user_agent: str
+    headers: Mapping[str, str]
     network: Network
 
     def arguments(self, request: Request) -> dict[str, Any]:

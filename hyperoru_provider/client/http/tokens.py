@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -24,17 +24,19 @@ class Credentials:
     :param login: email or user name.
     :param password: in no ``repr``.
     :param session_token: a token that was issued elsewhere; with it there is no login at all.
+    :param headers: what a gateway before the server wants to see.
     """
 
     base_url: str
     login: str | None = None
     password: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen in a message."""
-        return tuple(filter(None, (self.password, self.session_token)))
+        return tuple(filter(None, (self.password, self.session_token, *self.headers.values())))
 
     @cached_property
     def binding(self) -> str:

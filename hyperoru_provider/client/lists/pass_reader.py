@@ -215,10 +215,10 @@ class PassReader:
             return Split(2)
         if self.time_slice.reads_back:
             raise HyperoruContractError(
-                f"The list came with {self._evidence.longest} rows, too few or in no order that shows that it goes back "
-                "to before the window, so the server may have cut it within. Ask for newer windows, or for fewer rows "
-                "by a filter; raise the contract's page_size as far as the server allows; and if an answer of fewer "
-                "rows is always the whole list, set its cap."
+                f"The list came with {self._evidence.longest} rows, too few or in no order that shows that it goes "
+                "back to before the window, so the server may have cut it within. Ask for newer windows, or for fewer "
+                "rows by a filter; raise the contract's page_size as far as the server allows; and if an answer of "
+                "fewer rows is always the whole list, set its cap."
             )
         if self.time_slice.start is None:
             raise HyperoruContractError(

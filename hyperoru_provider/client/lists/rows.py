@@ -143,7 +143,7 @@ class TimeSlice:
 
     @property
     def reads_back(self) -> bool:
-        """Whether the list is read from its newest row back to before this time, as the server can't be asked for it."""
+        """Whether the list is read from its newest row back to before this time, for which no server can be asked."""
         return self.start is not None and self.endpoint.time_filter == "none"
 
     @property

@@ -171,7 +171,8 @@ def _prepare(settings: Settings, endpoint: StreamEndpoint, token: str) -> connec
             address + (f"?{urlencode(query)}" if query else ""),
             ssl=settings.network.ssl_context if address.startswith("wss:") else None,
             proxy=settings.network.proxy,
-            user_agent_header=settings.user_agent,
+            user_agent_header=None,
+            additional_headers=settings.headers,
             open_timeout=min(_ANSWER_TIMEOUT, settings.timeout),
             ping_interval=None,  # see Connection.receive_or_ping
             close_timeout=min(_CLOSE_TIMEOUT, settings.timeout),

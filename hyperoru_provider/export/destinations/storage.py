@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.checkpoint import ExportState, FileStateStore, ResumableExportState, StateStore
 from hyperoru_provider.export.destinations import Earlier

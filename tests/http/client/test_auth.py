@@ -155,7 +155,7 @@ def test_a_token_that_has_ended_is_not_tried(client_of: Make, sandbox: Sandbox) 
 
 @pytest.mark.parametrize("change", [{"password": "other"}, {"login": "other"}, {"base_url": "https://other"}])
 def test_a_token_is_bound_to_what_it_was_issued_for(change: dict[str, str]) -> None:
-    facts = {"base_url": "https://x", "login": "me", "password": "pw"}
+    facts: dict[str, Any] = {"base_url": "https://x", "login": "me", "password": "pw"}
     assert Credentials(**facts).binding == Credentials(**facts).binding
     assert Credentials(**facts).binding != Credentials(**(facts | change)).binding
 
