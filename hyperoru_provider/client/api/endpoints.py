@@ -74,8 +74,8 @@ class Endpoint(BaseModel):
         :param values: by our names of the parameters; what is ``None``, or has no name there, is left out.
         """
         named = {self.params.get(name, name): value for name, value in values.items() if value is not None}
-        parameters: dict[str | None, Any] = {**self.query, **named}
-        return {name: self.wire(value) for name, value in parameters.items() if name is not None}
+        sent = {**self.query, **{name: value for name, value in named.items() if name is not None}}
+        return {name: self.wire(value) for name, value in sent.items()}
 
     def target(self, values: Mapping[str, Any]) -> Target:
         """Return the path with its values filled in and quoted, and the query with all that the path does not hold.

@@ -127,8 +127,8 @@ def test_no_header_of_a_gateway_is_shown(ask: Ask, caplog: pytest.LogCaptureFixt
 @pytest.mark.parametrize(
     ("headers", "named"),
     [
-        ({"Authorization": "Basic x"}, "'Authorization' can't be set"),
-        ({"X Key": "x"}, "'X Key' can't be set"),
+        ({"Authorization": "Basic abc"}, "'Authorization' can't be set"),
+        ({"X Key": "abc"}, "'X Key' can't be set"),
         ({"X-Key": "a\r\nb: c"}, "value of X-Key"),
         ({"X-Key": ""}, "value of X-Key"),
         ({"X-Key": "\u20ac"}, "value of X-Key"),
@@ -137,7 +137,7 @@ def test_no_header_of_a_gateway_is_shown(ask: Ask, caplog: pytest.LogCaptureFixt
 def test_a_header_that_can_t_be_sent_is_refused_before_anything_is(headers: dict[str, str], named: str) -> None:
     with pytest.raises(HyperoruConfigError, match=named) as caught:
         HyperoruClient("http://127.0.0.1:9", headers=headers)
-    assert headers.popitem()[1] not in ("", *str(caught.value).split())
+    assert not any(value and value in str(caught.value) for value in headers.values())
 
 
 @pytest.mark.parametrize("options", [{"headers": {"X-Key": "x"}}, {"verify": "/a/file"}])

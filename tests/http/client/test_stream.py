@@ -33,6 +33,7 @@ from hyperoru_provider.client.errors import (
 from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.stream.messages import Event, Gap
 from hyperoru_provider.sandbox import Sandbox
+from tests.certificates import self_signed
 
 FAST = RetryPolicy(initial_delay=0.02, max_delay=0.1)
 
