@@ -87,21 +87,14 @@ class BaseClient(Generic[HttpT, TransportT]):
     ) -> None:
         self.base_url = _checked_url(base_url)
         self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
-        if session_token is not None and not can_be_token(session_token):
-            raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
         if http_client is not None and (transport is not None or headers or verify):
             raise HyperoruConfigError("Give an http_client, or a transport, headers and verify for ours, but not both.")
-        credentials = Credentials(self.base_url, email, password, session_token, _checked_headers(headers or {}))
+        credentials = Credentials(
+            self.base_url, email, password, _checked_token(session_token), _checked_headers(headers or {})
+        )
         network = Network(self.base_url, verify)
-        sent = {**credentials.headers, "User-Agent": USER_AGENT, "Accept": "application/json"}
-        sent["Accept-Encoding"] = ACCEPT_ENCODING
-        waits = httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout))
-        try:
-            http = http_client or self._create_http(
-                transport=transport or self._create_transport(**network.options()), timeout=waits, headers=sent
-            )
-        except ImportError as error:  # SOCKS needs a package
-            raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
+        named = {**credentials.headers, "User-Agent": USER_AGENT}
+        http = http_client or self._new_http(timeout, named, transport, network)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
         self._user = session_token or email
         self._first_pages: dict[str, int] = {}
@@ -113,10 +106,26 @@ class BaseClient(Generic[HttpT, TransportT]):
             max_answer_bytes=max_answer_bytes,
             policy=retry_policy or RetryPolicy(),
             rate_limiter=RateLimiter(requests_per_second),
-            headers={**credentials.headers, "User-Agent": USER_AGENT},
+            headers=named,
             network=network,
         )
         self._open(http, owned=http_client is None)
+
+    def _new_http(
+        self, timeout: float, headers: Mapping[str, str], transport: TransportT | None, network: Network
+    ) -> HttpT:
+        """Return an HTTP client of our own.
+
+        :raises HyperoruConfigError: the environment's proxy needs a package that is not there.
+        """
+        try:
+            return self._create_http(
+                transport=transport or self._create_transport(**network.options()),
+                timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
+                headers={**headers, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING},
+            )
+        except ImportError as error:  # SOCKS does
+            raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
 
     def _create_transport(self, **options: Any) -> TransportT:
         """Return a new transport of an HTTP client."""
@@ -167,6 +176,12 @@ def _checked_url(base_url: str) -> str:
             "The base URL must be like https://host[:port][/prefix], with login and password in fields of their own."
         )
     return str(url).rstrip("/")
+
+
+def _checked_token(token: str | None) -> str | None:
+    if token is not None and not can_be_token(token):
+        raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
+    return token
 
 
 def _checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -139,7 +139,7 @@ class _Extra:
 
     def __init__(self, connection: Connection) -> None:
         from hyperoru_provider.client.errors import HyperoruConfigError
-        from hyperoru_provider.get_provider_info import fields_of_the_form
+        from hyperoru_provider.get_provider_info import CONNECTION_FIELDS
 
         self._error = HyperoruConfigError
         try:
@@ -148,10 +148,9 @@ class _Extra:
             self._values = None
         if not isinstance(self._values, dict):
             raise HyperoruConfigError("The connection's extra must be a JSON object.")
-        known = fields_of_the_form()
-        if unknown := [name for name in self._values if name not in known]:
+        if unknown := [name for name in self._values if name not in CONNECTION_FIELDS]:
             raise HyperoruConfigError(
-                f"The connection's extra has no {', '.join(unknown)}; there are {', '.join(known)}."
+                f"The connection's extra has no {', '.join(unknown)}; there are {', '.join(CONNECTION_FIELDS)}."
             )
 
     def text(self, name: str) -> str | None:

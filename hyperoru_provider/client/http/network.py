@@ -63,10 +63,13 @@ class Network:
             return ssl.create_default_context(cafile=self._verify) if self._verify else httpx.create_ssl_context()
         except OSError as error:  # an SSLError is one
             problem = "holds no certificates in PEM" if isinstance(error, ssl.SSLError) else "can't be read"
-            file = self._verify or os.environ.get("SSL_CERT_FILE")
-            named = "verify" if self._verify else "The environment variable SSL_CERT_FILE"
+            named = (
+                f"verify names {self._verify!r}"
+                if self._verify
+                else f"The environment variable SSL_CERT_FILE names {os.environ.get('SSL_CERT_FILE')!r}"
+            )
             raise HyperoruConfigError(
-                f"{named} names {file!r}, which {problem}: {error.strerror or error}. Correct it, or unset it."
+                f"{named}, which {problem}: {error.strerror or error}. Correct it, or unset it."
             ) from None
 
     def options(self) -> dict[str, Any]:

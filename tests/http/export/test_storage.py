@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -227,6 +228,26 @@ def test_no_rows_are_a_valid_export(tmp_path: Path, file_format: str) -> None:
     summary = land(tmp_path, [], file_format)
     assert (summary["rows"], summary["files"], summary["first_time"]) == (0, [], None)
     assert read(summary) == []
+
+
+def test_an_export_of_another_switch_is_not_replaced(tmp_path: Path) -> None:
+    """Under each value of a switch the same ids may be other rows."""
+
+    def land_under(**query: str) -> Any:
+        endpoint = DEFAULT_CONTRACT.trades.model_copy(update={"query": query})
+        batches = [batch_of([trade(n) for n in range(5)])]
+        return export_rows(replace(SPEC, endpoint=endpoint), lambda *_: batches, storage(tmp_path))
+
+    first = land_under(trading_mode="mainnet")
+    assert json.loads(Path(first["manifest"].removeprefix("file://")).read_text())["query"] == {
+        "trading_mode": "mainnet"
+    }
+    before = files_of(tmp_path)
+    for other in ({"trading_mode": "paper"}, {}):
+        with pytest.raises(HyperoruConfigError, match=r"'trading_mode': 'mainnet'.*Give each its own destination"):
+            land_under(**other)
+    assert files_of(tmp_path) == before
+    assert land_under(trading_mode="mainnet")["rows"] == 5
 
 
 def failing(rows: list[Row]) -> Iterator[Rows]:
