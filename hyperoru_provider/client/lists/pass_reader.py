@@ -176,6 +176,9 @@ class PassReader:
             return Reread(reason)
         if self._is_proved:
             return self._complete()
+        numbered = self._endpoint.paging in ("page", "offset")
+        if numbered and not self.time_slice.is_filtered and self._evidence.pages_are_short:
+            return Reread(_SHRINKING, self._evidence.longest)  # in full pages, after which the next one skips nothing
         self._doubtful, open_second = doubt(self.time_slice, self._collector.listed, again=self._may_hide_rows)
         self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
         return Incomplete() if self._doubtful else self._decide()

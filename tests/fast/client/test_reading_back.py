@@ -82,3 +82,11 @@ def test_a_server_that_ignores_the_page_is_found_out() -> None:
     server = Server(ROWS, ignored=frozenset({"page"}), total="none", has_more=False)
     with pytest.raises(HyperoruContractError, match="same page twice"):
         without_filter(server, 0, 300, first_page=1)
+
+
+@pytest.mark.parametrize("rows", [3, 15, 60])
+@pytest.mark.parametrize("paging", ["page", "offset"])
+def test_pages_that_are_cut_below_the_size_asked_for_hide_none(paging: str, rows: int) -> None:
+    """The page after one that was cut may begin where a whole one would have ended."""
+    server = Server(ROWS[:rows], paging=paging, cap=10, cap_skips=True, total="none", has_more=False)
+    assert without_filter(server, 0, 1000) == in_order(ROWS[:rows])

@@ -188,6 +188,22 @@ def test_a_list_without_a_window_that_ignores_the_page_and_is_cut(
                 reader.accept(parse_page(json.dumps(body).encode(), reader.endpoint))
 
 
+@pytest.mark.parametrize("paging", ["page", "offset"])
+@pytest.mark.parametrize("rows", [3, 100, 173])
+def test_a_list_without_a_window_whose_pages_are_cut_and_skip_what_was_cut(paging: str, rows: int) -> None:
+    """Asked for 500 rows, the server sends 100, and the next page begins with row 500."""
+    listed = [{"id": number, "account_id": 1, "symbol": "BTC", "side": "BUY"} for number in range(rows)]
+    contract = load_contract({"orders": {"paging": paging, "page_size": 500, "first_page": 1}})
+    reader = list_reader(contract, "orders", filters={"account_id": 1})
+    found = 0
+    while (values := reader.query()) is not None:
+        size = values.get("per_page") or values["limit"]
+        first = (values["page"] - 1) * size if paging == "page" else values["offset"]
+        body = {"items": listed[first : first + min(size, 100)]}
+        found += len(reader.accept(parse_page(json.dumps(body).encode(), reader.endpoint)))
+    assert found == rows
+
+
 @pytest.mark.parametrize("past_the_end", ["last", "absent"])
 @pytest.mark.parametrize("rows", [101, 150, 173])
 def test_pages_of_a_list_without_a_window_that_end_with_the_last_one_again_or_404(past_the_end: str, rows: int) -> None:
