@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
@@ -140,6 +140,7 @@ def _kind(annotation: Any) -> str:
 _KINDS: dict[Any, str] = {
     int: "string",  # ids may be numbers on one server, and text on another
     str: "string",
+    Literal: "string",
     bool: "boolean",
     Decimal: "decimal",
     datetime: "timestamp",

@@ -1,0 +1,68 @@
+"""Runs targets by atheris, one after the other: ``python -m tests.fuzz --seconds 600 answers frames``.
+
+Each one runs in a process of its own, which libFuzzer ends at its first find; the input is then a file ``crash-...``
+beside the corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import subprocess
+import sys
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+
+import atheris
+
+with atheris.instrument_imports(include=["hyperoru_provider"]):
+    from tests.fuzz.inputs import SEEDS, mutate
+    from tests.fuzz.outcomes import within_bounds
+    from tests.fuzz.targets import TARGETS
+
+
+def main() -> None:
+    """Run what the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Fuzz what strangers send or damage.")
+    parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], metavar="TARGET", help=f"of {', '.join(TARGETS)}")
+    parser.add_argument("--seconds", type=int, default=600, help="how long each target runs")
+    parser.add_argument("--corpus", type=Path, help="where inputs and finds are kept; a temporary directory by default")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    corpus = given.corpus or Path(tempfile.mkdtemp(prefix="hyperoru-fuzz-"))
+    if given.here:
+        fuzz(given.targets[0], given.seconds, corpus)
+    sys.exit(any([run(target, given.seconds, corpus) for target in given.targets or TARGETS]))
+
+
+def run(target: str, seconds: int, corpus: Path) -> bool:
+    """Run a target in a process of its own, and return whether something was found."""
+    print(f"{target}: {seconds} s; corpus and finds are in {corpus / target}", flush=True)
+    command = [sys.executable, "-m", "tests.fuzz", "--here", "--seconds", str(seconds), "--corpus", str(corpus), target]
+    return subprocess.run(command, check=False).returncode != 0
+
+
+def fuzz(target: str, seconds: int, corpus: Path) -> None:
+    """Run a target in this process, until the time is over or something is found."""
+    logging.disable(logging.CRITICAL)
+    where = corpus / target
+    where.mkdir(parents=True, exist_ok=True)
+    for seed in SEEDS[target]:
+        (where / sha256(seed).hexdigest()).write_bytes(seed)
+
+    def changed(data: bytes, limit: int, seed: int) -> bytes:
+        return atheris.Mutate(data, limit) if seed % 2 else mutate(data, Random(seed))[:limit]
+
+    options = [f"-max_total_time={seconds}", "-max_len=16384", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
+    atheris.Setup(
+        [target, *options, f"-artifact_prefix={where}/", str(where)],
+        lambda data: within_bounds(TARGETS[target], data),
+        custom_mutator=changed,
+    )
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
