@@ -31,13 +31,18 @@ class _LastRow(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
-    """What is kept, as JSON."""
+    """What is kept, as JSON; the digest is that of all else in it, and of the export: a damaged one fits no more."""
 
-    digest: str
     begun_at: str
     parts: list[Part]
     first_time: str | None
     last: _LastRow
+    digest: str = ""
+
+    def digest_for(self, fingerprint: bytes) -> str:
+        """Return what the digest is to be, for an export with this fingerprint."""
+        rest = {**msgspec.to_builtins(self), "digest": ""}  # a key may have more digits than msgspec writes
+        return hashlib.sha256(fingerprint + json.dumps(rest).encode()).hexdigest()
 
 
 class StateStore(Protocol):
@@ -120,7 +125,7 @@ class ResumableExportState(ExportState):
         self._begun = datetime.now(UTC)
         self._directory = directory
         self._store = store
-        self._digest = hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
+        self._fingerprint = json.dumps(fingerprint, sort_keys=True).encode()
         state = self._attempt("read", lambda: store.read(_NAME))
         if state is not None:
             self._attempt("understood", lambda: self._resume(msgspec.convert(state, _State)))
@@ -138,21 +143,21 @@ class ResumableExportState(ExportState):
     def _save(self, keys: bytes, last: Row) -> None:
         self._directory.write_temporary(_keys_file(self.parts[-1]), bytes.fromhex(self.parts[-1].sha256) + keys)
         state = _State(
-            digest=self._digest,
             begun_at=format_time(self._begun),
             parts=self.parts,
             first_time=self.first and format_time(self.first),
             last=_LastRow(last.time and format_time(last.time), list(parts_of(last.key))),
         )
+        state.digest = state.digest_for(self._fingerprint)
         self._store.write(_NAME, msgspec.to_builtins(state), retention=_MAX_AGE)
 
     def _resume(self, state: _State) -> None:
         begun = parse_time(state.begun_at)
-        if state.digest != self._digest or not -_SKEW <= datetime.now(UTC) - begun <= _MAX_AGE:
+        if state.digest != state.digest_for(self._fingerprint) or not -_SKEW <= datetime.now(UTC) - begun <= _MAX_AGE:
             log.info("An export that was not finished is out of date or of something else: starting over")
             return
         found = [self._find(kept) for kept in state.parts]
-        if None in found or len({kept.sha256 for kept in state.parts}) < len(found):
+        if None in found:
             log.info("Parts of an export that was not finished are missing: starting over")
             return
         keys = DuplicateDetector()

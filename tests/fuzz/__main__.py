@@ -1,7 +1,8 @@
 """Runs targets by atheris, one after the other: ``python -m tests.fuzz --seconds 600 answers frames``.
 
-Each one runs in a process of its own, which libFuzzer ends at its first find; the input is then a file ``crash-...``
-beside the corpus.
+Each one runs in a process of its own for all of its time. The first input of each kind of find is a file ``find-...``
+beside the corpus; one that takes too long, or too much memory, ends the run, and is a file ``timeout-...`` or
+``oom-...``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from traceback import extract_tb, print_exception
 
 import atheris
 
@@ -41,7 +43,10 @@ def run(target: str, seconds: int, corpus: Path) -> bool:
     """Run a target in a process of its own, and return whether something was found."""
     print(f"{target}: {seconds} s; corpus and finds are in {corpus / target}", flush=True)
     command = [sys.executable, "-m", "tests.fuzz", "--here", "--seconds", str(seconds), "--corpus", str(corpus), target]
-    return subprocess.run(command, check=False).returncode != 0
+    failed = subprocess.run(command, check=False).returncode != 0
+    finds = sorted((corpus / target).glob("find-*"))
+    print(f"{target}: {len(finds)} finds {' '.join(map(str, finds))}", flush=True)
+    return failed or bool(finds)
 
 
 def fuzz(target: str, seconds: int, corpus: Path) -> None:
@@ -55,10 +60,19 @@ def fuzz(target: str, seconds: int, corpus: Path) -> None:
     def changed(data: bytes, limit: int, seed: int) -> bytes:
         return atheris.Mutate(data, limit) if seed % 2 else mutate(data, Random(seed))[:limit]
 
+    def once(data: bytes) -> None:
+        try:
+            within_bounds(TARGETS[target], data)
+        except Exception as error:
+            kind = sha256("".join(map(str, extract_tb(error.__traceback__))).encode()).hexdigest()[:16]
+            if not (find := where / f"find-{kind}").exists():
+                find.write_bytes(data)
+                print_exception(error)
+
     options = [f"-max_total_time={seconds}", "-max_len=16384", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
     atheris.Setup(
         [target, *options, f"-artifact_prefix={where}/", str(where)],
-        lambda data: within_bounds(TARGETS[target], data),
+        once,
         custom_mutator=changed,
     )
     atheris.Fuzz()
