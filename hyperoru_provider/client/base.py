@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -71,10 +72,12 @@ class BaseClient(Generic[HttpT, TransportT]):
         http_client: HttpT | None = None,
         transport: TransportT | None = None,
     ) -> None:
+        given = Credentials(base_url, email, password, session_token)
+        del email, password, session_token  # some tracebacks show variables, and what follows may raise
         self.base_url = _checked_url(base_url)
+        credentials = replace(given, base_url=self.base_url)
         self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
-        if session_token is not None and not can_be_token(session_token):
-            raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
+        _check_secrets(credentials)
         if http_client is not None and transport is not None:
             raise HyperoruConfigError("Give either an http_client, which has its own transport, or a transport.")
         user_agent = f"airflow-provider-hyperoru/{__version__}"
@@ -87,9 +90,8 @@ class BaseClient(Generic[HttpT, TransportT]):
             )
         except ImportError as error:  # SOCKS needs a package
             raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
-        credentials = Credentials(self.base_url, email, password, session_token)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
-        self._user = session_token or email
+        self._user = credentials.session_token or credentials.login
         self._first_pages: dict[str, int] = {}
         self._settings = Settings(
             base_url=self.base_url,
@@ -138,6 +140,16 @@ class BaseClient(Generic[HttpT, TransportT]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+
+def _check_secrets(credentials: Credentials) -> None:
+    if credentials.session_token is not None and not can_be_token(credentials.session_token):
+        raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
+    for name in ("login", "password"):
+        try:
+            (getattr(credentials, name) or "").encode()
+        except UnicodeEncodeError:  # which repeats the text
+            raise HyperoruConfigError(f"The {name} holds half a character, which can't be sent.") from None
 
 
 def _checked_url(base_url: str) -> str:

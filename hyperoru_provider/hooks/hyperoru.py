@@ -107,9 +107,6 @@ class HyperoruHook(BaseHook):
                 f"type {self.conn_type}, with the base URL as its host."
             )
         extra = _Extra(connection)
-        session_token = (extra.text("session_token") or "").strip() or None
-        if session_token:
-            mask_secret(session_token)
         stores: list[TokenStore] = [MemoryTokenStore()]
         if extra.choice("token_cache", ("variable", "memory")) == "variable":
             stores.append(VariableTokenStore(self.hyperoru_conn_id))
@@ -117,7 +114,7 @@ class HyperoruHook(BaseHook):
             "base_url": _base_url(connection),
             "email": connection.login or None,
             "password": connection.password or None,
-            "session_token": session_token,
+            "session_token": _session_token(extra),
             "contract": extra.json("contract"),
             "timeout": extra.number("timeout", 30.0, lowest=0.1),
             "max_answer_seconds": extra.number("max_answer_seconds", 300.0, lowest=0.1),
@@ -129,6 +126,14 @@ class HyperoruHook(BaseHook):
             "token_stores": stores,
             "on_token": mask_secret,
         }
+
+
+def _session_token(extra: _Extra) -> str | None:
+    """Return the connection's own token, masked in Airflow's logs from here on, or ``None`` if it has none."""
+    token = (extra.text("session_token") or "").strip() or None
+    if token:
+        mask_secret(token)
+    return token
 
 
 class _Extra:
