@@ -54,6 +54,8 @@ class BaseClient(Generic[HttpT, TransportT]):
     :raises HyperoruConfigError: the URL, the contract, or the environment's proxy or certificates are wrong.
     """
 
+    base_url = ""  # until it is checked
+
     def __init__(
         self,
         base_url: str = DEFAULT_BASE_URL,
@@ -91,7 +93,9 @@ class BaseClient(Generic[HttpT, TransportT]):
         except ImportError as error:  # SOCKS needs a package
             raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
-        self._user = credentials.session_token or credentials.login
+        #: a digest that tells a user of a service from another, without naming either
+        user = f"{self.base_url}\n{credentials.session_token or credentials.login}"
+        self.user = hashlib.sha256(user.encode()).hexdigest()
         self._first_pages: dict[str, int] = {}
         self._settings = Settings(
             base_url=self.base_url,
@@ -132,11 +136,6 @@ class BaseClient(Generic[HttpT, TransportT]):
     def explaining(self, endpoint: Endpoint) -> AbstractContextManager[None]:
         """Return a context in which errors about rows of an endpoint name its path, and hold no secret."""
         return self._settings.map_errors(Request("GET", endpoint.path))
-
-    @property
-    def user(self) -> str:
-        """A digest that tells a user of a service from another, without naming either."""
-        return hashlib.sha256(f"{self.base_url}\n{self._user}".encode()).hexdigest()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"

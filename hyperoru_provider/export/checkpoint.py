@@ -145,8 +145,8 @@ class ResumableExportState(ExportState):
         state = _State(
             begun_at=format_time(self._begun),
             parts=self.parts,
-            first_time=self.first and format_time(self.first),
-            last=_LastRow(last.time and format_time(last.time), list(parts_of(last.key))),
+            first_time=_written(self.first),
+            last=_LastRow(_written(last.time), list(parts_of(last.key))),
         )
         state.digest = state.digest_for(self._fingerprint)
         self._store.write(_NAME, msgspec.to_builtins(state), retention=_MAX_AGE)
@@ -184,6 +184,10 @@ class ResumableExportState(ExportState):
         except Exception as error:  # noqa: BLE001
             log.warning("The state of the export could not be %s: %s: %s", what, type(error).__name__, error)
             return None
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)
 
 
 def _keys_file(part: Part) -> str:

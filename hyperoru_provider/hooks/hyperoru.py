@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient
 
 log = logging.getLogger(__name__)
+
+ClientT = TypeVar("ClientT", bound="HyperoruClient | AsyncHyperoruClient")
 
 #: seconds after which a test of the connection gives up
 TEST_SECONDS = 12.0
@@ -57,7 +59,7 @@ class HyperoruHook(BaseHook):
         from hyperoru_provider.client import HyperoruClient
 
         if self._client is None or self._client.closed:
-            self._client = HyperoruClient(**self._options(self.get_connection(self.hyperoru_conn_id)))
+            self._client = self._make(HyperoruClient)
         return self._client
 
     def get_async_conn(self) -> AsyncHyperoruClient:
@@ -67,7 +69,7 @@ class HyperoruHook(BaseHook):
         """
         from hyperoru_provider.client import AsyncHyperoruClient
 
-        return AsyncHyperoruClient(**self._options(self.get_connection(self.hyperoru_conn_id)))
+        return self._make(AsyncHyperoruClient)
 
     def test_connection(self) -> tuple[bool, str]:
         """Check the service's health and that the login works, in less than 15 seconds.
@@ -93,6 +95,15 @@ class HyperoruHook(BaseHook):
         thread.start()
         thread.join(TEST_SECONDS)
         return results[0] if results else (False, f"The server did not answer within {TEST_SECONDS:.0f} seconds.")
+
+    def _make(self, client: type[ClientT]) -> ClientT:
+        """Return a client for the connection."""
+        from hyperoru_provider.client.errors import HyperoruConfigError
+
+        try:
+            return client(**self._options(self.get_connection(self.hyperoru_conn_id)))
+        except HyperoruConfigError as error:  # some tracebacks show variables, and Airflow's connections their password
+            raise error.with_traceback(None) from None
 
     def _options(self, connection: Connection) -> dict[str, Any]:
         """Return the arguments of a client for a connection."""

@@ -36,7 +36,8 @@ def main() -> None:
     corpus = given.corpus or Path(tempfile.mkdtemp(prefix="hyperoru-fuzz-"))
     if given.here:
         fuzz(given.targets[0], given.seconds, corpus)
-    sys.exit(any([run(target, given.seconds, corpus) for target in given.targets or TARGETS]))
+    found = [target for target in given.targets or TARGETS if run(target, given.seconds, corpus)]
+    sys.exit(f"Finds: {', '.join(found)}" if found else 0)
 
 
 def run(target: str, seconds: int, corpus: Path) -> bool:
@@ -69,7 +70,13 @@ def fuzz(target: str, seconds: int, corpus: Path) -> None:
                 find.write_bytes(data)
                 print_exception(error)
 
-    options = [f"-max_total_time={seconds}", "-max_len=16384", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
+    options = [
+        f"-max_total_time={seconds}",
+        "-max_len=16384",
+        "-timeout=10",
+        "-rss_limit_mb=2048",
+        "-print_final_stats=1",
+    ]
     atheris.Setup(
         [target, *options, f"-artifact_prefix={where}/", str(where)],
         once,

@@ -1,4 +1,4 @@
-"""What may come of bytes that anybody wrote: a value that can be kept, or a documented error, soon and in little memory."""
+"""What may come of bytes that anybody wrote: a value that can be kept, or a documented error, soon."""
 
 from __future__ import annotations
 

@@ -102,10 +102,10 @@ def answers(data: bytes) -> None:
 def _read_list(contract: Contract, resource: str, body: bytes) -> None:
     """Read a list whose first page is the body, and whose others are empty, and write its rows in each format."""
     filters = _FILTERS.get(resource, {})
-    window = (START, END) if RESOURCES[resource].windowed else (None, None)
-    reader = list_reader(contract, resource, *window, filters)
+    start, end = (START, END) if RESOURCES[resource].windowed else (None, None)
+    reader = list_reader(contract, resource, start, end, filters)
     page = parse_page(body, reader.endpoint)
-    time_slice = TimeSlice(reader.endpoint, filters, *window)
+    time_slice = TimeSlice(reader.endpoint, filters, start, end)
     with documented():  # what is not looked at, such as a number of 5,000 digits, need not be readable
         _ = [canonical(row, reader.endpoint) for row in page.rows]
         assert _collected(time_slice, page, FieldExtractor) == _collected(time_slice, page, _BlindExtractor)
@@ -167,7 +167,8 @@ def _log_in(contract: Contract, body: bytes) -> None:
     try:
         flow.send(Reply(200, httpx.Headers(), body))
     except StopIteration:
-        assert can_be_token(*tokens)
+        (token,) = tokens
+        assert can_be_token(token)
 
 
 def frames(data: bytes) -> None:
@@ -255,8 +256,8 @@ def contract(data: bytes) -> None:
 
 def _ask_for_list(loaded: Contract, resource: str, *, windowed: bool) -> None:
     with documented():
-        window = (START, END) if windowed else (None, None)
-        reader = list_reader(loaded, resource, *window, _FILTERS.get(resource, {}))
+        start, end = (START, END) if windowed else (None, None)
+        reader = list_reader(loaded, resource, start, end, _FILTERS.get(resource, {}))
         query = reader.query()
         assert query is not None
         target = reader.endpoint.target(query)
