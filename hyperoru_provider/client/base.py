@@ -12,6 +12,7 @@ import httpx
 
 from hyperoru_provider.client.api.contract import Contract, load_contract
 from hyperoru_provider.client.api.endpoints import Endpoint
+from hyperoru_provider.client.api.models import BackfillJob
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import ACCEPT_ENCODING
@@ -21,6 +22,7 @@ from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore, can_be_token
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.redaction import redact_text
 from hyperoru_provider.client.times import Moment, parse_moment
 from hyperoru_provider.version import __version__
 
@@ -136,6 +138,10 @@ class BaseClient(Generic[HttpT, TransportT]):
     def explaining(self, endpoint: Endpoint) -> AbstractContextManager[None]:
         """Return a context in which errors about rows of an endpoint name its path, and hold no secret."""
         return self._settings.map_errors(Request("GET", endpoint.path))
+
+    def redacted(self, job: BackfillJob) -> BackfillJob:
+        """Return a job with ``***`` in place of each token or password that its error repeats."""
+        return job.model_copy(update={"error": job.error and redact_text(job.error, self._settings.auth.secrets)})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"

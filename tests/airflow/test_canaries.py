@@ -356,6 +356,18 @@ def test_a_client_that_can_t_be_made_shows_no_secret(wrong: dict[str, Any], watc
     assert not watch.leaks()
 
 
+def test_a_failed_job_shows_no_secret(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def script(wire: Wire, request: str) -> None:
+        job = {"task_id": 7, "status": "failed", "error": echo("as it is"), "symbol": "BTC", "period": "1h"}
+        wire.answer({"session_token": TOKEN} if "/login" in request else b"[]" if "-tasks" in request else job)
+
+    with raw_server(script) as server:
+        connect_to(server.url, monkeypatch)
+        run("backfill", "worker", watch)
+    assert any("ended with the status failed" in text for _, text in watch.texts)
+    assert not watch.leaks()
+
+
 @pytest.mark.parametrize("concurrent", [False, True])
 def test_a_client_without_airflow_brings_no_head_of_an_answer_into_a_log(concurrent: bool, watch: Watch) -> None:
     def script(wire: Wire, request: str) -> None:

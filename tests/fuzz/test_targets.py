@@ -21,6 +21,9 @@ FOUND: dict[str, dict[str, bytes]] = {
         "in another year in UTC than there is": b"9999-12-31T23:59:59-23:59",
         "an offset of four days": b"9999-12-31T23:59:59.999999-93:59",
     },
+    "contract": {
+        "half a character in what is wrong": b'{"backfill_status":{"running":"a\\ud83d","failed":"a\\ud83d"}}',
+    },
     "checkpoints": {
         "a part twice": json.dumps({**_STATE, "parts": _STATE["parts"] * 2}).encode(),
         "no part before the last row": json.dumps({**_STATE, "parts": []}).encode(),
