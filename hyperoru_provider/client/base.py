@@ -28,6 +28,7 @@ from hyperoru_provider.version import __version__
 
 DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
 
+_USER_AGENT = f"airflow-provider-hyperoru/{__version__}"
 _MAX_CONNECT_SECONDS = 5.0
 
 HttpT = TypeVar("HttpT", httpx.Client, httpx.AsyncClient)
@@ -84,20 +85,11 @@ class BaseClient(Generic[HttpT, TransportT]):
         _check_secrets(credentials)
         if http_client is not None and transport is not None:
             raise HyperoruConfigError("Give either an http_client, which has its own transport, or a transport.")
-        user_agent = f"airflow-provider-hyperoru/{__version__}"
         network = Network(self.base_url)
-        headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
-        waits = httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout))
-        try:
-            http = http_client or self._create_http(
-                transport=transport or self._create_transport(**network.options()), timeout=waits, headers=headers
-            )
-        except ImportError as error:  # SOCKS needs a package
-            raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
+        http = http_client or self._new_http(network, transport, timeout)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
         #: a digest that tells a user of a service from another, without naming either
-        user = f"{self.base_url}\n{credentials.session_token or credentials.login}"
-        self.user = hashlib.sha256(user.encode()).hexdigest()
+        self.user = _digest(credentials)
         self._first_pages: dict[str, int] = {}
         self._settings = Settings(
             base_url=self.base_url,
@@ -107,10 +99,21 @@ class BaseClient(Generic[HttpT, TransportT]):
             max_answer_bytes=max_answer_bytes,
             policy=retry_policy or RetryPolicy(),
             rate_limiter=RateLimiter(requests_per_second),
-            user_agent=user_agent,
+            user_agent=_USER_AGENT,
             network=network,
         )
         self._open(http, owned=http_client is None)
+
+    def _new_http(self, network: Network, transport: TransportT | None, timeout: float) -> HttpT:
+        """Return an HTTP client with our headers and timeouts."""
+        try:
+            return self._create_http(
+                transport=transport or self._create_transport(**network.options()),
+                timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
+                headers={"User-Agent": _USER_AGENT, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING},
+            )
+        except ImportError as error:  # SOCKS needs a package
+            raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
 
     def _create_transport(self, **options: Any) -> TransportT:
         """Return a new transport of an HTTP client."""
@@ -155,6 +158,11 @@ def _check_secrets(credentials: Credentials) -> None:
             (getattr(credentials, name) or "").encode()
         except UnicodeEncodeError:  # which repeats the text
             raise HyperoruConfigError(f"The {name} holds half a character, which can't be sent.") from None
+
+
+def _digest(credentials: Credentials) -> str:
+    user = f"{credentials.base_url}\n{credentials.session_token or credentials.login}"
+    return hashlib.sha256(user.encode()).hexdigest()
 
 
 def _checked_url(base_url: str) -> str:
