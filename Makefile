@@ -57,7 +57,7 @@ crowd-test: $(STAMP)  ## Export one window by two, five and ten runs at once, so
 market-test: $(STAMP)  ## Watch a market by events for long, with sockets, processes and servers that die [SECONDS=1800]
 	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_live.py
 
-canary-test: $(STAMP)  ## Let servers repeat secrets in each way to all that asks them, and look for them everywhere; half an hour
+canary-test: $(STAMP)  ## Let servers repeat secrets in each way to all that asks them, and look for them everywhere; long
 	HYPERORU_CANARIES=all $(BIN)/python -m pytest tests/airflow/test_canaries.py
 
 fuzz: $(STAMP)-fuzz  ## Fuzz what strangers send or damage by atheris, each target in turn [SECONDS=600] [TARGETS="answers frames"]
