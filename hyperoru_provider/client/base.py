@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import httpx
 
 from hyperoru_provider.client.api.contract import Contract, load_contract
 from hyperoru_provider.client.api.endpoints import Endpoint
+from hyperoru_provider.client.api.models import BackfillJob
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import ACCEPT_ENCODING
@@ -20,11 +22,13 @@ from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore, can_be_token
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.redaction import redact_text
 from hyperoru_provider.client.times import Moment, parse_moment
 from hyperoru_provider.version import __version__
 
 DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
 
+_USER_AGENT = f"airflow-provider-hyperoru/{__version__}"
 _MAX_CONNECT_SECONDS = 5.0
 
 HttpT = TypeVar("HttpT", httpx.Client, httpx.AsyncClient)
@@ -53,6 +57,8 @@ class BaseClient(Generic[HttpT, TransportT]):
     :raises HyperoruConfigError: the URL, the contract, or the environment's proxy or certificates are wrong.
     """
 
+    base_url = ""  # until it is checked
+
     def __init__(
         self,
         base_url: str = DEFAULT_BASE_URL,
@@ -71,25 +77,19 @@ class BaseClient(Generic[HttpT, TransportT]):
         http_client: HttpT | None = None,
         transport: TransportT | None = None,
     ) -> None:
+        given = Credentials(base_url, email, password, session_token)
+        del email, password, session_token  # some tracebacks show variables, and what follows may raise
         self.base_url = _checked_url(base_url)
+        credentials = replace(given, base_url=self.base_url)
         self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
-        if session_token is not None and not can_be_token(session_token):
-            raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
+        _check_secrets(credentials)
         if http_client is not None and transport is not None:
             raise HyperoruConfigError("Give either an http_client, which has its own transport, or a transport.")
-        user_agent = f"airflow-provider-hyperoru/{__version__}"
         network = Network(self.base_url)
-        headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
-        waits = httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout))
-        try:
-            http = http_client or self._create_http(
-                transport=transport or self._create_transport(**network.options()), timeout=waits, headers=headers
-            )
-        except ImportError as error:  # SOCKS needs a package
-            raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
-        credentials = Credentials(self.base_url, email, password, session_token)
+        http = http_client or self._new_http(network, transport, timeout)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
-        self._user = session_token or email
+        #: a digest that tells a user of a service from another, without naming either
+        self.user = _digest(credentials)
         self._first_pages: dict[str, int] = {}
         self._settings = Settings(
             base_url=self.base_url,
@@ -99,10 +99,21 @@ class BaseClient(Generic[HttpT, TransportT]):
             max_answer_bytes=max_answer_bytes,
             policy=retry_policy or RetryPolicy(),
             rate_limiter=RateLimiter(requests_per_second),
-            user_agent=user_agent,
+            user_agent=_USER_AGENT,
             network=network,
         )
         self._open(http, owned=http_client is None)
+
+    def _new_http(self, network: Network, transport: TransportT | None, timeout: float) -> HttpT:
+        """Return an HTTP client with our headers and timeouts."""
+        try:
+            return self._create_http(
+                transport=transport or self._create_transport(**network.options()),
+                timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
+                headers={"User-Agent": _USER_AGENT, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING},
+            )
+        except ImportError as error:  # SOCKS needs a package
+            raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
 
     def _create_transport(self, **options: Any) -> TransportT:
         """Return a new transport of an HTTP client."""
@@ -131,13 +142,27 @@ class BaseClient(Generic[HttpT, TransportT]):
         """Return a context in which errors about rows of an endpoint name its path, and hold no secret."""
         return self._settings.map_errors(Request("GET", endpoint.path))
 
-    @property
-    def user(self) -> str:
-        """A digest that tells a user of a service from another, without naming either."""
-        return hashlib.sha256(f"{self.base_url}\n{self._user}".encode()).hexdigest()
+    def redacted(self, job: BackfillJob) -> BackfillJob:
+        """Return a job with ``***`` in place of each token or password that its error repeats."""
+        return job.model_copy(update={"error": job.error and redact_text(job.error, self._settings.auth.secrets)})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+
+def _check_secrets(credentials: Credentials) -> None:
+    if credentials.session_token is not None and not can_be_token(credentials.session_token):
+        raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
+    for name in ("login", "password"):
+        try:
+            (getattr(credentials, name) or "").encode()
+        except UnicodeEncodeError:  # which repeats the text
+            raise HyperoruConfigError(f"The {name} holds half a character, which can't be sent.") from None
+
+
+def _digest(credentials: Credentials) -> str:
+    user = f"{credentials.base_url}\n{credentials.session_token or credentials.login}"
+    return hashlib.sha256(user.encode()).hexdigest()
 
 
 def _checked_url(base_url: str) -> str:

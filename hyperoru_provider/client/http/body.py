@@ -41,6 +41,10 @@ class Reply(NamedTuple):
         """Whether the status is one of success."""
         return 200 <= self.status < 300
 
+    def __repr__(self) -> str:
+        """Leave out what a server may repeat a secret in: variables show in some tracebacks."""
+        return f"Reply({self.status}, {len(self.body)} bytes)"
+
 
 class ReplyReader:
     """Collects the body of an answer of which the head was read, and takes no more of it than is allowed.

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import ClassVar, Protocol, TypeGuard
 
+from hyperoru_provider.client.redaction import Address
+
 _TOKEN = re.compile(r"[!-~]{1,16384}")
 
 
@@ -21,20 +23,21 @@ class Credentials:
     """Who logs in where.
 
     :param base_url: the server.
-    :param login: email or user name.
+    :param login: email or user name; in no ``repr``.
     :param password: in no ``repr``.
     :param session_token: a token that was issued elsewhere; with it there is no login at all.
     """
 
     base_url: str
-    login: str | None = None
+    login: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen in a message."""
-        return tuple(filter(None, (self.password, self.session_token)))
+        address = Address(self.login) if self.login and "@" in self.login else None
+        return tuple(filter(None, (self.password, self.session_token, address)))
 
     @cached_property
     def binding(self) -> str:
