@@ -16,6 +16,7 @@ ACCEPT_ENCODING = "gzip, deflate"
 _MAX_ERROR_BYTES = 2**18
 #: packed bytes that are unpacked at once, in a few milliseconds of an event loop at most
 _QUICK_BYTES = 2**12
+_PIECE_BYTES = 1_000_000
 _UNPACKED = ("gzip", "x-gzip", "deflate")
 #: what a body may be packed as; other words in its place, such as a charset, are none, and are passed over
 _PACKINGS = (*_UNPACKED, "br", "zstd", "compress", "x-compress")
@@ -110,15 +111,28 @@ class ReplyReader:
         for window in _WINDOWS:
             unpacker = zlib.decompressobj(window)
             try:
-                unpacked = unpacker.decompress(body, self._max_bytes + 1)
+                pieces = self._unpack_pieces(unpacker, body)
             except zlib.error:
                 continue
-            if len(unpacked) > self._max_bytes and self._response.is_success:
-                raise self._too_large(" when it is unpacked")
             if not unpacker.eof and self._response.is_success:
                 raise HyperoruNetworkError("The answer was cut off before all of it was unpacked")
-            return unpacked
+            return b"".join(pieces)
         raise HyperoruNetworkError(f"The answer is packed as {self._packing[0]}, and damaged")
+
+    def _unpack_pieces(self, unpacker: zlib._Decompress, body: bytes) -> list[bytes]:
+        """Return the unpacked body in pieces; as one, it would be copied while it grows.
+
+        :raises HyperoruContractError: there are too many bytes.
+        """
+        pieces, size, left = [], 0, body
+        while piece := unpacker.decompress(left, _PIECE_BYTES):
+            pieces.append(piece)
+            size, left = size + len(piece), unpacker.unconsumed_tail
+            if size > self._max_bytes:
+                if self._response.is_success:
+                    raise self._too_large(" when it is unpacked")
+                break
+        return pieces
 
     def _too_large(self, when: str = "") -> HyperoruContractError:
         return HyperoruContractError(
