@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowTaskTimeout

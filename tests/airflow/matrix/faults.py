@@ -1,7 +1,7 @@
 """The faults of the matrix, and what each does to what it strikes: written down before anything is run.
 
-A fault strikes some of what subjects ask (``on``), and a task that asks it ends as ``ends`` says. A wait takes transient
-errors for "not yet". Where one subject or one thing that is asked ends otherwise, ``but`` says so and why.
+A fault strikes some of what subjects ask (``on``), and a task that asks it ends as ``ends`` says. A wait takes
+transient errors for "not yet". Where one subject or one thing that is asked ends otherwise, ``but`` says so and why.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ENDS_EARLY = {"trades there": {EXACT, CONTRACT}}
 #: a second try that may have to begin while it isn't known whether the first one began a job
 MAY_HAVE_BEGUN = {Asks.NEW_JOB: {EXACT, AMBIGUOUS}}
 #: a server that hides all rows answers with an honest, empty list; where rows were exported before, that is an error
-HIDDEN = {"in XCom": {PART}, "trades there": {WAITS}, "trades one more": {WAITS}}
+HIDDEN = {"in XCom": {PART}, "trades there": {WAITS}, "one trade more": {WAITS}}
 #: a list without window and pages that is cut without a sign of it
 CUT = {ORDERS: {PART}}
 

@@ -119,7 +119,14 @@ def truth(merged: float) -> Truth:
 def trade_fact(row: Mapping[str, Any]) -> Fact:
     """Return a trade as it is compared."""
     amounts = [Decimal(str(row[name])) for name in ("price", "quantity", "notional")]
-    return (str(row["trade_id"]), str(row["account_id"]), row["symbol"], row["side"], *amounts, _time(row["trade_time"]))
+    return (
+        str(row["trade_id"]),
+        str(row["account_id"]),
+        row["symbol"],
+        row["side"],
+        *amounts,
+        _time(row["trade_time"]),
+    )
 
 
 def order_fact(row: Mapping[str, Any]) -> Fact:

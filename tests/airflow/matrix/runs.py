@@ -20,8 +20,8 @@ from tests.airflow.matrix.outcomes import AS_SENT, EXACT, NOTHING, WAITS
 from tests.airflow.matrix.place import PASSWORD, truth
 from tests.airflow.matrix.subjects import SUBJECTS, Subject
 
-#: bounds of a cell: the peak of memory above its start in megabytes, requests, and seconds for which a trigger's loop is
-#: held. What is held is measured three times before it counts: others use this machine, too
+#: bounds of a cell: the peak of memory above its start in megabytes, requests, and seconds for which a trigger's loop
+#: is held. What is held is measured three times before it counts: others use this machine, too
 MEGABYTES = 150
 REQUESTS = 400
 HELD_SECONDS = 0.1
@@ -132,7 +132,7 @@ _cells: Sequence[Cell] = ()
 
 def run_all(cells: Sequence[Cell], urls: Iterable[str], earlier: Path) -> Iterator[tuple[Cell, Result]]:
     """Run cells at once on several sandboxes, and yield what comes of them as it comes."""
-    global _cells  # noqa: PLW0603 - inherited by the workers, as functions can't be sent to them
+    global _cells  # inherited by the workers, as functions can't be sent to them
     _cells = cells
     import_all()
     for cell in cells:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
+from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
 from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.operators.traders import HyperoruListTradersOperator
@@ -18,10 +19,14 @@ from hyperoru_provider.sandbox.market import TRADERS
 from hyperoru_provider.sandbox.prices import INTERVALS, SYMBOLS, Prices
 from hyperoru_provider.sandbox.rows import SECOND, micros
 from hyperoru_provider.sensors.base import HyperoruSensor
+from hyperoru_provider.sensors.events import HyperoruEventSensor
 from hyperoru_provider.sensors.health import HyperoruHealthSensor
 from hyperoru_provider.sensors.klines import HyperoruKlineCoverageSensor
 from hyperoru_provider.sensors.price import HyperoruPriceSensor
 from hyperoru_provider.sensors.trades import HyperoruTradesSensor
+from hyperoru_provider.triggers.backfill import HyperoruBackfillTrigger
+from hyperoru_provider.triggers.events import HyperoruEventTrigger
+from hyperoru_provider.triggers.poll import HyperoruPollTrigger
 from tests.airflow.matrix import streams, tasks
 from tests.airflow.matrix.outcomes import EXACT, Asks
 from tests.airflow.matrix.place import (
@@ -45,7 +50,8 @@ _COVERED = {"symbol": "BTC", "start": _NOW - timedelta(hours=5), "end": _NOW - t
 class Subject:
     """What is tried.
 
-    :param name: as the docs name it.
+    :param name: as the docs name it: in which column, and which of those there.
+    :param of: the class that is tried.
     :param labels: what it is, for expectations that differ.
     :param asks: what it asks the server.
     :param run: returns how a success ended, or raises what it ends with.
@@ -56,6 +62,7 @@ class Subject:
     """
 
     name: str
+    of: type
     asks: Asks
     run: Callable[[Place], str]
     labels: frozenset[str] = frozenset()
@@ -63,6 +70,11 @@ class Subject:
     never: bool = False
     lands: bool = False
     prepare: Callable[[Place], None] | None = None
+
+    @property
+    def column(self) -> str:
+        """The column of the docs."""
+        return self.name.partition(":")[0]
 
     @property
     def is_called(self) -> frozenset[str]:
@@ -193,49 +205,60 @@ _SENSORS: dict[str, tuple[type[HyperoruSensor], Callable[[Place], dict[str, Any]
         _price_above,
     ),
     "coverage": (HyperoruKlineCoverageSensor, lambda _: _COVERED, Asks.LOGIN | Asks.COVERAGE, _true),
-    "trades": (HyperoruTradesSensor, _at_least(0), Asks.LOGIN | Asks.TRADES, _true),
-    "trades, one too many": (HyperoruTradesSensor, _at_least(1), Asks.LOGIN | Asks.TRADES, _lie),
+    "trades there": (HyperoruTradesSensor, _at_least(0), Asks.LOGIN | Asks.TRADES, _true),
+    "one trade more": (HyperoruTradesSensor, _at_least(1), Asks.LOGIN | Asks.TRADES, _lie),
 }
-_LABELS = {"trades": "trades there", "trades, one too many": "trades one more"}
 
 
-def _sensors() -> list[Subject]:
-    found = []
+def _sensors() -> Iterator[Subject]:
     for name, (cls, arguments, asks, is_true) in _SENSORS.items():
         for mode in tasks.MODES:
-            run = tasks.wait(cls, mode, arguments, is_true)
-            labels = frozenset({_LABELS.get(name, name), mode})
-            found.append(Subject(f"{name} ({mode})", asks, run, labels, waits=True, never=is_true is _lie))
-    return found
+            yield Subject(
+                f"{name}: {mode}",
+                HyperoruPollTrigger if mode == "trigger" else cls,
+                asks,
+                tasks.wait(cls, mode, arguments, is_true),
+                frozenset({name}),
+                waits=True,
+                never=is_true is _lie,
+            )
+
+
+def _trades_in_files() -> Iterator[Subject]:
+    for file_format, compression in (("jsonl", "none"), ("csv", "gzip"), ("parquet", "zstd")):
+        labels = frozenset({"in JSON lines"} if file_format == "jsonl" else ())
+        run = trades_in_files(file_format, compression)
+        yield Subject(f"trades: {file_format}", HyperoruExportTradesOperator, _TRADES, run, labels, lands=True)
 
 
 _TRADES, _ORDERS = Asks.LOGIN | Asks.TRADES, Asks.LOGIN | Asks.ORDERS
-_JOB = Asks.LOGIN | Asks.JOB
+_BEGUN = Asks.LOGIN | Asks.JOB | Asks.NEW_JOB | Asks.JOBS
 _STREAM = Asks.LOGIN | Asks.SOCKET
 _ALL = [
-    Subject("traders", Asks.LOGIN | Asks.TRADERS, traders),
-    Subject("prices", Asks.LOGIN | Asks.PRICE, prices),
-    Subject("candles", Asks.LOGIN | Asks.KLINES, candles, lands=True),
-    Subject("trades in XCom", _TRADES, trades_in_xcom, frozenset({"in XCom"})),
-    Subject("trades as JSON lines", _TRADES, trades_in_files("jsonl", "none"), frozenset({"in JSON lines"}), lands=True),
-    Subject("trades as CSV", _TRADES, trades_in_files("csv", "gzip"), lands=True),
-    Subject("trades as Parquet", _TRADES, trades_in_files("parquet", "zstd"), lands=True),
-    Subject("trades in a table", _TRADES, trades_in_a_table, lands=True),
-    Subject("orders as JSON lines", _ORDERS, orders_in_files, frozenset({"in JSON lines"}), lands=True),
-    Subject("orders in a table", _ORDERS, orders_in_a_table, lands=True),
-    Subject("backfill (poke)", _JOB | Asks.NEW_JOB | Asks.JOBS, tasks.backfill(deferrable=False)),
-    Subject("backfill (deferred)", _JOB | Asks.NEW_JOB | Asks.JOBS, tasks.backfill(deferrable=True)),
+    Subject("traders", HyperoruListTradersOperator, Asks.LOGIN | Asks.TRADERS, traders),
+    Subject("prices", HyperoruFetchMarketOperator, Asks.LOGIN | Asks.PRICE, prices),
+    Subject("candles", HyperoruFetchMarketOperator, Asks.LOGIN | Asks.KLINES, candles, lands=True),
+    Subject("trades: XCom", HyperoruExportTradesOperator, _TRADES, trades_in_xcom, frozenset({"in XCom"})),
+    *_trades_in_files(),
+    Subject("trades: table", HyperoruTradesToSqlOperator, _TRADES, trades_in_a_table, lands=True),
     Subject(
-        "backfill (trigger)",
-        _JOB,
+        "orders: jsonl", HyperoruExportOperator, _ORDERS, orders_in_files, frozenset({"in JSON lines"}), lands=True
+    ),
+    Subject("orders: table", HyperoruToSqlOperator, _ORDERS, orders_in_a_table, lands=True),
+    Subject("backfill: poke", HyperoruBackfillKlinesOperator, _BEGUN, tasks.backfill(deferrable=False)),
+    Subject("backfill: deferred", HyperoruBackfillKlinesOperator, _BEGUN, tasks.backfill(deferrable=True)),
+    Subject(
+        "backfill: trigger",
+        HyperoruBackfillTrigger,
+        Asks.LOGIN | Asks.JOB,
         tasks.backfill_trigger,
         frozenset({"backfill trigger"}),
         waits=True,
         prepare=tasks.prepare_backfill_trigger,
     ),
     *_sensors(),
-    Subject("event sensor", _STREAM, streams.event_sensor, waits=True),
-    Subject("event trigger", _STREAM, streams.event_trigger, waits=True),
-    Subject("event trigger, alone", _STREAM, streams.event_trigger_alone, waits=True),
+    Subject("events: sensor", HyperoruEventSensor, _STREAM, streams.event_sensor, waits=True),
+    Subject("events: trigger", HyperoruEventTrigger, _STREAM, streams.event_trigger, waits=True),
+    Subject("events: trigger alone", HyperoruEventTrigger, _STREAM, streams.event_trigger_alone, waits=True),
 ]
 SUBJECTS = {subject.name: subject for subject in _ALL}

@@ -85,11 +85,15 @@ def at_login(tamper: Tamper) -> Tamper:
     return lambda exchange, wire: tamper(exchange, wire) if exchange.path == _LOGIN else exchange.answer(wire)
 
 
-def endless(exchange: Exchange, wire: Wire) -> None:
+def endless(status: str) -> Tamper:
     """Answer with a body that never ends."""
-    wire.head(Transfer_Encoding="chunked")
-    while True:
-        wire.chunk(b" " * 100_000)
+
+    def tamper(exchange: Exchange, wire: Wire) -> None:
+        wire.head(status, Transfer_Encoding="chunked")
+        while True:
+            wire.chunk(b" " * 100_000)
+
+    return tamper
 
 
 def drip(exchange: Exchange, wire: Wire) -> None:
