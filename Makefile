@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow coverage coverage-report kill-test crowd-test market-test lint fmt clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow coverage coverage-report kill-test crowd-test market-test fault-matrix lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -56,6 +56,9 @@ crowd-test: $(STAMP)  ## Export one window by two, five and ten runs at once, so
 
 market-test: $(STAMP)  ## Watch a market by events for long, with sockets, processes and servers that die [SECONDS=1800]
 	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_live.py
+
+fault-matrix: $(STAMP)  ## Run every operator, sensor and trigger against every fault, and write the page; long [PAIRS=500]
+	$(BIN)/python -m tests.airflow.matrix --pairs $(or $(PAIRS),500) --seed $(or $(SEED),1) --jobs $(or $(JOBS),2)
 
 lint: $(STAMP)  ## Check format, style, types and layers
 	$(BIN)/python -m ruff format --check .

@@ -14,7 +14,8 @@ from itertools import islice
 from pathlib import Path
 
 from tests.airflow.matrix import page
-from tests.airflow.matrix.cells import Result
+from tests.airflow.matrix.broken import unseen
+from tests.airflow.matrix.cells import Result, import_all
 from tests.airflow.matrix.hostility import FAULTS
 from tests.airflow.matrix.pairs import pairs
 from tests.airflow.matrix.runs import Cell, make_earlier, problems, run_all, sandbox
@@ -63,8 +64,11 @@ def run(cells: Sequence[Cell], jobs: int) -> list[tuple[Cell, Result]] | None:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.environ["SSL_CERT_FILE"] = str(one_authority(directory))
+        import_all()
         earlier = make_earlier(directory / "earlier")
         urls = [stack.enter_context(sandbox(seed=7)) for _ in range(jobs)]
+        if not_seen := unseen(urls[0]):
+            raise AssertionError(f"Nobody saw that these are wrong: {not_seen}")
         for cell, result in run_all(cells, urls, earlier):
             results.append((cell, result))
             if found := problems(cell, result):

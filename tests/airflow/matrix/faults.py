@@ -46,7 +46,8 @@ HIDDEN = {"in XCom": {PART}, "trades there": {WAITS}, "one trade more": {WAITS}}
 #: a list without window and pages that is cut without a sign of it
 CUT = {ORDERS: {PART}}
 
-But = Mapping[str | Asks, set[str]]
+#: ends by a label of a subject, or by what it asks
+But = Mapping[Any, set[str]]
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 _BEAT = 0.005
-_SCHEDULER = Path("/proc/thread-self/schedstat")
+_THREADS = Path("/proc/self/task")
 
 
 class Heartbeat:
     """Notes the longest time for which the loop did not come back.
 
-    :ivar held: its seconds, without those for which the system let others have the processor.
+    :ivar held: its seconds, without those for which a thread of this process could have run and other processes did:
+        nobody else's work is counted, nor who waits for a lock of one that is kept waiting itself.
     """
 
     def __init__(self) -> None:
@@ -25,17 +27,22 @@ class Heartbeat:
     async def beat(self) -> None:
         """Look again and again."""
         while True:
-            clock, waited = time.perf_counter(), _waited()
+            clock, before = time.perf_counter(), _delays()
             await asyncio.sleep(_BEAT)
-            self.held = max(self.held, time.perf_counter() - clock - (_waited() - waited) - _BEAT)
+            seconds = time.perf_counter() - clock - _BEAT
+            if seconds > self.held:
+                delays = _delays()
+                seconds -= sum(delay - before.get(thread, 0.0) for thread, delay in delays.items())
+                self.held = max(self.held, seconds)
 
 
-def _waited() -> float:
-    """Return the seconds for which this thread could have run, and others did; nothing where the system can't tell."""
-    try:
-        return int(_SCHEDULER.read_text().split()[1]) / 1e9
-    except OSError:
-        return 0.0
+def _delays() -> dict[str, float]:
+    """Return for each thread the seconds that it was kept waiting for a processor; none where the system can't tell."""
+    found = {}
+    for thread in _THREADS.glob("*/schedstat"):
+        with suppress(OSError):  # of one that has just ended
+            found[thread.parent.name] = int(thread.read_text().split()[1]) / 1e9
+    return found
 
 
 #: of all loops of this process

@@ -38,8 +38,8 @@ triggerer's loop for no more than {1000 * HELD_SECONDS:.0f} ms;
 - a backfill starts one job, however often it is tried.
 
 Retries take milliseconds here instead of seconds, and a request has 8 of them; waits have a second or two. Pages have \
-25 rows, so that there are several. A sensor waits for what is there, and another one (*one trade more*) for a trade that \
-never comes, whose success would be a lie.
+25 rows, so that there are several. A sensor waits for what is there, and another one (*one trade more*) for a trade \
+that never comes, whose success would be a lie.
 
 ## How a cell ends
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.airflow.matrix.cells import Result, import_all, run_cell
+from tests.airflow.matrix.cells import Result, run_cell
 from tests.airflow.matrix.expected import expected
 from tests.airflow.matrix.faults import Fault
 from tests.airflow.matrix.outcomes import AS_SENT, EXACT, NOTHING, WAITS
@@ -134,7 +134,6 @@ def run_all(cells: Sequence[Cell], urls: Iterable[str], earlier: Path) -> Iterat
     """Run cells at once on several sandboxes, and yield what comes of them as it comes."""
     global _cells  # inherited by the workers, as functions can't be sent to them
     _cells = cells
-    import_all()
     for cell in cells:
         truth(cell.fault.switches.get("merge_after_limit", 0))
     context = multiprocessing.get_context("fork")

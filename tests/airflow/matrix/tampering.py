@@ -209,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Pass a WebSocket on, and send frames of one's own once it is subscribed."""
         host, _, port = self.server.upstream.partition(":")
         with socket.create_connection((host, int(port))) as upstream:
-            upstream.sendall(self.raw_requestline + str(self.headers).replace("\n", "\r\n").encode())
+            upstream.sendall(f"{self.requestline}\n{self.headers}".replace("\n", "\r\n").encode())
             threading.Thread(target=partial(self._pump_out, upstream), daemon=True).start()
             subscribed = 0
             with suppress(OSError):

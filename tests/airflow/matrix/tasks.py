@@ -28,7 +28,7 @@ from tests.airflow.matrix.place import Place
 from tests.task_states import TaskStates
 
 MODES = ("poke", "reschedule", "deferred", "trigger")
-_INTERVAL = 0.05
+_INTERVAL = 0.2
 _BACKFILL: dict[str, Any] = {"symbol": "BTC", "interval": "1h", "start": "2026-01-01", "end": "2026-01-02"}
 _CANDLES = 24
 
