@@ -16,7 +16,8 @@ ACCEPT_ENCODING = "gzip, deflate"
 _MAX_ERROR_BYTES = 2**18
 #: packed bytes that are unpacked at once, in a few milliseconds of an event loop at most
 _QUICK_BYTES = 2**12
-_PIECE_BYTES = 1_000_000
+#: packed bytes that are handed over at once, as what is left of them is copied for each piece; bytes of a piece
+_SLICE_BYTES, _PIECE_BYTES = 2**16, 2**20
 _UNPACKED = ("gzip", "x-gzip", "deflate")
 #: what a body may be packed as; other words in its place, such as a charset, are none, and are passed over
 _PACKINGS = (*_UNPACKED, "br", "zstd", "compress", "x-compress")
@@ -124,14 +125,16 @@ class ReplyReader:
 
         :raises HyperoruContractError: there are too many bytes.
         """
-        pieces, size, left = [], 0, body
-        while piece := unpacker.decompress(left, _PIECE_BYTES):
-            pieces.append(piece)
-            size, left = size + len(piece), unpacker.unconsumed_tail
-            if size > self._max_bytes:
-                if self._response.is_success:
-                    raise self._too_large(" when it is unpacked")
-                break
+        pieces, size = [], 0
+        for start in range(0, len(body), _SLICE_BYTES):
+            left = body[start : start + _SLICE_BYTES]
+            while not unpacker.eof and (piece := unpacker.decompress(left, _PIECE_BYTES)):
+                pieces.append(piece)
+                size, left = size + len(piece), unpacker.unconsumed_tail
+                if size > self._max_bytes:
+                    if self._response.is_success:
+                        raise self._too_large(" when it is unpacked")
+                    return pieces
         return pieces
 
     def _too_large(self, when: str = "") -> HyperoruContractError:

@@ -42,7 +42,7 @@ ENDS_EARLY = {"trades there": {EXACT, CONTRACT}}
 #: a second try that may have to begin while it isn't known whether the first one began a job
 MAY_HAVE_BEGUN = {Asks.NEW_JOB: {EXACT, AMBIGUOUS}}
 #: a server that hides all rows answers with an honest, empty list; where rows were exported before, that is an error
-HIDDEN = {"in XCom": {PART}, "trades there": {WAITS}, "one trade more": {WAITS}}
+HIDDEN = {"afresh": {PART}, "trades there": {WAITS}, "one trade more": {WAITS}}
 #: a list without window and pages that is cut without a sign of it
 CUT = {ORDERS: {PART}}
 

@@ -238,13 +238,13 @@ _ALL = [
     Subject("traders", HyperoruListTradersOperator, Asks.LOGIN | Asks.TRADERS, traders),
     Subject("prices", HyperoruFetchMarketOperator, Asks.LOGIN | Asks.PRICE, prices),
     Subject("candles", HyperoruFetchMarketOperator, Asks.LOGIN | Asks.KLINES, candles, lands=True),
-    Subject("trades: XCom", HyperoruExportTradesOperator, _TRADES, trades_in_xcom, frozenset({"in XCom"})),
+    Subject("trades: XCom", HyperoruExportTradesOperator, _TRADES, trades_in_xcom, frozenset({"afresh"})),
     *_trades_in_files(),
     Subject("trades: table", HyperoruTradesToSqlOperator, _TRADES, trades_in_a_table, lands=True),
     Subject(
         "orders: jsonl", HyperoruExportOperator, _ORDERS, orders_in_files, frozenset({"in JSON lines"}), lands=True
     ),
-    Subject("orders: table", HyperoruToSqlOperator, _ORDERS, orders_in_a_table, lands=True),
+    Subject("orders: table", HyperoruToSqlOperator, _ORDERS, orders_in_a_table, frozenset({"afresh"})),
     Subject("backfill: poke", HyperoruBackfillKlinesOperator, _BEGUN, tasks.backfill(deferrable=False)),
     Subject("backfill: deferred", HyperoruBackfillKlinesOperator, _BEGUN, tasks.backfill(deferrable=True)),
     Subject(
