@@ -54,9 +54,11 @@ def run_in_loop(main: Coroutine[Any, Any, _T]) -> _T:
 
     async def beside_the_heartbeat() -> _T:
         beating = asyncio.create_task(HEARTBEAT.beat())
+        await asyncio.sleep(0)  # the first beat begins before, and the last one ends after
         try:
             return await main
         finally:
+            await asyncio.sleep(2 * _BEAT)
             beating.cancel()
 
     return asyncio.run(beside_the_heartbeat())
