@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test canary-test fuzz lint fmt clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -69,6 +69,9 @@ canary-test: $(STAMP)  ## Let servers repeat secrets in each way to all that ask
 
 fuzz: $(STAMP)-fuzz  ## Fuzz what strangers send or damage by atheris, each target in turn [SECONDS=600] [TARGETS="answers frames"]
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(TARGETS)
+
+fault-matrix: $(STAMP)  ## Run every operator, sensor and trigger against every fault, and write the page; long [PAIRS=500]
+	$(BIN)/python -m tests.airflow.matrix --pairs $(or $(PAIRS),500) --seed $(or $(SEED),1) --jobs $(or $(JOBS),2)
 
 lint: $(STAMP)  ## Check format, style, types and layers
 	$(BIN)/python -m ruff format --check .
