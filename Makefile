@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test lint fmt clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed$(if $(PYTHON),-$(subst /,_,$(PYTHON)))
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
-UNIT := tests/fast tests/http
+UNIT := tests/fast tests/fuzz tests/http
 AIRFLOW := tests/airflow --ignore=tests/airflow/dag
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq --constraint constraints.txt
 
@@ -64,6 +64,15 @@ crowd-test: $(STAMP)  ## Export one window by two, five and ten runs at once, so
 market-test: $(STAMP)  ## Watch a market by events for long, with sockets, processes and servers that die [SECONDS=1800]
 	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_live.py
 
+canary-test: $(STAMP)  ## Let servers repeat secrets in each way to all that asks them, and look for them everywhere; long
+	HYPERORU_CANARIES=all $(BIN)/python -m pytest tests/airflow/test_canaries.py
+
+fuzz: $(STAMP)-fuzz  ## Fuzz what strangers send or damage by atheris, each target in turn [SECONDS=600] [TARGETS="answers frames"]
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600) $(TARGETS)
+
+fault-matrix: $(STAMP)  ## Run every operator, sensor and trigger against every fault, and write the page; long [PAIRS=500]
+	$(BIN)/python -m tests.airflow.matrix --pairs $(or $(PAIRS),500) --seed $(or $(SEED),1) --jobs $(or $(JOBS),2)
+
 lint: $(STAMP)  ## Check format, style, types and layers
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
@@ -92,6 +101,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing Airflow, the provider and the tools into $(VENV); the first time takes some minutes"
 	@$(PIP) --upgrade pip
 	@$(PIP) --build-constraint constraints.txt --editable '.[parquet,postgres,s3,sandbox,sqlite,zstd]' --group dev
+	@touch $@
+
+$(STAMP)-fuzz: $(STAMP)
+	@$(PIP) --group fuzz
 	@touch $@
 
 $(STAMP)-bench: $(STAMP)

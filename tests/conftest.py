@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -14,6 +13,7 @@ from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.http.tokens import MemoryTokenStore
 from hyperoru_provider.sandbox import Sandbox
+from tests import authorities
 from tests.databases import Database, in_file, in_schema
 
 # a machine under load is slow now and then, which says nothing about the code
@@ -34,11 +34,8 @@ def own_temp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Trust one certificate authority in place of all: each client loads them, and nothing here asks the internet."""
-    end = "-----END CERTIFICATE-----\n"
-    file = tmp_path_factory.mktemp("authorities") / "one.pem"
-    file.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(file))
+        patch.setenv("SSL_CERT_FILE", str(authorities.one_authority(tmp_path_factory.mktemp("authorities"))))
         yield
 
 

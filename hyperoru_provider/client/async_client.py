@@ -98,7 +98,7 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
 
     async def backfill_job(self, task_id: int | str) -> BackfillJob:
         """See :meth:`.HyperoruClient.backfill_job`."""
-        return await self._run(calls.backfill_job(self.contract, task_id))
+        return self.redacted(await self._run(calls.backfill_job(self.contract, task_id)))
 
     async def backfill_jobs(self) -> list[BackfillJob]:
         """See :meth:`.HyperoruClient.backfill_jobs`."""

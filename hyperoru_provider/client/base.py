@@ -6,12 +6,14 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import httpx
 
 from hyperoru_provider.client.api.contract import Contract, load_contract
 from hyperoru_provider.client.api.endpoints import Endpoint
+from hyperoru_provider.client.api.models import BackfillJob
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import ACCEPT_ENCODING
@@ -21,12 +23,12 @@ from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore, can_be_token
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.redaction import redact_text
 from hyperoru_provider.client.times import Moment, parse_moment
 from hyperoru_provider.version import __version__
 
 DEFAULT_BASE_URL = "https://api.production.hyperoru.com"
-USER_AGENT = f"airflow-provider-hyperoru/{__version__}"
-
+_USER_AGENT = f"airflow-provider-hyperoru/{__version__}"
 _MAX_CONNECT_SECONDS = 5.0
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
@@ -65,6 +67,8 @@ class BaseClient(Generic[HttpT, TransportT]):
     :raises HyperoruConfigError: the URL, the contract, or the environment's proxy or certificates are wrong.
     """
 
+    base_url = ""  # until it is checked
+
     def __init__(
         self,
         base_url: str = DEFAULT_BASE_URL,
@@ -85,18 +89,19 @@ class BaseClient(Generic[HttpT, TransportT]):
         http_client: HttpT | None = None,
         transport: TransportT | None = None,
     ) -> None:
+        given = Credentials(base_url, email, password, session_token, headers or {})
+        del email, password, session_token, headers  # some tracebacks show variables, and what follows may raise
         self.base_url = _checked_url(base_url)
+        credentials = replace(given, base_url=self.base_url)
         self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
-        if http_client is not None and (transport is not None or headers or verify):
+        _check_secrets(credentials)
+        if http_client is not None and (transport is not None or credentials.headers or verify):
             raise HyperoruConfigError("Give an http_client, or a transport, headers and verify for ours, but not both.")
-        credentials = Credentials(
-            self.base_url, email, password, _checked_token(session_token), _checked_headers(headers or {})
-        )
         network = Network(self.base_url, verify)
-        named = {**credentials.headers, "User-Agent": USER_AGENT}
-        http = http_client or self._new_http(timeout, named, transport, network)
+        http = http_client or self._new_http(timeout, credentials, transport, network)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
-        self._user = session_token or email
+        #: a digest that tells a user of a service from another, without naming either
+        self.user = _digest(credentials)
         self._first_pages: dict[str, int] = {}
         self._settings = Settings(
             base_url=self.base_url,
@@ -106,13 +111,13 @@ class BaseClient(Generic[HttpT, TransportT]):
             max_answer_bytes=max_answer_bytes,
             policy=retry_policy or RetryPolicy(),
             rate_limiter=RateLimiter(requests_per_second),
-            headers=named,
+            headers={**credentials.headers, "User-Agent": _USER_AGENT},
             network=network,
         )
         self._open(http, owned=http_client is None)
 
     def _new_http(
-        self, timeout: float, headers: Mapping[str, str], transport: TransportT | None, network: Network
+        self, timeout: float, credentials: Credentials, transport: TransportT | None, network: Network
     ) -> HttpT:
         """Return an HTTP client of our own.
 
@@ -122,7 +127,12 @@ class BaseClient(Generic[HttpT, TransportT]):
             return self._create_http(
                 transport=transport or self._create_transport(**network.options()),
                 timeout=httpx.Timeout(timeout, connect=min(_MAX_CONNECT_SECONDS, timeout)),
-                headers={**headers, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING},
+                headers={
+                    **credentials.headers,
+                    "User-Agent": _USER_AGENT,
+                    "Accept": "application/json",
+                    "Accept-Encoding": ACCEPT_ENCODING,
+                },
             )
         except ImportError as error:  # SOCKS does
             raise HyperoruConfigError(f"The environment's proxy can't be used: {error}") from None
@@ -154,13 +164,28 @@ class BaseClient(Generic[HttpT, TransportT]):
         """Return a context in which errors about rows of an endpoint name its path, and hold no secret."""
         return self._settings.map_errors(Request("GET", endpoint.path))
 
-    @property
-    def user(self) -> str:
-        """A digest that tells a user of a service from another, without naming either."""
-        return hashlib.sha256(f"{self.base_url}\n{self._user}".encode()).hexdigest()
+    def redacted(self, job: BackfillJob) -> BackfillJob:
+        """Return a job with ``***`` in place of each token or password that its error repeats."""
+        return job.model_copy(update={"error": job.error and redact_text(job.error, self._settings.auth.secrets)})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+
+def _check_secrets(credentials: Credentials) -> None:
+    if credentials.session_token is not None and not can_be_token(credentials.session_token):
+        raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
+    for name in ("login", "password"):
+        try:
+            (getattr(credentials, name) or "").encode()
+        except UnicodeEncodeError:  # which repeats the text
+            raise HyperoruConfigError(f"The {name} holds half a character, which can't be sent.") from None
+    _check_headers(credentials.headers)
+
+
+def _digest(credentials: Credentials) -> str:
+    user = f"{credentials.base_url}\n{credentials.session_token or credentials.login}"
+    return hashlib.sha256(user.encode()).hexdigest()
 
 
 def _checked_url(base_url: str) -> str:
@@ -178,16 +203,10 @@ def _checked_url(base_url: str) -> str:
     return str(url).rstrip("/")
 
 
-def _checked_token(token: str | None) -> str | None:
-    if token is not None and not can_be_token(token):
-        raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
-    return token
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Raise an error if HTTP knows no such headers, or they are ours; its text does not show their values.
 
-
-def _checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Return headers, if HTTP knows such and they are not ours.
-
-    :raises HyperoruConfigError: one is not; the text does not show its value.
+    :raises HyperoruConfigError: one is not to be sent.
     """
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _OUR_HEADERS:
@@ -196,4 +215,3 @@ def _checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
             )
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             raise HyperoruConfigError(f"headers: the value of {name} must be a text of printable ASCII characters.")
-    return headers

@@ -134,7 +134,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
 
         :param task_id: its id.
         """
-        return self._run(calls.backfill_job(self.contract, task_id))
+        return self.redacted(self._run(calls.backfill_job(self.contract, task_id)))
 
     def backfill_jobs(self) -> list[BackfillJob]:
         """Return all jobs that the server knows."""

@@ -46,18 +46,24 @@ _COIN = re.compile(r"[A-Z0-9]{1,10}")
 ErrorT = TypeVar("ErrorT", bound=HyperoruApiError)
 
 
+class Address(str):
+    """An e-mail address among secrets: hidden as a whole, while a part of it, such as its domain, may show."""
+
+    __slots__ = ()
+
+
 def redact_text(text: str, secrets: Iterable[str]) -> str:
     """Return a text with every secret replaced by ``***``, also where it is encoded, or only a part of it is there.
 
     A text that is longer than any message is cut.
 
-    :param secrets: passwords and tokens; empty ones are passed over.
+    :param secrets: passwords, tokens and addresses; empty ones are passed over.
     """
-    forms = _written_forms(secrets)
-    for form in forms:
+    secrets = tuple(secrets)
+    for form in _written_forms(secrets):
         text = text.replace(form, _MASK)
     text = text[:_LONGEST_TEXT]
-    for form in forms:
+    for form in _written_forms(secret for secret in secrets if not isinstance(secret, Address)):
         text = _mask_parts(text, form)
     return text
 

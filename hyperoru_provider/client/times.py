@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from operator import attrgetter, itemgetter
 from typing import Any, Literal, TypeAlias
@@ -127,8 +128,9 @@ def parse_moment(name: str, value: object) -> datetime:
         except (ValueError, TypeError):
             value = None
     if isinstance(value, datetime):
-        return to_utc(value)
-    if isinstance(value, date):
+        with suppress(OverflowError, ValueError):  # in UTC it is in the year 0 or 10000, or its offset is none
+            return to_utc(value)
+    elif isinstance(value, date):
         return to_utc(datetime.combine(value, time.min))
     advice = ""
     if isinstance(given, (int, float)):

@@ -6,9 +6,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
+
+import msgspec
 
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.rows import Row, key_of, key_part, parts_of
@@ -22,6 +23,26 @@ _MAX_AGE = timedelta(days=1)
 _NAME = "hyperoru_export"
 #: how far the clocks of two workers may differ
 _SKEW = timedelta(minutes=5)
+
+
+class _LastRow(msgspec.Struct):
+    time: str | None
+    key: list[int | str]
+
+
+class _State(msgspec.Struct):
+    """What is kept, as JSON; the digest is that of all else in it, and of the export: a damaged one fits no more."""
+
+    begun_at: str
+    parts: list[Part]
+    first_time: str | None
+    last: _LastRow
+    digest: str = ""
+
+    def digest_for(self, fingerprint: bytes) -> str:
+        """Return what the digest is to be, for an export with this fingerprint."""
+        rest = {**msgspec.to_builtins(self), "digest": ""}  # a key may have more digits than msgspec writes
+        return hashlib.sha256(fingerprint + json.dumps(rest).encode()).hexdigest()
 
 
 class StateStore(Protocol):
@@ -104,10 +125,10 @@ class ResumableExportState(ExportState):
         self._begun = datetime.now(UTC)
         self._directory = directory
         self._store = store
-        self._digest = hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
+        self._fingerprint = json.dumps(fingerprint, sort_keys=True).encode()
         state = self._attempt("read", lambda: store.read(_NAME))
         if state is not None:
-            self._attempt("understood", lambda: self._resume(state))
+            self._attempt("understood", lambda: self._resume(msgspec.convert(state, _State)))
 
     def add(self, part: Part, first: Row, last: Row) -> None:
         """Add a part that is in its directory, and note it for the next try."""
@@ -121,21 +142,21 @@ class ResumableExportState(ExportState):
 
     def _save(self, keys: bytes, last: Row) -> None:
         self._directory.write_temporary(_keys_file(self.parts[-1]), bytes.fromhex(self.parts[-1].sha256) + keys)
-        state = {
-            "digest": self._digest,
-            "begun_at": format_time(self._begun),
-            "parts": [asdict(part) for part in self.parts],
-            "first_time": self.first and format_time(self.first),
-            "last": {"time": last.time and format_time(last.time), "key": list(parts_of(last.key))},
-        }
-        self._store.write(_NAME, state, retention=_MAX_AGE)
+        state = _State(
+            begun_at=format_time(self._begun),
+            parts=self.parts,
+            first_time=_written(self.first),
+            last=_LastRow(_written(last.time), list(parts_of(last.key))),
+        )
+        state.digest = state.digest_for(self._fingerprint)
+        self._store.write(_NAME, msgspec.to_builtins(state), retention=_MAX_AGE)
 
-    def _resume(self, state: Any) -> None:
-        begun = parse_time(state["begun_at"])
-        if state["digest"] != self._digest or not -_SKEW <= datetime.now(UTC) - begun <= _MAX_AGE:
+    def _resume(self, state: _State) -> None:
+        begun = parse_time(state.begun_at)
+        if state.digest != state.digest_for(self._fingerprint) or not -_SKEW <= datetime.now(UTC) - begun <= _MAX_AGE:
             log.info("An export that was not finished is out of date or of something else: starting over")
             return
-        found = [self._find(Part(**kept)) for kept in state["parts"]]
+        found = [self._find(kept) for kept in state.parts]
         if None in found:
             log.info("Parts of an export that was not finished are missing: starting over")
             return
@@ -144,10 +165,10 @@ class ResumableExportState(ExportState):
         for part, dumped in filter(None, found):
             parts.append(part)
             keys.load(dumped)
-        last = Row(parse_time(state["last"]["time"]), key_of([key_part(part) for part in state["last"]["key"]]), b"")
-        self.first, self.last = parse_time(state["first_time"]), last
+        last = Row(parse_time(state.last.time), key_of([key_part(part) for part in state.last.key]), b"")
+        self.first, self.last = parse_time(state.first_time), last
         self.parts, self.keys, self._begun = parts, keys, begun
-        log.info("Resuming after %s: %d rows in %d parts are there", state["last"]["time"], self.rows, len(parts))
+        log.info("Resuming after %s: %d rows in %d parts are there", state.last.time, self.rows, len(parts))
 
     def _find(self, kept: Part) -> tuple[Part, bytes] | None:
         """Return a part under its present name, and the keys of its rows, or ``None`` if they are not whole."""
@@ -163,6 +184,10 @@ class ResumableExportState(ExportState):
         except Exception as error:  # noqa: BLE001
             log.warning("The state of the export could not be %s: %s: %s", what, type(error).__name__, error)
             return None
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)
 
 
 def _keys_file(part: Part) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, NamedTuple, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
@@ -123,15 +123,20 @@ def _value(kind: str, value: Any, sent: msgspec.Raw | None) -> Any:
     return str(value) if kind == "string" and value is not None else value
 
 
-def _kind(annotation: Any) -> str:
-    """Return the kind of column that holds a field of this type."""
+def types_of(annotation: Any) -> set[Any]:
+    """Return the types that a field may have, without ``None`` and what checks them."""
     members = [
         member
         for member in (get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,))
         if member is not type(None)
     ]
     members = [get_args(member)[0] if hasattr(member, "__metadata__") else member for member in members]
-    kinds = {_KINDS.get(get_origin(member) or member, "") for member in members}
+    return {get_origin(member) or member for member in members}
+
+
+def _kind(annotation: Any) -> str:
+    """Return the kind of column that holds a field of this type."""
+    kinds = {_KINDS.get(each, "") for each in types_of(annotation)}
     if len(kinds) != 1 or "" in kinds:
         raise TypeError(f"no column type is known for {annotation}")
     return kinds.pop()
@@ -140,6 +145,7 @@ def _kind(annotation: Any) -> str:
 _KINDS: dict[Any, str] = {
     int: "string",  # ids may be numbers on one server, and text on another
     str: "string",
+    Literal: "string",
     bool: "boolean",
     Decimal: "decimal",
     datetime: "timestamp",

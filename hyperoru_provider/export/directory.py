@@ -121,7 +121,7 @@ class ExportDirectory:
     def find(self, part: Part) -> Part | None:
         """Return a part of an earlier try under the name that it has now, or ``None`` if it is not there and whole."""
         for found in (part, replace(part, name=_final_name(part.name))):  # it was stopped while it committed
-            if self._is_whole(found):
+            if _is_ours(found.name) and self._is_whole(found):
                 return found
         return None
 
@@ -274,7 +274,7 @@ class ExportDirectory:
     def _remove(self, names: set[str]) -> None:
         """Remove files which this class wrote there at some time."""
         for name in sorted(names - {_LOCK}):
-            if name.startswith(("part-", _STAGED)):
+            if _is_ours(name):
                 with suppress(FileNotFoundError):  # another run was faster
                     (self._directory / name).unlink()
 
@@ -290,6 +290,11 @@ def _abandon(sink: Any) -> None:
     if isinstance(sink, AbstractBufferedFile):
         sink.discard()
         sink.closed = True
+
+
+def _is_ours(name: str) -> bool:
+    """Return whether a file of this name is one that this class has written into its directory."""
+    return name.startswith(("part-", _STAGED)) and "/" not in name
 
 
 def _final_name(name: str) -> str:

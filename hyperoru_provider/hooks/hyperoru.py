@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient
 
 log = logging.getLogger(__name__)
+
+ClientT = TypeVar("ClientT", bound="HyperoruClient | AsyncHyperoruClient")
 
 #: seconds after which a test of the connection gives up
 TEST_SECONDS = 12.0
@@ -57,7 +59,7 @@ class HyperoruHook(BaseHook):
         from hyperoru_provider.client import HyperoruClient
 
         if self._client is None or self._client.closed:
-            self._client = HyperoruClient(**self._options(self.get_connection(self.hyperoru_conn_id)))
+            self._client = self._make(HyperoruClient)
         return self._client
 
     def get_async_conn(self) -> AsyncHyperoruClient:
@@ -67,7 +69,7 @@ class HyperoruHook(BaseHook):
         """
         from hyperoru_provider.client import AsyncHyperoruClient
 
-        return AsyncHyperoruClient(**self._options(self.get_connection(self.hyperoru_conn_id)))
+        return self._make(AsyncHyperoruClient)
 
     def test_connection(self) -> tuple[bool, str]:
         """Check the service's health and that the login works, in less than 15 seconds.
@@ -94,6 +96,15 @@ class HyperoruHook(BaseHook):
         thread.join(TEST_SECONDS)
         return results[0] if results else (False, f"The server did not answer within {TEST_SECONDS:.0f} seconds.")
 
+    def _make(self, client: type[ClientT]) -> ClientT:
+        """Return a client for the connection."""
+        from hyperoru_provider.client.errors import HyperoruConfigError
+
+        try:
+            return client(**self._options(self.get_connection(self.hyperoru_conn_id)))
+        except HyperoruConfigError as error:  # some tracebacks show variables, and Airflow's connections their password
+            raise error.with_traceback(None) from None
+
     def _options(self, connection: Connection) -> dict[str, Any]:
         """Return the arguments of a client for a connection."""
         from hyperoru_provider.client.errors import HyperoruConfigError
@@ -107,10 +118,6 @@ class HyperoruHook(BaseHook):
                 f"type {self.conn_type}, with the base URL as its host."
             )
         extra = _Extra(connection)
-        session_token = (extra.text("session_token") or "").strip() or None
-        headers = extra.json("headers") or {}
-        for secret in filter(None, (session_token, *map(str, headers.values()))):
-            mask_secret(secret)
         stores: list[TokenStore] = [MemoryTokenStore()]
         if extra.choice("token_cache", ("variable", "memory")) == "variable":
             stores.append(VariableTokenStore(self.hyperoru_conn_id))
@@ -118,8 +125,8 @@ class HyperoruHook(BaseHook):
             "base_url": _base_url(connection),
             "email": connection.login or None,
             "password": connection.password or None,
-            "session_token": session_token,
-            "headers": headers,
+            "session_token": _session_token(extra),
+            "headers": _headers(extra),
             "verify": extra.text("verify"),
             "contract": extra.json("contract"),
             "timeout": extra.number("timeout", 30.0, lowest=0.1),
@@ -132,6 +139,22 @@ class HyperoruHook(BaseHook):
             "token_stores": stores,
             "on_token": mask_secret,
         }
+
+
+def _session_token(extra: _Extra) -> str | None:
+    """Return the connection's own token, masked in Airflow's logs from here on, or ``None`` if it has none."""
+    token = (extra.text("session_token") or "").strip() or None
+    if token:
+        mask_secret(token)
+    return token
+
+
+def _headers(extra: _Extra) -> Mapping[str, Any]:
+    """Return the connection's headers, with their values masked in Airflow's logs from here on."""
+    headers = extra.json("headers") or {}
+    for value in headers.values():
+        mask_secret(str(value))
+    return headers
 
 
 class _Extra:

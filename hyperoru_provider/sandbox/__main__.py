@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
+import os
 import signal
 import sys
 import threading
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from hyperoru_provider.sandbox.server import Sandbox
+
+_VARIABLE, _PASSWORD = "HYPERORU_SANDBOX_PASSWORD", "demo-password"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,7 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="FILE", help="trades to serve, .ndjson or .ndjson.gz")
     parser.add_argument("--seed", type=int, default=7, help="of the market and the faults (default: %(default)s)")
     parser.add_argument("--email", default="demo@hyperoru.example", help="login (default: %(default)s)")
-    parser.add_argument("--password", default="demo-password", help="login (default: %(default)s)")
+    parser.add_argument(
+        "--password", help=f"login; shows in the list of processes, while {_VARIABLE} does not (default: {_PASSWORD})"
+    )
     parser.add_argument("--pace", type=float, metavar="TRADES", help="new trades a second (default: none)")
     faults = parser.add_argument_group("faults")
     faults.add_argument("--latency", type=float, metavar="SECONDS", help="hold each answer back")
@@ -80,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"{options.host} can be reached by others; --allow-remote permits that")
+    hidden = os.environ.get(_VARIABLE)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -87,13 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=options.seed,
             data=options.data,
             email=options.email,
-            password=options.password,
+            password=options.password or hidden or _PASSWORD,
             host=options.host,
             port=options.port,
             **_faults(options),
         ) as sandbox:
-            login = f"login {sandbox.email}, password {sandbox.password}"
-            print(f"Hyperoru sandbox: {sandbox.url} ({login})", flush=True)
+            password = f"of {_VARIABLE}" if sandbox.password == hidden else sandbox.password
+            print(f"Hyperoru sandbox: {sandbox.url} (login {sandbox.email}, password {password})", flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:
         pass

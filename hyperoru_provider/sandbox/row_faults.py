@@ -14,7 +14,7 @@ _KEY = re.compile(rb'"(trade_id|id)"\s*:\s*(-?\d+|"[^"]*")')
 _TIME_NAME = rb'"(?:trade_time|executed_at|timestamp|created_at)"\s*:\s*'
 _TIME = re.compile(_TIME_NAME + rb'"[^"]*"')
 _ZONED_TIME = re.compile(rb"(" + _TIME_NAME + rb'"[^"]*?)(?:Z|\+00:00)"')
-_PRICE = re.compile(rb'("price"\s*:\s*)(?=\d)')
+_PRICE = re.compile(rb'("price"\s*:\s*)(?:null|(?=\d))')
 
 
 def changed(bodies: Sequence[bytes], faults: Faults) -> list[bytes]:

@@ -445,7 +445,7 @@ def test_a_host_that_was_corrected_is_found_by_those_who_wait(
 
 
 def test_a_deadline_comes_in_time_although_an_answer_does_not(sandbox: Sandbox) -> None:
-    sandbox.set_faults(latency=5)
+    sandbox.set_faults(latency=100)
 
     async def main() -> None:
         async with nothing_left():

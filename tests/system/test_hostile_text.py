@@ -1,24 +1,32 @@
-"""A server whose text no database takes, in a real Airflow on PostgreSQL: it harms nobody's DAGs."""
+"""A server whose text no database takes, and which repeats secrets, in a real Airflow on PostgreSQL at DEBUG.
+
+It harms nobody's DAGs, and no canary is anywhere that Airflow keeps something.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from hyperoru_provider.sandbox import Sandbox
 from tests.airflow_home import connection, migrated
+from tests.canaries import EMAIL, PASSWORD, TOKEN, echo, seen_in
 from tests.databases import of_one_own
 from tests.system.airflow_processes import AirflowProcesses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+#: Airflow's supervisor writes what a task puts into a Variable, at DEBUG and as it is: see docs/security.md
+_DEBUG = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG", "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "supervisor=INFO"}
 HERE = Path(__file__).resolve().parent
 NUL = "a\0b\x1b[2J\u202e"
 ROW: dict[str, Any] = {
@@ -44,16 +52,16 @@ class _Answers(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if self.path not in self.asked and "ETH" not in self.path and not path.endswith(("-tasks", "health")):
             self.asked.add(self.path)
-            return self._answer(503, {"error": NUL, "code": NUL, "request_id": NUL})
+            return self._answer(503, {"error": NUL + self._secrets, "code": NUL, "request_id": NUL + self._secrets})
         if path == "/api/crypto/price":
             if "ETH" in self.path:
                 return self._answer(200, {"symbol": "ETH", "price": 1, "market": NUL})
-            return self._answer(404, {"error": NUL, "code": NUL})
+            return self._answer(404, {"error": NUL + self._secrets, "code": NUL})
         if path.startswith("/api/klines/backfill/status/"):
             return self._answer(200, {**JOB, "status": "completed", "message": NUL})
         bodies: dict[str, Any] = {
             "/api/health": {"status": f"degr{NUL}aded"},
-            "/api/arena/trades": {"success": False, "message": NUL},
+            "/api/arena/trades": {"success": False, "message": NUL + self._secrets},
             "/api/klines/coverage": [{"symbol": NUL, "interval": NUL, "earliest": NUL}],
             "/api/klines/backfill-tasks": {"tasks": []},
         }
@@ -62,12 +70,19 @@ class _Answers(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path == "/api/users/login":
-            return self._answer(200, {"session_token": "t", "user": {"username": NUL}})
+            return self._answer(200, {"session_token": TOKEN, "user": {"username": NUL + self._secrets}})
         return self._answer(200, {**JOB, "status": f"pen{NUL}ding"})
+
+    @property
+    def _secrets(self) -> str:
+        """What the request holds, or the login before it did, as it was sent."""
+        names = ["password", "email", *(["token"] if self.headers.get("Authorization") else [])]
+        return f" {echo('as it is', *names)}; {echo('in base64', *names)}"
 
     def _answer(self, status: int, data: Any) -> None:
         body = json.dumps(data).encode()
         self.send_response(status)
+        self.send_header("Set-Cookie", f"session={TOKEN}")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -87,14 +102,28 @@ def hostile() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def strange() -> Iterator[Sandbox]:
-    with Sandbox(rows=[ROW]) as sandbox:
+    with given_token(), Sandbox(rows=[ROW], email=EMAIL, password=PASSWORD) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(error_rate=1) as sandbox:
+    with given_token(), Sandbox(error_rate=1, email=EMAIL, password=PASSWORD) as sandbox:
         yield sandbox
+
+
+@contextmanager
+def given_token() -> Iterator[None]:
+    """Let sandboxes give the canary token for each login."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hyperoru_provider.sandbox.state.secrets.token_urlsafe", lambda _: TOKEN)
+        yield
+
+
+@pytest.fixture(scope="module")
+def commands() -> set[str]:
+    """The command lines of all processes while Airflow runs."""
+    return set()
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +132,9 @@ def airflow(
 ) -> Iterator[AirflowProcesses]:
     """A running Airflow with a triggerer, on PostgreSQL."""
     home = tmp_path_factory.mktemp("hostile") / "home"
-    to_hostile = {"conn_type": "hyperoru", "host": hostile, "login": "m@e", "password": "p"}
+    to_hostile = {"conn_type": "hyperoru", "host": hostile, "login": EMAIL, "password": PASSWORD}
     with of_one_own() as url:
-        database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url}
+        database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url, **_DEBUG}
         airflow = AirflowProcesses(
             migrated(home, **database),
             HERE / "hostile",
@@ -123,13 +152,14 @@ def airflow(
 
 
 def test_one_nul_does_not_end_the_triggerer_for_everybody(
-    airflow: AirflowProcesses, sandbox: Sandbox, strange: Sandbox
+    airflow: AirflowProcesses, sandbox: Sandbox, strange: Sandbox, commands: set[str]
 ) -> None:
     bystander = airflow.trigger("bystander")
     airflow.wait_for(lambda: tasks(airflow, "bystander") == {"waits": "deferred"}, "the bystander to be deferred")
     runs = {dag_id: airflow.trigger(dag_id) for dag_id in ("hostile_answers", "hostile_rows", "hostile_results")}
 
     def all_over() -> bool:
+        commands.update(" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
         if strange.stats()["sockets"]["open"]:
             strange.trade(symbol=ROW["symbol"])
         return all(tasks(airflow, dag_id) and over(airflow, dag_id) for dag_id in runs)
@@ -154,6 +184,19 @@ def test_the_log_of_a_task_says_escaped_why_it_failed(airflow: AirflowProcesses)
     logs = "".join(path.read_text() for path in (airflow.home / "logs" / "dag_id=hostile_answers").rglob("*.log"))
     for said in ("The server answered 404: a\\x00b\\x1b[2J", "The service is degra\\x00b"):
         assert json.dumps(said)[1:-1] in logs, said
+
+
+def test_no_canary_is_in_the_database_a_log_a_file_or_a_command_line(
+    airflow: AirflowProcesses, commands: set[str]
+) -> None:
+    assert airflow.secret("hyperoru_session_token__strange")["token"] == TOKEN  # so this is what is to be searched for
+    places = 0
+    for place, content in airflow.everything():
+        places += 1
+        assert not seen_in(content.decode("latin-1")), place
+    assert places > 1_000
+    assert any("airflow" in command for command in commands)
+    assert not seen_in("\n".join(commands))
 
 
 def tasks(airflow: AirflowProcesses, dag_id: str) -> dict[str, str]:

@@ -139,6 +139,8 @@ def _overridden(where: str, default: Endpoint, given: Mapping[str, Any]) -> Endp
             f"{'.'.join([where, *map(str, problem['loc'])])}: {problem['msg']}" for problem in error.errors()
         )
         raise HyperoruConfigError(problems) from None
+    except UnicodeEncodeError:
+        raise HyperoruConfigError(f"{where}: a text holds half a character.") from None
 
 
 def _check_names(resource: str, endpoint: Endpoint) -> None:

@@ -16,6 +16,8 @@ ACCEPT_ENCODING = "gzip, deflate"
 _MAX_ERROR_BYTES = 2**18
 #: packed bytes that are unpacked at once, in a few milliseconds of an event loop at most
 _QUICK_BYTES = 2**12
+#: packed bytes that are handed over at once, as what is left of them is copied for each piece; bytes of a piece
+_SLICE_BYTES, _PIECE_BYTES = 2**16, 2**20
 _UNPACKED = ("gzip", "x-gzip", "deflate")
 #: what a body may be packed as; other words in its place, such as a charset, are none, and are passed over
 _PACKINGS = (*_UNPACKED, "br", "zstd", "compress", "x-compress")
@@ -40,6 +42,10 @@ class Reply(NamedTuple):
     def is_success(self) -> bool:
         """Whether the status is one of success."""
         return 200 <= self.status < 300
+
+    def __repr__(self) -> str:
+        """Leave out what a server may repeat a secret in: variables show in some tracebacks."""
+        return f"Reply({self.status}, {len(self.body)} bytes)"
 
 
 class ReplyReader:
@@ -110,15 +116,30 @@ class ReplyReader:
         for window in _WINDOWS:
             unpacker = zlib.decompressobj(window)
             try:
-                unpacked = unpacker.decompress(body, self._max_bytes + 1)
+                pieces = self._unpack_pieces(unpacker, body)
             except zlib.error:
                 continue
-            if len(unpacked) > self._max_bytes and self._response.is_success:
-                raise self._too_large(" when it is unpacked")
             if not unpacker.eof and self._response.is_success:
                 raise HyperoruNetworkError("The answer was cut off before all of it was unpacked")
-            return unpacked
+            return b"".join(pieces)
         raise HyperoruNetworkError(f"The answer is packed as {self._packing[0]}, and damaged")
+
+    def _unpack_pieces(self, unpacker: zlib._Decompress, body: bytes) -> list[bytes]:
+        """Return the unpacked body in pieces; as one, it would be copied while it grows.
+
+        :raises HyperoruContractError: there are too many bytes.
+        """
+        pieces, size = [], 0
+        for start in range(0, len(body), _SLICE_BYTES):
+            left = body[start : start + _SLICE_BYTES]
+            while not unpacker.eof and (piece := unpacker.decompress(left, _PIECE_BYTES)):
+                pieces.append(piece)
+                size, left = size + len(piece), unpacker.unconsumed_tail
+                if size > self._max_bytes:
+                    if self._response.is_success:
+                        raise self._too_large(" when it is unpacked")
+                    return pieces
+        return pieces
 
     def _too_large(self, when: str = "") -> HyperoruContractError:
         return HyperoruContractError(

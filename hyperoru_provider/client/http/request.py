@@ -66,6 +66,10 @@ class Answer(NamedTuple):
     status: int
     request_id: str | None
 
+    def __repr__(self) -> str:
+        """Leave out what a server may repeat a secret in: variables show in some tracebacks."""
+        return f"Answer({self.status}, {len(self.body)} bytes)"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -89,7 +93,7 @@ class Settings:
     max_answer_bytes: int
     policy: RetryPolicy
     rate_limiter: RateLimiter
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     network: Network
 
     def arguments(self, request: Request) -> dict[str, Any]:
@@ -108,7 +112,8 @@ class Settings:
 
         :param request: the request, for the errors' facts.
         :param answer: its answer; ``None`` before there is one.
-        :raises HyperoruApiError: in place of any error of httpx.
+        :raises HyperoruApiError: a new one in place of any error of httpx, or of this package: its traceback begins
+            here, as some show the variables of each step, and those below hold tokens and answers.
         """
         facts: dict[str, Any] = {"method": request.method, "path": request.path}
         if answer:
@@ -117,7 +122,8 @@ class Settings:
             yield
         except (httpx.RequestError, httpx.InvalidURL, HyperoruApiError) as error:
             explained = error if isinstance(error, HyperoruApiError) else _explain(error, self.base_url)
-            raise redact_error(explained.with_context(**facts), self.auth.secrets).shortened() from None
+            told = redact_error(explained.with_context(**facts), self.auth.secrets).shortened()
+            raise told.as_type(type(told), told.message) from None
 
     def check(self, request: Request, reply: Reply) -> Answer:
         """Return the answer if its status is one of success.

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import ClassVar, Protocol, TypeGuard
 
+from hyperoru_provider.client.redaction import Address
+
 _TOKEN = re.compile(r"[!-~]{1,16384}")
 
 
@@ -21,14 +23,14 @@ class Credentials:
     """Who logs in where.
 
     :param base_url: the server.
-    :param login: email or user name.
+    :param login: email or user name; in no ``repr``.
     :param password: in no ``repr``.
     :param session_token: a token that was issued elsewhere; with it there is no login at all.
     :param headers: what a gateway before the server wants to see.
     """
 
     base_url: str
-    login: str | None = None
+    login: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -36,7 +38,8 @@ class Credentials:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen in a message."""
-        return tuple(filter(None, (self.password, self.session_token, *self.headers.values())))
+        address = Address(self.login) if self.login and "@" in self.login else None
+        return tuple(filter(None, (self.password, self.session_token, address, *self.headers.values())))
 
     @cached_property
     def binding(self) -> str:

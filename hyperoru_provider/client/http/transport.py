@@ -16,6 +16,7 @@ from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.http.auth import Session
 from hyperoru_provider.client.http.body import Reply, ReplyReader, limit_packing
 from hyperoru_provider.client.http.deadline import check_time, seconds_left, time_limit
+from hyperoru_provider.client.http.library_logs import without_heads
 from hyperoru_provider.client.http.request import Answer, Request, Settings
 from hyperoru_provider.client.http.retry import as_final
 
@@ -140,7 +141,7 @@ class Transport:
         """Send a message once, and return its reply, whatever its status."""
         limit_packing(message)
         began = time.monotonic()
-        with time_limit(self._settings.max_answer_seconds):
+        with without_heads(), time_limit(self._settings.max_answer_seconds):
             try:
                 with closing(self._http.send(message, **_SENDING)) as response:
                     reader = ReplyReader(response, self._settings.max_answer_bytes)
@@ -230,11 +231,12 @@ class AsyncTransport:
         async with self._slots:
             began = time.monotonic()
             try:
-                async with (
-                    asyncio.timeout(self._settings.max_answer_seconds),
-                    aclosing(await self._http.send(message, **_SENDING)) as response,
-                ):
-                    reader = await self._read(response)
+                with without_heads():
+                    async with (
+                        asyncio.timeout(self._settings.max_answer_seconds),
+                        aclosing(await self._http.send(message, **_SENDING)) as response,
+                    ):
+                        reader = await self._read(response)
             except TimeoutError:
                 raise self._settings.overdue(began) from None
         return await asyncio.to_thread(reader.reply) if reader.takes_long else reader.reply()

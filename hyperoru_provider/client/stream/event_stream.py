@@ -8,6 +8,7 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from itertools import count
 
@@ -87,30 +88,41 @@ class EventStream:
         reason = "the stream begins here"
         while True:
             try:
-                await self._transport.login(calls.login(self._contract), attempts.session)
-                token = attempts.session.token
-                async with open_connection(self._settings, self._contract.stream, token) as connection:
-                    attempts.connected(time.monotonic())
-                    early = await self._subscribe(connection, token)
-                    attempts.opened(time.monotonic())
-                    yield self._gap(reason, datetime.now(UTC))
-                    while early:
-                        attempts.received()
-                        yield early.popleft()
-                    while True:
-                        received = await connection.receive_or_ping()
-                        items = self._read(received, connection)
-                        if items or isinstance(received, Pong):
-                            attempts.received()
-                        for item in items:
-                            yield item
+                async with aclosing(self._listen(attempts, reason)) as items:
+                    async for item in items:
+                        yield item
             except TokenRefusedError as refusal:
                 error, token_refused = refusal.error, True
             except HyperoruApiError as failure:
-                error, token_refused = failure, False
+                error, token_refused = failure.with_traceback(None), False  # its steps hold the token and messages
             reason = error.message
             pause = attempts.failed(error, token_refused=token_refused, now=time.monotonic(), jitter=random.random())
             await asyncio.sleep(pause)
+
+    async def _listen(self, attempts: ConnectionAttempts, reason: str) -> AsyncGenerator[Event | Gap, None]:
+        """Yield what comes on one connection, until it is lost.
+
+        :param reason: why events may have been missed before.
+        :raises TokenRefusedError: the token was refused.
+        :raises HyperoruApiError: there is no connection, or it was lost.
+        """
+        await self._transport.login(calls.login(self._contract), attempts.session)
+        token = attempts.session.token
+        async with open_connection(self._settings, self._contract.stream, token) as connection:
+            attempts.connected(time.monotonic())
+            early = await self._subscribe(connection, token)
+            attempts.opened(time.monotonic())
+            yield self._gap(reason, datetime.now(UTC))
+            while early:
+                attempts.received()
+                yield early.popleft()
+            while True:
+                received = await connection.receive_or_ping()
+                items = self._read(received, connection)
+                if items or isinstance(received, Pong):
+                    attempts.received()
+                for item in items:
+                    yield item
 
     async def _subscribe(self, connection: Connection, token: str) -> deque[Event]:
         """Subscribe to all channels, after a login by message where the contract says so.

@@ -18,7 +18,7 @@ import pyarrow.json  # noqa: TID253
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.rows import Rows, parts_of
 from hyperoru_provider.client.times import TimeFormat
-from hyperoru_provider.export.columns import Column, ColumnSchema, extra_text, raw_text
+from hyperoru_provider.export.columns import Column, ColumnSchema, extra_text, raw_text, types_of
 from hyperoru_provider.export.parts import Batch
 
 _TYPES = {
@@ -90,6 +90,8 @@ class ColumnReader:
         if not isinstance(self._sent, dict):
             raise OddRowsError
         fields = column_schema.model.model_fields
+        if any(types_of(field.annotation) == {int} for field in fields.values()):  # any text fits into its column
+            raise OddRowsError
         self._names = {field: _name(column_schema.endpoint.names_of(field), self._sent) for field in fields}
         if any(self._names.get(name, name) != name for name in self._sent):  # one of our names, for something else
             raise OddRowsError

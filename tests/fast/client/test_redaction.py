@@ -190,3 +190,14 @@ def test_no_more_than_four_characters_of_a_secret_show_however_it_is_repeated_or
 def test_words_of_our_own_stay_although_a_password_is_made_of_them() -> None:
     told = "The login was refused. Check the login and the password, or the session_token."
     assert redact_text(told, ["demo-password", "session-token-1"]) == told
+
+
+def test_an_address_is_hidden_as_a_whole_and_its_domain_may_show() -> None:
+    secrets = Credentials("https://api.hyperoru.example", "me+1@hyperoru.example", "hunter2hunter2").secrets
+    told = "no me+1@hyperoru.example, me%2B1%40hyperoru.example at https://api.hyperoru.example for hunter2"
+    assert redact_text(told, secrets) == "no ***, *** at https://api.hyperoru.example for ***"
+    assert "me+1" not in repr(Credentials("https://x.example", "me+1@hyperoru.example"))
+
+
+def test_a_user_name_stays_as_no_log_can_tell_it_from_a_word() -> None:
+    assert redact_text("a demo", Credentials("https://x.example", "demo").secrets) == "a demo"

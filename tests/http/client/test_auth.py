@@ -220,7 +220,7 @@ def test_processes_exclude_each_other() -> None:
     other = context.Process(target=_hold, args=(tempfile.gettempdir(), ready))
     other.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         lock = LoginLock(ANYONE)
         assert not lock.acquire()
         other.kill()  # a lock ends with its process, however it ends

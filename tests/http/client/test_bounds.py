@@ -7,6 +7,7 @@ import gzip
 import json
 import threading
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from itertools import count
@@ -105,6 +106,21 @@ def test_a_body_that_unpacks_to_too_much_is_an_error(ask: Ask, name: str) -> Non
         pytest.raises(HyperoruContractError, match=r"more than 200,000 bytes when it is unpacked|is packed as"),
     ):
         ask(server.url, max_answer_bytes=200_000)
+
+
+@pytest.mark.parametrize("name", ["gzip", "raw"])
+def test_a_body_that_unpacks_to_too_much_takes_no_more_memory_than_its_bound(name: str) -> None:
+    body, bound = packed(name), 30_000_000
+    encoding = "deflate" if name == "raw" else name
+    with raw_server(lambda wire, _: wire.answer(body, Content_Encoding=encoding)) as server:
+        tracemalloc.start()
+        try:
+            with pytest.raises(HyperoruContractError, match="when it is unpacked"):
+                sync_ask(server.url, max_answer_bytes=bound)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert bound < peak < 1.3 * bound
 
 
 @both

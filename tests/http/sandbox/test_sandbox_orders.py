@@ -130,3 +130,12 @@ def test_merged_orders_are_not_there(serve: Serve) -> None:
     assert found == caller.sandbox.orders(1)
     caller.sandbox.set_faults(merge_after_limit=0)
     assert {json.dumps(row) for row in found} < {json.dumps(row) for row in orders(caller, 1)}
+
+
+@pytest.mark.parametrize("price", [None, 5])
+def test_an_order_that_comes_twice_has_another_price(serve: Serve, price: int | None) -> None:
+    caller = serve(orders=[{**ORDERS[0], "price": price}])
+    caller.sandbox.set_faults(conflicting_rows=True)
+    assert sorted(str(row["price"]) for row in orders(caller, 1)) == sorted(
+        [str(price), "1" if price is None else "15"]
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -102,6 +103,19 @@ def test_command_line(number: signal.Signals, tmp_path: Path) -> None:
         process.send_signal(number)
         assert process.wait(20) == 0
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
+
+
+def test_a_password_of_the_environment_is_not_printed() -> None:
+    environment = {**os.environ, "HYPERORU_SANDBOX_PASSWORD": "hush"}
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        url, password = line.split()[2], line.partition("password ")[2]
+        assert password == "of HYPERORU_SANDBOX_PASSWORD)\n"
+        login = {"email": "demo@hyperoru.example", "password": "hush"}
+        assert httpx.post(f"{url}/api/users/login", json=login).status_code == 200
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize(
