@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow coverage coverage-report kill-test crowd-test market-test lint fmt clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow coverage coverage-report kill-test crowd-test market-test long-run lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -57,6 +57,9 @@ crowd-test: $(STAMP)  ## Export one window by two, five and ten runs at once, so
 market-test: $(STAMP)  ## Watch a market by events for long, with sockets, processes and servers that die [SECONDS=1800]
 	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_live.py
 
+long-run: $(STAMP)  ## Let a triggerer and exports run for long beside a market sped up: nothing piles up [SECONDS=7200]
+	HYPERORU_LONG_SECONDS=$(or $(SECONDS),7200) $(BIN)/python -m pytest -s --basetemp=.long-run tests/system/test_long_run.py
+
 lint: $(STAMP)  ## Check format, style, types and layers
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
@@ -68,7 +71,7 @@ fmt: $(STAMP)  ## Format the code, and mend what can be mended by itself
 	$(BIN)/python -m ruff format .
 
 clean:  ## Remove all that was made here: the environment, the demo's files, caches
-	rm -rf $(VENV) .demo build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .demo .long-run build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt
