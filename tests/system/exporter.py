@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import resource
+import shutil
 import sys
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 from unittest.mock import patch
 
+import airflow.providers.amazon.aws.fs.s3  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 from airflow.sdk import ObjectStoragePath
+from airflow.sdk.exceptions import AirflowException
 
-from hyperoru_provider.client.errors import HyperoruConcurrentWriteError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruError
 from hyperoru_provider.client.http import retry
 from hyperoru_provider.export import commit_lock
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
@@ -22,6 +27,18 @@ from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 ObjectStoragePath("file:///").exists()
 
 REFUSED = 3
+FAILED = 4
+
+
+class Bounds(NamedTuple):
+    """What a run has to make do with; ``None`` for no bound.
+
+    :param file: the bytes of any file, temporary ones among them, that the system lets it write.
+    :param disk: the bytes in all that the destination has room for.
+    """
+
+    file: int | None = None
+    disk: int | None = None
 
 
 def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
@@ -31,6 +48,7 @@ def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
     """
     patch.object(retry, "RetryPolicy", partial(retry.RetryPolicy, initial_delay=0.02, max_delay=0.1)).start()
     patch.object(commit_lock, "PATIENCE", 20).start()
+    patch.object(commit_lock, "RENEWAL", 0.8).start()
     logging.basicConfig(filename=directory / "log", level=logging.INFO, force=True)
     tempfile.tempdir = str(directory / "temp")
     os.environ["AIRFLOW_CONN_HYPERORU_DEFAULT"] = connection
@@ -38,10 +56,28 @@ def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
     operator.execute({})
 
 
-def run_beside_others(connection: str, directory: Path, arguments: dict[str, Any], environment: dict[str, str]) -> None:
-    """Export, and exit with a status of its own if another run was faster."""
+def run_beside_others(
+    connection: str, directory: Path, arguments: dict[str, Any], environment: dict[str, str], bounds: Bounds
+) -> None:
+    """Export, and exit with a status of its own if another run was faster, or the server or a disk failed."""
     os.environ.update(environment)
+    if bounds.file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bounds.file, bounds.file))
+    if bounds.disk is not None:
+        patch.object(shutil, "copyfileobj", partial(_copy_while_there_is_room, [bounds.disk])).start()
     try:
         run(connection, directory, arguments)
     except HyperoruConcurrentWriteError:
         sys.exit(REFUSED)
+    except (HyperoruError, AirflowException, OSError):
+        logging.exception("The export failed")
+        sys.exit(FAILED)
+
+
+def _copy_while_there_is_room(left: list[int], source: IO[bytes], sink: IO[bytes], size: int) -> None:
+    """Stand for :func:`shutil.copyfileobj` onto a disk that gets full."""
+    while data := source.read(size):
+        sink.write(data[: max(0, left[0])])
+        left[0] -= len(data)
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

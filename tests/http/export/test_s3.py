@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import boto3
@@ -15,6 +17,7 @@ from airflow.sdk import Context, ObjectStoragePath
 from moto.server import ThreadedMotoServer
 
 from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruContractError, HyperoruServerError
+from hyperoru_provider.export import commit_lock
 from hyperoru_provider.export.directory import ExportDirectory
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
@@ -226,6 +229,39 @@ def test_a_run_whose_lock_was_taken_away_commits_nothing(
     with Sandbox(rows=rows(2.5)) as sandbox, pytest.raises(HyperoruConcurrentWriteError, match="taken over"):
         export(sandbox)
     assert prices(bucket) == {1.5}
+
+
+def test_a_commit_whose_one_copy_takes_long_is_not_taken_for_dead(
+    bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy that another run did not wait for would land over its files."""
+    looks = iter(range(100))
+    waited = threading.Event()
+    rivals: list[Future[Any]] = []
+    storage = ObjectStoragePath(f"s3://lake@{bucket.name}/lake").fs
+    copy = storage.cp_file
+
+    def look(_: float) -> None:
+        if next(looks, None) is None:
+            waited.set()
+
+    def slow_copy(*arguments: Any) -> None:
+        monkeypatch.setattr(storage, "cp_file", copy)
+        rivals.append(pool.submit(export, other))
+        rivals[0].add_done_callback(lambda _: waited.set())
+        waited.wait()
+        copy(*arguments)
+
+    monkeypatch.setattr(commit_lock, "PATIENCE", 40)
+    monkeypatch.setattr(commit_lock, "RENEWAL", 0)
+    monkeypatch.setattr("hyperoru_provider.export.commit_lock.time.sleep", look)
+    monkeypatch.setattr(storage, "cp_file", slow_copy)
+    with Sandbox(rows=rows(1.5)) as sandbox, Sandbox(rows=rows(2.5)) as other, ThreadPoolExecutor() as pool:
+        export(sandbox)
+        with pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
+            rivals[0].result()
+    assert prices(bucket) == {1.5}
+    assert len(contents(bucket)) == 4
 
 
 def test_an_upload_that_breaks_off_shows_nothing(bucket: Any) -> None:

@@ -8,7 +8,7 @@ import resource
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import psutil
 from airflow.listeners import hookimpl
@@ -31,4 +31,4 @@ def on_task_instance_success(task_instance: Any) -> None:
 
 class Costs(AirflowPlugin):
     name = "costs"
-    listeners: ClassVar[list[Any]] = [SimpleNamespace(on_task_instance_success=on_task_instance_success)]
+    listeners: list[Any] = [SimpleNamespace(on_task_instance_success=on_task_instance_success)]  # noqa: RUF012
