@@ -47,8 +47,8 @@ def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
     The client, and who finds the lock of a run that was killed, wait as they do in production, only shorter.
     """
     patch.object(retry, "RetryPolicy", partial(retry.RetryPolicy, initial_delay=0.02, max_delay=0.1)).start()
-    patch.object(commit_lock, "PATIENCE", 20).start()
-    patch.object(commit_lock, "RENEWAL", 0.8).start()
+    patch.object(commit_lock, "PATIENCE", 40).start()
+    patch.object(commit_lock, "RENEWAL", 0.5).start()
     logging.basicConfig(filename=directory / "log", level=logging.INFO, force=True)
     tempfile.tempdir = str(directory / "temp")
     os.environ["AIRFLOW_CONN_HYPERORU_DEFAULT"] = connection
@@ -69,8 +69,8 @@ def run_beside_others(
         run(connection, directory, arguments)
     except HyperoruConcurrentWriteError:
         sys.exit(REFUSED)
-    except (HyperoruError, AirflowException, OSError):
-        logging.exception("The export failed")
+    except (HyperoruError, AirflowException, OSError) as error:
+        logging.exception("The export failed: %s", type(error).__name__)
         sys.exit(FAILED)
 
 

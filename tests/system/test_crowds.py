@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import sys
 import time
@@ -185,7 +186,7 @@ class Crowd:
             time.sleep(max(0.0, begun + seconds - time.monotonic()))
             act()
         for run in self._runs:
-            run.join(100)
+            run.join(600)
         return [run.exitcode for run in self._runs]
 
     def left(self) -> list[str]:
@@ -258,6 +259,7 @@ def test_what_a_consumer_finds_is_whole_whatever_happens(
             ended, left = play(number, happened, place, scratch, earlier, expected)
         except AssertionError as error:
             raise AssertionError(f"round {number} of seed {SEED} on {storage}, see {scratch}: {happened}") from error
+        counts.update(failures(scratch))
         shutil.rmtree(scratch)
         counts.update(
             {0: "whole", exporter.REFUSED: "refused", exporter.FAILED: "failed", -9: "killed"}[e] for e in ended
@@ -265,6 +267,13 @@ def test_what_a_consumer_finds_is_whole_whatever_happens(
         counts["rounds without an export"] += left is None
     took = (time.monotonic() - begun) / ROUNDS
     print(f"{ROUNDS} rounds on {storage}, {took:.1f} s each; runs: {dict(counts)}")
+
+
+def failures(scratch: Path) -> list[str]:
+    """Return the errors of the runs of a round that failed."""
+    return [
+        error for log in scratch.glob("crowd/*/log") for error in re.findall("The export failed: (.*)", log.read_text())
+    ]
 
 
 def play(
