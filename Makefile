@@ -52,7 +52,7 @@ kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an u
 	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py
 
 crowd-test: $(STAMP)  ## Export one window by several runs at once, amid faults and kills, on disk and on S3; hours [ROUNDS=500]
-	HYPERORU_CROWDS=$(or $(ROUNDS),500) $(BIN)/python -m pytest -s tests/system/test_crowds.py
+	HYPERORU_CROWDS=$(or $(ROUNDS),500) HYPERORU_COLD_TASKS=100 $(BIN)/python -m pytest -s tests/system/test_crowds.py tests/system/test_cold_tasks.py
 
 market-test: $(STAMP)  ## Watch a market by events for long, with sockets, processes and servers that die [SECONDS=1800]
 	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_live.py

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PAUSE = 0.25
+_SETTLING = 1.0
 #: how often to look for a change of a lock before its owner counts as dead: a minute of pauses
 PATIENCE = 240
 #: seconds after which the owner of a lock shows that it is alive
@@ -119,7 +120,7 @@ class _FileLock:
 
 
 class _ObjectLock:
-    """An object that only one can create; storages other than S3 may let two create it in the same moment."""
+    """An object that only one can create, or whose last creator has it, where a storage lets two create it."""
 
     def __init__(self, storage: Any, path: str) -> None:
         self._storage = storage
@@ -129,16 +130,27 @@ class _ObjectLock:
         self._released = threading.Event()
 
     def try_acquire(self) -> bool:
-        if self.owner() is None:
-            try:
-                self._storage.pipe_file(self._path, self._owner, mode="create")
-            except OSError as error:  # S3 also refuses it while another deletes it
-                if not isinstance(error, FileExistsError) and "ConditionalRequestConflict" not in str(error):
-                    raise
+        if self.owner() is None and self._create() and not (self._is_shared and not self._create()):
+            time.sleep(_SETTLING)  # two can create it: all who saw none have done so by then, and the last one has it
         acquired = self.is_held()
-        if acquired and getattr(self._storage, "async_impl", False):  # others may not be used by two threads
+        if acquired and self._is_shared:
             threading.Thread(target=self._stay_alive, name="hyperoru-commit-lock", daemon=True).start()
         return acquired
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether two threads may use the storage; those of which it is so can also create a file if there is none."""
+        return bool(getattr(self._storage, "async_impl", False))
+
+    def _create(self) -> bool:
+        """Create the lock, and return whether there was none, as far as the storage can tell."""
+        try:
+            self._storage.pipe_file(self._path, self._owner, mode="create")
+        except OSError as error:  # S3 also refuses it while another deletes it
+            if not isinstance(error, FileExistsError) and "ConditionalRequestConflict" not in str(error):
+                raise
+            return False
+        return True
 
     def is_held(self) -> bool:
         with self._renewing:

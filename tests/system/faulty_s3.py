@@ -25,10 +25,12 @@ class FaultyS3:
     """Passes requests on to moto, but for those that fail.
 
     :param application: moto.
+    :param knows_conditions: whether it creates an object only if there is none, as asked.
     """
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: Any, knows_conditions: bool) -> None:
         self._application = application
+        self._knows_conditions = knows_conditions
         self._lock = threading.Lock()
         self.calm()
 
@@ -47,6 +49,8 @@ class FaultyS3:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with self._lock:
             fault = self._dice.choice(("before", "after", "slow down")) if self._dice.random() < self._rate else None
+        if not self._knows_conditions:
+            environ.pop("HTTP_IF_NONE_MATCH", None)
         if fault is None:
             answer: Iterable[bytes] = self._application(environ, start_response)
             return answer
@@ -90,9 +94,9 @@ class Lake:
 
 
 @contextmanager
-def lake() -> Iterator[Lake]:
+def lake(*, knows_conditions: bool = True) -> Iterator[Lake]:
     """Run a server with an empty bucket."""
-    application = FaultyS3(DomainDispatcherApplication(create_backend_app))
+    application = FaultyS3(DomainDispatcherApplication(create_backend_app), knows_conditions)
     server = make_server("127.0.0.1", 0, application, True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -63,6 +63,7 @@ LISTS: tuple[dict[str, Any], ...] = (
 )
 TOKENS: tuple[dict[str, Any], ...] = ({}, {}, {"token_lifetime": 0.5}, {"single_session": True})
 
+LONG = pytest.mark.skipif(ROUNDS < 10, reason="make crowd-test")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + 60 * ROUNDS)]
 
 _processes = multiprocessing.get_context("forkserver")
@@ -122,7 +123,7 @@ def drawn(rng: random.Random, number: int, storage: str, seconds: float) -> Dist
     killed = [each for each in range(size) if rng.random() < 0.4] if rng.random() < 0.6 else []
     return Disturbances(
         faults,
-        rng.choice((0, 0, 0.01, 0.04)) if storage == "s3" else 0,
+        rng.choice((0, 0, 0.01, 0.04)) if storage != "local" else 0,
         bounds,
         {each: rng.uniform(0, 2 * seconds) for each in killed},
         rng.uniform(0, 2 * seconds) if rng.random() < 0.3 else None,
@@ -150,6 +151,13 @@ def s3() -> Iterator[Any]:
         yield found
 
 
+@pytest.fixture
+def lax_s3() -> Iterator[Any]:
+    """One that lets two create an object that only one should."""
+    with lake(knows_conditions=False) as found:
+        yield found
+
+
 class Crowd:
     """Runs of the window, beside each other.
 
@@ -162,7 +170,7 @@ class Crowd:
     def __init__(self, sandbox: Sandbox, place: Any, name: str, scratch: Path) -> None:
         login = {"conn_type": "hyperoru", "host": sandbox.url, "login": sandbox.email, "password": sandbox.password}
         self._connection = json.dumps({**login, "extra": {"token_cache": "memory", "max_retries": 20}})
-        self._environment = {"AIRFLOW_CONN_LAKE": json.dumps(place.connection)}
+        self._environment = {"AIRFLOW_CONN_LAKE": json.dumps(place.connection), "AWS_MAX_ATTEMPTS": "2"}
         self._destination = place.address(name)
         self._scratch = scratch
         self._runs: list[Any] = []
@@ -239,7 +247,7 @@ def check(ended: list[int], found: dict[str, bytes], there: list[bytes], happene
         assert {name.removeprefix(EXPORT) for name in found if "/part-" in name} == named
 
 
-@pytest.mark.parametrize("storage", ["local", "s3"])
+@pytest.mark.parametrize("storage", ["local", "s3", pytest.param("lax_s3", marks=LONG)])
 def test_what_a_consumer_finds_is_whole_whatever_happens(
     storage: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -264,6 +264,52 @@ def test_a_commit_whose_one_copy_takes_long_is_not_taken_for_dead(
     assert len(contents(bucket)) == 4
 
 
+def test_two_who_create_the_lock_in_the_same_moment_where_both_can(
+    bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server that ignores If-None-Match; the one who was first must have written nothing yet."""
+    main = threading.current_thread()
+    other_saw_none, first_goes_on, other_created = threading.Event(), threading.Event(), threading.Event()
+    rivals: list[Future[Any]] = []
+    storage = ObjectStoragePath(f"s3://lake@{bucket.name}/lake").fs
+    copy, write = storage.cp_file, storage.pipe_file
+
+    def pipe_file(path: str, data: bytes, mode: str = "overwrite") -> None:
+        first = threading.current_thread() is main
+        if mode == "create" and first and not rivals:
+            rivals.append(pool.submit(export, other))
+            other_saw_none.wait()
+        elif mode == "create" and not first:
+            other_saw_none.set()
+            first_goes_on.wait()
+        write(path, data)
+        if mode == "create" and not first:
+            other_created.set()
+
+    def sleep(_: float) -> None:
+        first_goes_on.set()
+        other_created.wait()
+
+    def cp_file(old: str, new: str) -> None:
+        if threading.current_thread() is main:  # the server has begun, and takes long
+            data = storage.cat_file(old)
+            first_goes_on.set()
+            rivals[0].exception()
+            write(new, data)
+        else:
+            copy(old, new)
+
+    monkeypatch.setattr(storage, "pipe_file", pipe_file)
+    monkeypatch.setattr(storage, "cp_file", cp_file)
+    monkeypatch.setattr("hyperoru_provider.export.commit_lock.time.sleep", sleep)
+    with Sandbox(rows=rows(1.5)) as sandbox, Sandbox(rows=rows(2.5)) as other, ThreadPoolExecutor() as pool:
+        with pytest.raises(HyperoruConcurrentWriteError):
+            export(sandbox)
+        rivals[0].result()
+    assert prices(bucket) == {2.5}
+    assert len(contents(bucket)) == 4
+
+
 def test_an_upload_that_breaks_off_shows_nothing(bucket: Any) -> None:
     """The storage's library would show what it has got so far, in place of another run's whole file."""
 
