@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import random
 import resource
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -22,6 +25,7 @@ from airflow.sdk.exceptions import AirflowException
 from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruError
 from hyperoru_provider.client.http import retry
 from hyperoru_provider.export import commit_lock
+from hyperoru_provider.export.directory import ExportDirectory
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 
 ObjectStoragePath("file:///").exists()
@@ -30,15 +34,32 @@ REFUSED = 3
 FAILED = 4
 
 
-class Bounds(NamedTuple):
+class Conditions(NamedTuple):
     """What a run has to make do with; ``None`` for no bound.
 
     :param file: the bytes of any file, temporary ones among them, that the system lets it write.
     :param disk: the bytes in all that the destination has room for.
+    :param crowd: how many runs come to their commits together, and how many seconds they wait for one another; their
+        disk is slow then.
     """
 
     file: int | None = None
     disk: int | None = None
+    crowd: tuple[int, float] | None = None
+
+    def arrange(self, directory: Path) -> None:
+        """Make it so in this process.
+
+        :param directory: of the run, beside those of the others.
+        """
+        if self.file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.file, self.file))
+        if self.disk is not None:
+            patch.object(shutil, "copyfileobj", partial(_copy_while_there_is_room, [self.disk])).start()
+        if self.crowd is not None:
+            commit, replace = ExportDirectory.commit, Path.replace
+            patch.object(ExportDirectory, "commit", _before(commit, partial(_meet, directory, *self.crowd))).start()
+            patch.object(Path, "replace", _before(replace, lambda: time.sleep(random.uniform(0, 0.01)))).start()
 
 
 def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
@@ -57,14 +78,11 @@ def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
 
 
 def run_beside_others(
-    connection: str, directory: Path, arguments: dict[str, Any], environment: dict[str, str], bounds: Bounds
+    connection: str, directory: Path, arguments: dict[str, Any], environment: dict[str, str], conditions: Conditions
 ) -> None:
     """Export, and exit with a status of its own if another run was faster, or the server or a disk failed."""
     os.environ.update(environment)
-    if bounds.file is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (bounds.file, bounds.file))
-    if bounds.disk is not None:
-        patch.object(shutil, "copyfileobj", partial(_copy_while_there_is_room, [bounds.disk])).start()
+    conditions.arrange(directory)
     try:
         run(connection, directory, arguments)
     except HyperoruConcurrentWriteError:
@@ -72,6 +90,24 @@ def run_beside_others(
     except (HyperoruError, AirflowException, OSError) as error:
         logging.exception("The export failed: %s", type(error).__name__)
         sys.exit(FAILED)
+
+
+def _before(method: Callable[..., Any], act: Callable[[], None]) -> Callable[..., Any]:
+    """Return a method that does something else first."""
+
+    def both(*arguments: Any) -> Any:
+        act()
+        return method(*arguments)
+
+    return both
+
+
+def _meet(directory: Path, size: int, seconds: float) -> None:
+    """Wait until all runs are here, but not for those who don't come."""
+    (directory / "here").touch()
+    until = time.monotonic() + seconds
+    while len(list(directory.parent.glob("*/here"))) < size and time.monotonic() < until:
+        time.sleep(0.005)
 
 
 def _copy_while_there_is_room(left: list[int], source: IO[bytes], sink: IO[bytes], size: int) -> None:

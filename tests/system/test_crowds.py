@@ -33,7 +33,7 @@ from tests.exports import files_of
 from tests.listed import held
 from tests.sample_trades import trades
 from tests.system import exporter
-from tests.system.exporter import Bounds
+from tests.system.exporter import Conditions
 from tests.system.faulty_s3 import lake
 
 ROUNDS = int(os.environ.get("HYPERORU_CROWDS", "3"))
@@ -45,7 +45,7 @@ ROWS = trades(700, DAY, timedelta(days=1))
 EARLIER = ROWS[:-30]
 ARGUMENTS = {"start": "2025-04-02", "end": "2025-04-03", "file_format": "jsonl", "compression": "none"}
 PART = 150
-UNBOUNDED = Bounds()
+UNDISTURBED = Conditions()
 EXPORT = "trades/20250402T000000Z_20250403T000000Z/"
 RATES = {"error_rate": 0.15, "rate_limit_rate": 0.1, "drop_rate": 0.1, "truncate_rate": 0.1, "latency": 0.05}
 LISTS: tuple[dict[str, Any], ...] = (
@@ -101,7 +101,7 @@ class Disturbances(NamedTuple):
 
     faults: dict[str, Any]
     storage_faults: float
-    bounds: list[Bounds]
+    conditions: list[Conditions]
     kills: dict[int, float]
     revoked_after: float | None
     parts: list[int]
@@ -109,22 +109,23 @@ class Disturbances(NamedTuple):
 
 
 def drawn(rng: random.Random, number: int, storage: str, seconds: float) -> Disturbances:
-    """Draw what happens in a round.
+    """Draw what happens in a round; in half of them, all commit at once.
 
     :param seconds: what an undisturbed run takes.
     """
     size = SIZES[number] if number < len(SIZES) else rng.choices(SIZES, (7, 2, 1))[0]
     faults: dict[str, Any] = {name: rng.uniform(0, most) for name, most in RATES.items() if rng.random() < 0.4}
     faults |= rng.choice(LISTS) | rng.choice(TOKENS) | {"retry_after": rng.choice((None, 0.05))}
-    bounds = [UNBOUNDED for _ in range(size)]
+    conditions = [Conditions(crowd=(size, 4 * seconds) if rng.random() < 0.5 else None)] * size
     if rng.random() < 0.3:
-        room = rng.randrange(400_000)
-        bounds[rng.randrange(size)] = rng.choice((Bounds(file=room // 4 + 30_000), Bounds(disk=room)))
+        victim, room = rng.randrange(size), rng.randrange(400_000)
+        one = conditions[victim]
+        conditions[victim] = rng.choice((one._replace(file=room // 4 + 30_000), one._replace(disk=room)))
     killed = [each for each in range(size) if rng.random() < 0.4] if rng.random() < 0.6 else []
     return Disturbances(
         faults,
         rng.choice((0, 0, 0.01, 0.04)) if storage != "local" else 0,
-        bounds,
+        conditions,
         {each: rng.uniform(0, 2 * seconds) for each in killed},
         rng.uniform(0, 2 * seconds) if rng.random() < 0.3 else None,
         [PART + each * rng.choice((0, 1)) for each in range(size)],
@@ -175,13 +176,13 @@ class Crowd:
         self._scratch = scratch
         self._runs: list[Any] = []
 
-    def begin(self, rows_per_part: int, bounds: Bounds = UNBOUNDED) -> Any:
+    def begin(self, rows_per_part: int, conditions: Conditions = UNDISTURBED) -> Any:
         """Begin a run."""
         where = self._scratch / str(len(self._runs))
         (where / "temp").mkdir(parents=True)
         arguments = {**ARGUMENTS, "destination": self._destination, "rows_per_part": rows_per_part}
         run = _processes.Process(
-            target=exporter.run_beside_others, args=(self._connection, where, arguments, self._environment, bounds)
+            target=exporter.run_beside_others, args=(self._connection, where, arguments, self._environment, conditions)
         )
         run.start()
         self._runs.append(run)
@@ -299,7 +300,7 @@ def play(
     with Sandbox(rows=ROWS, seed=SEED * 100_000 + number, **happened.faults) as sandbox:
         crowd = Crowd(sandbox, place, name, scratch / "crowd")
         place.fail(happened.storage_faults, f"{SEED}:{number}")
-        runs = [crowd.begin(*each) for each in zip(happened.parts, happened.bounds, strict=True)]
+        runs = [crowd.begin(*each) for each in zip(happened.parts, happened.conditions, strict=True)]
         acts: list[tuple[float, Callable[[], None]]] = [(at, runs[each].kill) for each, at in happened.kills.items()]
         if happened.revoked_after is not None:
             acts.append((happened.revoked_after, sandbox.revoke_tokens))
