@@ -176,6 +176,28 @@ def test_what_others_wrote_meanwhile_is_seen(bucket: Any, export: Export) -> Non
         assert prices(bucket) == {1.5}
 
 
+@pytest.mark.parametrize("name", ["_manifest.json", "part-00001.jsonl"])
+def test_what_is_replaced_while_it_is_read(
+    name: str, bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The storage's library tells so by an error of its own."""
+    with Sandbox(rows=rows(1.5)) as sandbox:
+        export(sandbox)
+        storage = ObjectStoragePath(f"s3://lake@{bucket.name}/lake").fs
+        real = storage.open
+
+        def open_and_replace(path: str, *arguments: Any, **more: Any) -> Any:
+            file = real(path, *arguments, **more)
+            if path.endswith(name) and "rb" in (*arguments, *more.values()):
+                bucket.Object(DIRECTORY + name).put(Body=contents(bucket)[name].replace(b"5", b"6"))
+            return file
+
+        monkeypatch.setattr(storage, "open", open_and_replace)
+        export(sandbox)
+    assert prices(bucket) == {1.5}
+    assert len(contents(bucket)) == 4
+
+
 def test_a_failed_run_leaves_another_run_s_commit_whole(
     bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
 ) -> None:
