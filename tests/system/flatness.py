@@ -1,8 +1,7 @@
 """Tells whether what was sampled over a long time stays where it is: ``python -m tests.system.flatness SAMPLES``.
 
 The first third of a run warms up. What is flat has the level (the median) of the second third in the last one, too, or
-less. A level may be higher by 1 %, or by the middle half of the second third's spread, as it never is where it grows
-steadily: then that is half as much as the levels differ by.
+less. A level may be higher by 1 %, or by the spread of the middle half of the values around the line through both.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ def level(points: Sequence[tuple[float, float]]) -> Level:
     third = (end - begin) / 3
     second = [value for at, value in points if begin + third <= at < begin + 2 * third]
     last = [value for at, value in points if at >= begin + 2 * third]
-    quarter, _, three_quarters = quantiles(second, n=4)
-    late = [point for point in points if point[0] >= begin + third]
-    slope = linear_regression([at / 3600 for at, _ in late], [value for _, value in late]).slope
+    late = [((at - begin) / 3600, value) for at, value in points if at >= begin + third]
+    slope, start = linear_regression(*zip(*late, strict=True))
+    quarter, _, three_quarters = quantiles([value - start - slope * hours for hours, value in late], n=4)
     return Level(median(second), median(last), max(median(second) / 100, three_quarters - quarter), slope)
 
 

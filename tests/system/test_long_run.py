@@ -67,12 +67,18 @@ def test_what_grows_is_told_from_what_wavers() -> None:
         "warms up": lambda number: min(number, 35) * 50,
         "falls": lambda number: -number,
         "one that is left each time": lambda number: number,
+        "several at once now and then": lambda number: number // 20 * 20,
         "grows below its noise": lambda number: wave[number] + number / 4,
         "one more in the end": lambda number: 3 + (number > 70),
         "airflow: history": lambda number: number,
     }
     samples = [{"at": number * 30, **{name: value(number) for name, value in values.items()}} for number in range(120)]
-    growing = ["grows below its noise", "one more in the end", "one that is left each time"]
+    growing = [
+        "grows below its noise",
+        "one more in the end",
+        "one that is left each time",
+        "several at once now and then",
+    ]
     assert flatness.report(samples)[1] == growing
 
 
