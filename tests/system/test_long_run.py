@@ -111,7 +111,9 @@ class Sampler:
         found: Counter[str] = Counter()
         for name in ("triggerer", "scheduler", "dag-processor", "api-server"):
             for number, process in enumerate(self._airflow.family(name)):
-                owner = "triggerer" if name == "triggerer" else f"airflow: {name}{', children' if number else ''}"
+                # the triggerer's first process supervises the one that runs the provider's triggers
+                of_ours = name == "triggerer" and number
+                owner = "triggerer" if of_ours else f"airflow: {name}{', children' if number else ''}"
                 try:
                     with process.oneshot():
                         found[f"{owner}: MB"] += process.memory_info().rss / 1e6
