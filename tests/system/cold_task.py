@@ -32,11 +32,13 @@ class Supervisor:
 
     :param variables: their directory.
     :param seconds: how long the API server takes.
+    :param together: where all tasks wait for one another when they have been told that there is no Variable.
     """
 
-    def __init__(self, variables: Path, seconds: float) -> None:
+    def __init__(self, variables: Path, seconds: float, together: Any) -> None:
         self._variables = variables
         self._seconds = seconds
+        self._together = together
 
     def send(self, message: Any) -> Any:
         if isinstance(message, MaskSecret):  # goes no further than to the supervisor
@@ -48,6 +50,9 @@ class Supervisor:
                 try:
                     return VariableResult(key=message.key, value=path.read_text())
                 except FileNotFoundError:
+                    if self._together is not None:
+                        self._together.wait()
+                        self._together = None
                     return ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND)
             case PutVariable():
                 temporary = path.with_name(uuid4().hex)
@@ -58,10 +63,8 @@ class Supervisor:
 
 
 def run(connection: str, variables: Path, seconds: float, together: Any, done: Any) -> None:
-    """List the traders, as soon as all others are about to."""
+    """List the traders, once all others have seen, too, that there is no token."""
     tempfile.tempdir = str(variables.parent)
     os.environ["AIRFLOW_CONN_HYPERORU_DEFAULT"] = connection
-    task_runner.SUPERVISOR_COMMS = SimpleNamespace(send=Supervisor(variables, seconds).send)  # type: ignore[assignment]
-    operator = HyperoruListTradersOperator(task_id="t")
-    together.wait()
-    done.put(len(operator.execute({})))
+    task_runner.SUPERVISOR_COMMS = SimpleNamespace(send=Supervisor(variables, seconds, together).send)  # type: ignore[assignment]
+    done.put(len(HyperoruListTradersOperator(task_id="t").execute({})))

@@ -234,7 +234,7 @@ def test_processes_exclude_each_other() -> None:
 
 @pytest.mark.timeout(30)
 def test_a_token_is_seen_by_those_who_still_wait_for_the_lock(client_of: Make, sandbox: Sandbox) -> None:
-    """Where the store is slow, a hundred who look into it one after the other would wait for a minute, and log in."""
+    """Where the store is slow, a hundred who look into it one after the other would wait for a minute."""
 
     class Late(Shelf):
         def read(self, binding: str) -> Token | None:
