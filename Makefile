@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix lint fmt clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run lint fmt clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,8 +58,8 @@ coverage-report: $(STAMP)
 kill-test: $(STAMP)  ## Kill exports at random moments, and see each end as an undisturbed one; some minutes [KILLS=200]
 	HYPERORU_KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest -s tests/system/test_kills.py
 
-crowd-test: $(STAMP)  ## Export one window by two, five and ten runs at once, some of them killed; long [ROUNDS=300]
-	HYPERORU_CROWDS=$(or $(ROUNDS),300) $(BIN)/python -m pytest -s tests/system/test_crowds.py
+crowd-test: $(STAMP)  ## Export one window by several runs at once, amid faults and kills, on disk and on S3; hours [ROUNDS=500]
+	HYPERORU_CROWDS=$(or $(ROUNDS),500) HYPERORU_COLD_TASKS=100 $(BIN)/python -m pytest -s tests/system/test_crowds.py tests/system/test_cold_tasks.py
 
 market-test: $(STAMP)  ## Watch a market by events for long, with sockets, processes and servers that die [SECONDS=1800]
 	HYPERORU_MARKET_SECONDS=$(or $(SECONDS),1800) $(BIN)/python -m pytest -s tests/system/test_live.py
@@ -73,6 +73,9 @@ fuzz: $(STAMP)-fuzz  ## Fuzz what strangers send or damage by atheris, each targ
 fault-matrix: $(STAMP)  ## Run every operator, sensor and trigger against every fault, and write the page; long [PAIRS=500]
 	$(BIN)/python -m tests.airflow.matrix --pairs $(or $(PAIRS),500) --seed $(or $(SEED),1) --jobs $(or $(JOBS),2)
 
+long-run: $(STAMP)  ## Let a triggerer and exports run for long beside a market sped up: nothing piles up [SECONDS=7200]
+	HYPERORU_LONG_SECONDS=$(or $(SECONDS),7200) $(BIN)/python -m pytest -s --basetemp=.long-run tests/system/test_long_run.py
+
 lint: $(STAMP)  ## Check format, style, types and layers
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
@@ -84,7 +87,7 @@ fmt: $(STAMP)  ## Format the code, and mend what can be mended by itself
 	$(BIN)/python -m ruff format .
 
 clean:  ## Remove all that was made here: the environment, the demo's files, caches
-	rm -rf $(VENV) .demo build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .demo .long-run build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import sys
@@ -83,6 +84,16 @@ def rows(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
 def files_of(where: Path) -> dict[str, bytes]:
     """Return all files below a directory, and their contents."""
     return {str(path.relative_to(where)): path.read_bytes() for path in sorted(where.rglob("*")) if path.is_file()}
+
+
+def windows(where: Path) -> list[tuple[dict[str, str], list[bytes]]]:
+    """Return the windows that are exported below a directory, as JSON lines, and their rows."""
+    found = []
+    for path in where.rglob(_MANIFEST):
+        manifest = json.loads(path.read_text())
+        parts = [gzip.decompress(path.with_name(file["name"]).read_bytes()) for file in manifest["files"]]
+        found.append((manifest["window"], b"".join(parts).splitlines()))
+    return sorted(found, key=lambda export: export[0]["start"])
 
 
 def assert_readable(where: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PAUSE = 0.25
+_SETTLING = 1.0
 #: how often to look for a change of a lock before its owner counts as dead: a minute of pauses
 PATIENCE = 240
-_RENEWAL = 10  # seconds
+#: seconds after which the owner of a lock shows that it is alive
+RENEWAL = 10.0
 
 
 class _Lock(Protocol):
@@ -117,28 +120,54 @@ class _FileLock:
 
 
 class _ObjectLock:
-    """An object that only one can create; storages other than S3 may let two create it in the same moment."""
+    """An object that only one can create, or whose last creator has it, where a storage lets two create it."""
 
     def __init__(self, storage: Any, path: str) -> None:
         self._storage = storage
         self._path = path
-        self._token, self._renewed = uuid4().hex.encode(), time.monotonic()
+        self._owner, self._renewed = uuid4().hex.encode(), time.monotonic()
+        self._renewing = threading.Lock()
+        self._released = threading.Event()
 
     def try_acquire(self) -> bool:
-        if self.owner() is None:
-            try:
-                self._storage.pipe_file(self._path, self._token, mode="create")
-            except OSError as error:  # S3 also refuses it while another deletes it
-                if not isinstance(error, FileExistsError) and "ConditionalRequestConflict" not in str(error):
-                    raise
-        return self.is_held()
+        if self.owner() is None and self._create() and not (self._is_shared and not self._create()):
+            time.sleep(_SETTLING)  # two can create it: all who saw none have done so by then, and the last one has it
+        acquired = self.is_held()
+        if acquired and self._is_shared:
+            threading.Thread(target=self._stay_alive, name="hyperoru-commit-lock", daemon=True).start()
+        return acquired
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether two threads may use the storage; those of which it is so can also create a file if there is none."""
+        return bool(getattr(self._storage, "async_impl", False))
+
+    def _create(self) -> bool:
+        """Create the lock, and return whether there was none, as far as the storage can tell."""
+        try:
+            self._storage.pipe_file(self._path, self._owner, mode="create")
+        except OSError as error:  # S3 also refuses it while another deletes it
+            if not isinstance(error, FileExistsError) and "ConditionalRequestConflict" not in str(error):
+                raise
+            return False
+        return True
 
     def is_held(self) -> bool:
-        held = self.owner() == self._token
-        if held and time.monotonic() > self._renewed + _RENEWAL:
-            self._token, self._renewed = uuid4().hex.encode(), time.monotonic()
-            self._storage.pipe_file(self._path, self._token)
-        return held
+        with self._renewing:
+            held = self._is_mine()
+            if held and time.monotonic() > self._renewed + RENEWAL:
+                self._storage.pipe_file(self._path, self._owner + uuid4().hex.encode())
+                self._renewed = time.monotonic()
+            return held
+
+    def _stay_alive(self) -> None:
+        """Show that the owner is alive while a single write takes long."""
+        while not self._released.wait(RENEWAL):
+            try:
+                if not self.is_held():
+                    return
+            except Exception as error:  # noqa: BLE001
+                log.debug("The lock %s could not be renewed: %s", self._path, error)
 
     def owner(self) -> bytes | None:
         try:
@@ -152,8 +181,13 @@ class _ObjectLock:
             self._remove()
 
     def release(self) -> None:
-        if self.is_held():
-            self._remove()
+        self._released.set()
+        with self._renewing:
+            if self._is_mine():
+                self._remove()
+
+    def _is_mine(self) -> bool:
+        return (self.owner() or b"").startswith(self._owner)
 
     def _remove(self) -> None:
         with suppress(FileNotFoundError):

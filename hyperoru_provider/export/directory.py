@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -178,8 +179,7 @@ class ExportDirectory:
     def _read(self, name: str) -> bytes | None:
         self._forget_listing()
         try:
-            with (self._directory / name).open("rb") as file:
-                return bytes(file.read())
+            return bytes(self._directory.fs.cat_file((self._directory / name).path))
         except FileNotFoundError:
             return None
 
@@ -262,7 +262,9 @@ class ExportDirectory:
         try:
             with (self._directory / part.name).open("rb") as file:
                 return _digest(file) == part.sha256
-        except FileNotFoundError:
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) and error.errno != errno.EBUSY:  # s3fs: replaced meanwhile
+                raise
             return False
 
     def _is_there(self, part: Part) -> bool:

@@ -54,14 +54,11 @@ class AirflowProcesses:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
         self._url = f"http://127.0.0.1:{self._port}"
-        self._environment = environment(
-            home,
-            dags,
-            **_FAST,
-            AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{self._url}/execution/",
-            AIRFLOW__API__PORT=str(self._port),
-            **variables,
-        )
+        address = {
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self._url}/execution/",
+            "AIRFLOW__API__PORT": str(self._port),
+        }
+        self._environment = environment(home, dags, **{**_FAST, **address, **variables})
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._client = httpx.Client(base_url=self._url, timeout=20)
         self._database = sqlalchemy.create_engine(

@@ -6,7 +6,6 @@ HYPERORU_MARKET_SECONDS says how long the market is watched, and HYPERORU_MARKET
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import random
@@ -24,6 +23,7 @@ import pytest
 from hyperoru_provider.sandbox import Sandbox
 from tests.airflow_home import connection, migrated
 from tests.databases import of_one_own
+from tests.exports import windows
 from tests.listed import held
 from tests.places import EXAMPLES
 from tests.system.airflow_processes import AirflowProcesses
@@ -122,12 +122,12 @@ def test_exports_are_what_the_market_traded(airflow: AirflowProcesses, sandbox: 
     last = str(sandbox.trade()[0]["trade_id"]).encode()
 
     def complete() -> bool:
-        return any(last in row for _, rows in exported(airflow)[-3:] for row in rows)
+        return any(last in row for _, rows in windows(airflow.home / "exports")[-3:] for row in rows)
 
     airflow.wait_for(complete, "the last trade's export", every=1)
     settled(airflow)
 
-    exports, opened = exported(airflow), sandbox.stats()["sockets"]["opened"] - before
+    exports, opened = windows(airflow.home / "exports"), sandbox.stats()["sockets"]["opened"] - before
     rows = [row for _, rows in exports for row in rows]
     print(f"{SECONDS:.0f} s: {len(rows)} rows in {len(exports)} windows, {opened} sockets")
     assert opened  # it was lost, at least once: those who die at the same time lose one socket
@@ -189,13 +189,3 @@ def restart(sandbox: Sandbox) -> None:
     sandbox.stop()
     time.sleep(2)
     sandbox.start()
-
-
-def exported(airflow: AirflowProcesses) -> list[tuple[dict[str, str], list[bytes]]]:
-    """The windows that are exported, and their rows."""
-    found = []
-    for path in (airflow.home / "exports").rglob("_manifest.json"):
-        manifest = json.loads(path.read_text())
-        parts = [gzip.decompress(path.with_name(file["name"]).read_bytes()) for file in manifest["files"]]
-        found.append((manifest["window"], b"".join(parts).splitlines()))
-    return sorted(found, key=lambda export: export[0]["start"])

@@ -34,6 +34,8 @@ from hyperoru_provider.client.times import parse_time
 _TOKEN_LIFETIME = timedelta(days=180)
 _MAX_LOGIN_WAIT = 60.0
 _LOCK_POLL = 0.05
+#: seconds after which who waits for the lock looks for the token without it, and again after twice as many
+_FIRST_LOOK = 0.5
 _REFUSALS = (400, 401, 403, 422)
 _IDENTITY_ADVICE = {
     "email": "The login was sent as an email. If this server wants a user name, the login itself has to be one; a user "
@@ -155,14 +157,18 @@ class SessionAuth:
         if token is not None:
             return token, False
         lock = LoginLock(self._credentials)
-        until = time.monotonic() + min(_MAX_LOGIN_WAIT, seconds_left())
+        begun, wait, look = time.monotonic(), min(_MAX_LOGIN_WAIT, seconds_left()), _FIRST_LOOK
         try:
-            while self._stores and not lock.acquire() and time.monotonic() < until:
-                yield _LOCK_POLL
-            token = yield from self._read_stores(binding, refused)  # somebody else may have logged in meanwhile
-            if token is not None:
-                return token, False
-            return (yield from self._log_in(binding)), True
+            alone = not self._stores
+            while token is None and not alone:
+                alone = lock.acquire() or time.monotonic() > begun + wait
+                # somebody else may have logged in meanwhile, whose token all get at once, and not one after the other
+                if alone or time.monotonic() > begun + look:
+                    token = yield from self._read_stores(binding, refused)
+                    look *= 2
+                else:
+                    yield _LOCK_POLL
+            return (token, False) if token is not None else ((yield from self._log_in(binding)), True)
         finally:
             lock.release()
 

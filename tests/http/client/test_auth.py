@@ -232,6 +232,26 @@ def test_processes_exclude_each_other() -> None:
         other.join()
 
 
+@pytest.mark.timeout(30)
+def test_a_token_is_seen_by_those_who_still_wait_for_the_lock(client_of: Make, sandbox: Sandbox) -> None:
+    """Where the store is slow, a hundred who look into it one after the other would wait for a minute."""
+
+    class Late(Shelf):
+        def read(self, binding: str) -> Token | None:
+            found = super().read(binding)
+            self.write(Token(tokens[0], datetime.now(UTC) + timedelta(days=1), binding))
+            return found
+
+    tokens: list[str] = []
+    other = client_of(sandbox, on_token=tokens.append)
+    other.profile()
+    lock = LoginLock(Credentials(sandbox.url, sandbox.email, sandbox.password))
+    assert lock.acquire()
+    client_of(sandbox, token_stores=(Late(),)).profile()
+    assert sandbox.stats()["logins"] == 1
+    lock.release()
+
+
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[..., str]]:
     """All that was logged, and all that an object shows of itself."""

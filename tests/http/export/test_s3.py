@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import boto3
@@ -15,6 +17,7 @@ from airflow.sdk import Context, ObjectStoragePath
 from moto.server import ThreadedMotoServer
 
 from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruContractError, HyperoruServerError
+from hyperoru_provider.export import commit_lock
 from hyperoru_provider.export.directory import ExportDirectory
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
@@ -173,6 +176,28 @@ def test_what_others_wrote_meanwhile_is_seen(bucket: Any, export: Export) -> Non
         assert prices(bucket) == {1.5}
 
 
+@pytest.mark.parametrize("name", ["_manifest.json", "part-00001.jsonl"])
+def test_what_is_replaced_while_it_is_read(
+    name: str, bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The storage's library tells so by an error of its own."""
+    with Sandbox(rows=rows(1.5)) as sandbox:
+        export(sandbox)
+        storage = ObjectStoragePath(f"s3://lake@{bucket.name}/lake").fs
+        real = storage.open
+
+        def open_and_replace(path: str, *arguments: Any, **more: Any) -> Any:
+            file = real(path, *arguments, **more)
+            if path.endswith(name) and "rb" in (*arguments, *more.values()):
+                bucket.Object(DIRECTORY + name).put(Body=contents(bucket)[name].replace(b"5", b"6"))
+            return file
+
+        monkeypatch.setattr(storage, "open", open_and_replace)
+        export(sandbox)
+    assert prices(bucket) == {1.5}
+    assert len(contents(bucket)) == 4
+
+
 def test_a_failed_run_leaves_another_run_s_commit_whole(
     bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +251,85 @@ def test_a_run_whose_lock_was_taken_away_commits_nothing(
     with Sandbox(rows=rows(2.5)) as sandbox, pytest.raises(HyperoruConcurrentWriteError, match="taken over"):
         export(sandbox)
     assert prices(bucket) == {1.5}
+
+
+def test_a_commit_whose_one_copy_takes_long_is_not_taken_for_dead(
+    bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy that another run did not wait for would land over its files."""
+    looks = iter(range(100))
+    waited = threading.Event()
+    rivals: list[Future[Any]] = []
+    storage = ObjectStoragePath(f"s3://lake@{bucket.name}/lake").fs
+    copy = storage.cp_file
+
+    def look(_: float) -> None:
+        if next(looks, None) is None:
+            waited.set()
+
+    def slow_copy(*arguments: Any) -> None:
+        monkeypatch.setattr(storage, "cp_file", copy)
+        rivals.append(pool.submit(export, other))
+        rivals[0].add_done_callback(lambda _: waited.set())
+        waited.wait()
+        copy(*arguments)
+
+    monkeypatch.setattr(commit_lock, "PATIENCE", 40)
+    monkeypatch.setattr(commit_lock, "RENEWAL", 0)
+    monkeypatch.setattr("hyperoru_provider.export.commit_lock.time.sleep", look)
+    monkeypatch.setattr(storage, "cp_file", slow_copy)
+    with Sandbox(rows=rows(1.5)) as sandbox, Sandbox(rows=rows(2.5)) as other, ThreadPoolExecutor() as pool:
+        export(sandbox)
+        with pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
+            rivals[0].result()
+    assert prices(bucket) == {1.5}
+    assert len(contents(bucket)) == 4
+
+
+def test_two_who_create_the_lock_in_the_same_moment_where_both_can(
+    bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server that ignores If-None-Match; the one who was first must have written nothing yet."""
+    main = threading.current_thread()
+    other_saw_none, first_goes_on, other_created = threading.Event(), threading.Event(), threading.Event()
+    rivals: list[Future[Any]] = []
+    storage = ObjectStoragePath(f"s3://lake@{bucket.name}/lake").fs
+    copy, write = storage.cp_file, storage.pipe_file
+
+    def pipe_file(path: str, data: bytes, mode: str = "overwrite") -> None:
+        first = threading.current_thread() is main
+        if mode == "create" and first and not rivals:
+            rivals.append(pool.submit(export, other))
+            other_saw_none.wait()
+        elif mode == "create" and not first:
+            other_saw_none.set()
+            first_goes_on.wait()
+        write(path, data)
+        if mode == "create" and not first:
+            other_created.set()
+
+    def sleep(_: float) -> None:
+        first_goes_on.set()
+        other_created.wait()
+
+    def cp_file(old: str, new: str) -> None:
+        if threading.current_thread() is main:  # the server has begun, and takes long
+            data = storage.cat_file(old)
+            first_goes_on.set()
+            rivals[0].exception()
+            write(new, data)
+        else:
+            copy(old, new)
+
+    monkeypatch.setattr(storage, "pipe_file", pipe_file)
+    monkeypatch.setattr(storage, "cp_file", cp_file)
+    monkeypatch.setattr("hyperoru_provider.export.commit_lock.time.sleep", sleep)
+    with Sandbox(rows=rows(1.5)) as sandbox, Sandbox(rows=rows(2.5)) as other, ThreadPoolExecutor() as pool:
+        with pytest.raises(HyperoruConcurrentWriteError):
+            export(sandbox)
+        rivals[0].result()
+    assert prices(bucket) == {2.5}
+    assert len(contents(bucket)) == 4
 
 
 def test_an_upload_that_breaks_off_shows_nothing(bucket: Any) -> None:
