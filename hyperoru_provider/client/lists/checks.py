@@ -133,6 +133,8 @@ class RowCollector:
 
     def __init__(self, time_slice: TimeSlice, extractor: FieldExtractor) -> None:
         self.listed = ListedTimes()
+        #: the different times of rows before the slice, of a list that can't be asked for it
+        self.older: set[datetime] = set()
         self._slice = time_slice
         self._endpoint = time_slice.endpoint
         self._extractor = extractor
@@ -160,6 +162,8 @@ class RowCollector:
             times: Any = found.times
             earliest, latest = self.listed.add(times)
             start, end = self._slice.bounds
+            if self._slice.reads_back:
+                self.older.update(moment for moment in times if moment < start)
             if not (start <= earliest and latest < end):
                 found = found.take([place for place, moment in enumerate(times) if start <= moment < end])
         self._times += found.times

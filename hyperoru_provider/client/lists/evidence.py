@@ -13,6 +13,9 @@ from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.rows import TimeSlice
 from hyperoru_provider.client.times import shift
 
+#: limits of servers are multiples of this
+USUAL_LIMITS = 50
+
 
 class ListEvidence:
     """What was seen of a list in one pass; each check is a question about it.
@@ -127,6 +130,11 @@ class ListEvidence:
     def repeats_last_page(self, page: Page) -> bool:
         """Return whether a page is the one before it again, as some servers send their last page for any past it."""
         return page.more is not True and page.text == self._last_text
+
+    @property
+    def may_be_limited(self) -> bool:
+        """Whether so many rows were listed as a server may have chosen as a limit of all pages."""
+        return self._listed > 0 and self._listed % USUAL_LIMITS == 0
 
     @property
     def _pages_are_full(self) -> bool:

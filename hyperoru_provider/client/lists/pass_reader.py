@@ -9,14 +9,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
-from hyperoru_provider.client.lists.evidence import ListEvidence, doubt
+from hyperoru_provider.client.lists.evidence import USUAL_LIMITS, ListEvidence, doubt
 from hyperoru_provider.client.lists.page import PAST_THE_END, Page
 from hyperoru_provider.client.lists.paginator import Paginator, paginator_for
 from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
 
 _MOST_PIECES = 1000
 _SMALLEST_CAP = 10  # no server is known to cut its lists to fewer rows
-_USUAL_CAPS = 50  # limits of servers are multiples of this
+_OLDER_TIMES = 10  # of rows from before a window that a list can't be asked for
 
 
 class Incomplete(NamedTuple):
@@ -126,7 +126,7 @@ class PassReader:
         """
         paged = not self._doubtful and self._endpoint.paging in ("page", "offset")
         checked = self.time_slice.is_filtered or self._evidence.paging_works
-        return paged and checked and self._evidence.may_end
+        return paged and checked and (self._evidence.may_end or self._paginator.told)
 
     def values(self) -> dict[str, Any]:
         """Return the parameters of the next request, by our names."""
@@ -158,15 +158,25 @@ class PassReader:
             return Split(self._pieces())
         if self._goes_back_far_enough:
             return self._complete()
-        return self._conclude(page) if self._paginator.ended else Incomplete()
+        return self._conclude(page) if self._has_ended(page) else Incomplete()
+
+    def _has_ended(self, page: Page) -> bool:
+        """Whether there is no further page to ask for.
+
+        Where nothing else can be asked for, the server's word counts only if the pages bear it out.
+        """
+        numbered = self._endpoint.paging in ("page", "offset")
+        if numbered and not self.time_slice.is_filtered and page.texts and not self._is_proved:
+            return False
+        return self._paginator.ended
 
     @property
     def _goes_back_far_enough(self) -> bool:
-        """Whether a list that can't be asked for a time has shown all of it, as it goes on with older rows."""
-        listed = self._collector.listed
-        if not self.time_slice.reads_back or listed.earliest is None:
-            return False
-        return listed.shows_an_order and listed.newest_first and listed.earliest < self.time_slice.bounds[0]
+        """Whether a list that can't be asked for a time has shown all of it, as it goes on with older rows.
+
+        There have to be some of them: a row may be a little out of order, and a few are in order by chance.
+        """
+        return self._collector.listed.newest_first and len(self._collector.older) >= _OLDER_TIMES
 
     def _conclude(self, last: Page) -> PassResult:
         """Return what follows from all pages, once there are no more."""
@@ -179,6 +189,8 @@ class PassReader:
         numbered = self._endpoint.paging in ("page", "offset")
         if numbered and not self.time_slice.is_filtered and self._evidence.pages_are_short:
             return Reread(_SHRINKING, self._evidence.longest)  # in full pages, after which the next one skips nothing
+        if self.time_slice.reads_back and self._endpoint.paging != "none" and self._evidence.may_be_limited:
+            return self._cut()
         self._doubtful, open_second = doubt(self.time_slice, self._collector.listed, again=self._may_hide_rows)
         self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
         return Incomplete() if self._doubtful else self._decide()
@@ -218,10 +230,11 @@ class PassReader:
             return Split(2)
         if self.time_slice.reads_back:
             raise HyperoruContractError(
-                f"The list came with {self._evidence.longest} rows, too few or in no order that shows that it goes "
-                "back to before the window, so the server may have cut it within. Ask for newer windows, or for fewer "
-                "rows by a filter; raise the contract's page_size as far as the server allows; and if an answer of "
-                "fewer rows is always the whole list, set its cap."
+                f"The list ended after {self._evidence.seen} rows, too few or in no order that shows that it goes back "
+                "to before the window, so the server may have cut it within. If an answer of fewer rows than some "
+                "number is always the whole list, as that of a new account, set the contract's cap to that number; "
+                "else raise its page_size as far as the server allows, ask for newer windows, or for fewer rows by a "
+                "filter."
             )
         if self.time_slice.start is None:
             raise HyperoruContractError(
@@ -255,7 +268,7 @@ class PassReader:
             return True
         in_parts = self.time_slice.is_filtered
         met = self._evidence.total == self._evidence.seen
-        return not (in_parts or cap or met) and rows > 0 and rows % _USUAL_CAPS == 0
+        return not (in_parts or cap or met) and rows > 0 and rows % USUAL_LIMITS == 0
 
     @property
     def _is_proved(self) -> bool:
