@@ -48,6 +48,9 @@ class HyperoruConcurrentWriteError(HyperoruError):
     """Another run wrote to the same place at the same time: run this one again."""
 
 
+_FACTS = ("method", "path", "status", "code", "request_id", "retry_after")
+
+
 class HyperoruApiError(HyperoruError):
     """A request that did not end in a usable answer.
 
@@ -101,7 +104,10 @@ class HyperoruApiError(HyperoruError):
 
     def as_type(self, cls: type[HyperoruApiError], message: str) -> HyperoruApiError:
         """Return an error of another class and text with the same facts."""
-        return cls(message, **{name: value for name, value in vars(self).items() if name != "message"})
+        error = cls(message, **{name: getattr(self, name) for name in _FACTS})
+        for note in getattr(self, "__notes__", ()):
+            error.add_note(note)
+        return error
 
     def shortened(self) -> Self:
         """Cut what is repeated of an answer to a length that can be read, and return this error."""
@@ -112,7 +118,7 @@ class HyperoruApiError(HyperoruError):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), dict(vars(self))))
+        return (_rebuild, (type(self), self.message, {name: getattr(self, name) for name in _FACTS}))
 
 
 def _shown(text: str) -> str:
@@ -120,8 +126,8 @@ def _shown(text: str) -> str:
     return printable(text if len(text) <= _TEXT_LIMIT else f"{text[:_TEXT_LIMIT]}...")
 
 
-def _rebuild(cls: type[HyperoruApiError], facts: dict[str, Any]) -> HyperoruApiError:
-    return cls(facts.pop("message"), **facts)
+def _rebuild(cls: type[HyperoruApiError], message: str, facts: dict[str, Any]) -> HyperoruApiError:
+    return cls(message, **facts)
 
 
 class HyperoruBadRequestError(HyperoruApiError):

@@ -78,7 +78,10 @@ def commit_lock(path: UPath | ProxyUPath, *, local: bool) -> Iterator[Callable[[
     try:
         yield confirm
     finally:
-        lock.release()
+        try:
+            lock.release()
+        except OSError as error:  # what was committed is committed
+            log.warning("The lock %s could not be removed, so that others may have to wait: %s", path, error)
 
 
 class _FileLock:
@@ -130,9 +133,14 @@ class _ObjectLock:
         self._released = threading.Event()
 
     def try_acquire(self) -> bool:
-        if self.owner() is None and self._create() and not (self._is_shared and not self._create()):
-            time.sleep(_SETTLING)  # two can create it: all who saw none have done so by then, and the last one has it
-        acquired = self.is_held()
+        try:
+            if self.owner() is None and self._create() and not (self._is_shared and not self._create()):
+                time.sleep(_SETTLING)  # two can create it: all who saw none have done so by then, and the last has it
+            acquired = self.is_held()
+        except OSError:
+            with suppress(OSError):  # it may be ours by now
+                self.release()
+            raise
         if acquired and self._is_shared:
             threading.Thread(target=self._stay_alive, name="hyperoru-commit-lock", daemon=True).start()
         return acquired

@@ -114,7 +114,7 @@ def manifest_of(spec: ExportSpec, encoder: Encoder, rows: int) -> dict[str, Any]
     return {
         "format_version": FORMAT_VERSION,
         **spec.as_dict(),
-        **({"query": spec.endpoint.query} if spec.endpoint.query else {}),
+        **({"query": spec.endpoint.constants} if spec.endpoint.query else {}),
         "rows": rows,
         "file_format": encoder.file_format,
         "compression": encoder.compression,

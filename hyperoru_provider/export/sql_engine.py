@@ -121,8 +121,6 @@ def writing(engine: sa.Engine, table: sa.Table) -> Iterator[sa.Connection]:
 
     :raises HyperoruContractError: the database refuses a row.
     """
-    driver: Any = engine.dialect.loaded_dbapi
-    refusals = (sa.exc.IntegrityError, sa.exc.DataError, driver.IntegrityError, driver.DataError)
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "sqlite":
@@ -131,13 +129,21 @@ def writing(engine: sa.Engine, table: sa.Table) -> Iterator[sa.Connection]:
                 name = connection.dialect.identifier_preparer.format_table(table)
                 connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
             yield connection
-    except refusals as error:
-        said = shorten(str(getattr(error, "orig", error)))
+    except Exception as error:
+        cause: Any = getattr(error, "orig", error)
+        if not _is_refusal(cause):
+            raise
         raise HyperoruContractError(
-            f"The table {table.name} refuses a row, so all was taken back: {said} "
-            "If the row is right, change the table's constraint or type; a key that is there twice is one that the "
-            "database takes for the same."
+            f"The table {table.name} refuses a change, so all was taken back: {shorten(str(cause))} If the row is "
+            "right, change the table's constraint, trigger or type; a key that is there twice is one that the database "
+            "takes for the same; and rows to which other tables refer can't be replaced, but upserted."
         ) from error
+
+
+def _is_refusal(error: Any) -> bool:
+    """Return whether a database says that it takes a row for wrong: by a type, a constraint, or a trigger of a user."""
+    kinds = {cls.__name__ for cls in type(error).__mro__}
+    return not kinds.isdisjoint({"IntegrityError", "DataError"}) or getattr(error, "sqlstate", None) == "P0001"
 
 
 def insert(connection: sa.Connection, table: sa.Table, batches: Iterable[list[tuple[Any, ...]]]) -> None:

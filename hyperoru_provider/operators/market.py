@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -117,12 +118,17 @@ class HyperoruFetchMarketOperator(WindowTask, BaseOperator):
         )
         spec = self._spec(symbols, to_files)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
+            asked = client.contract.klines if self.data == "klines" else client.contract.price
+            spec = replace(spec, endpoint=spec.endpoint.model_copy(update={"query": asked.query}))
             rows = self._rows(client, symbols, spec.window)
             result = export_rows(spec, lambda *_: rows, destination, on_empty=self.on_empty)
         return unless_skipped(result, spec.resource)
 
     def _spec(self, symbols: list[str], to_files: bool) -> ExportSpec:
-        """Return what is exported. Prices have no time but that of asking, and only files need a window for them."""
+        """Return what is exported. Prices have no time but that of asking, and only files need a window for them.
+
+        The rows are models already, with our names of the fields.
+        """
         from hyperoru_provider.client.api.endpoints import Endpoint
         from hyperoru_provider.client.api.models import Kline, Quote
         from hyperoru_provider.export.manifest import ExportSpec

@@ -175,14 +175,16 @@ def _check_query(resource: str, endpoint: Endpoint, params: Iterable[str]) -> No
     ours = {endpoint.params.get(name, name): name for name in params}
     for name in sorted({*endpoint.query} & {*filter(None, ours)}):
         raise HyperoruConfigError(
-            f"contract.{resource}.query.{name}: {ours[name]} is sent under this name. Give its value where the list is "
-            "read (page_size for the limit of a list), or set it to null in params."
+            f"contract.{resource}.query.{name}: {ours[name]} has this name. Give its value where the list is read "
+            "(page_size for the limit of a list), or set it to null in params."
         )
+    where = f"contract.{resource}.token_param"
     if endpoint.token_param is not None and resource in ("health", "login", "stream"):
         raise HyperoruConfigError(
-            f"contract.{resource}.token_param: health and login have no session, and of the stream auth says where its "
-            "token goes."
+            f"{where}: health and login have no session, and of the stream auth says where its token goes."
         )
+    if endpoint.token_param in {*ours, *endpoint.query} - {None}:
+        raise HyperoruConfigError(f"{where}: {endpoint.token_param} is the name of another parameter.")
 
 
 def _known_names(resource: str) -> tuple[Iterable[str], Iterable[str]]:

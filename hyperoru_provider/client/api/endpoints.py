@@ -8,12 +8,19 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.times import TimeFormat, format_time, write_time
 
 _TEMPLATE = re.compile(r"\{([a-z_]+)\}")
+
+
+def _encodable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a text that can be printed is expected")
+    return text
+
 
 Names = Annotated[
     tuple[str, ...],
@@ -21,6 +28,10 @@ Names = Annotated[
 ]
 #: a path from the host on, in which ``{name}`` stands for a value; no other brace can be meant
 Path = Annotated[str, Field(pattern=r"^/([^?#\s{}]|\{[a-z_]+\})*$")]
+
+
+#: a text that can be put into an address
+WireText = Annotated[str, Field(min_length=1), AfterValidator(_encodable)]
 
 
 #: keys of a list that say nothing of what is in it
@@ -54,8 +65,8 @@ class Endpoint(BaseModel):
 
     path: Path
     params: dict[str, str | None] = {}
-    query: dict[str, str | int | bool] = {}
-    token_param: str | None = None
+    query: dict[WireText, WireText | bool | int] = {}
+    token_param: WireText | None = None
     fields: dict[str, Names] = {}
     success_words: Names = ("ok", "success", "successful", "succeeded", "complete", "completed", "done")
 
@@ -74,8 +85,12 @@ class Endpoint(BaseModel):
         :param values: by our names of the parameters; what is ``None``, or has no name there, is left out.
         """
         named = {self.params.get(name, name): value for name, value in values.items() if value is not None}
-        sent = {**self.query, **{name: value for name, value in named.items() if name is not None}}
-        return {name: self.wire(value) for name, value in sent.items()}
+        return {**self.constants, **{name: self.wire(value) for name, value in named.items() if name is not None}}
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """The parameters that each request has, as they are sent."""
+        return {name: self.wire(value) for name, value in self.query.items()}
 
     def target(self, values: Mapping[str, Any]) -> Target:
         """Return the path with its values filled in and quoted, and the query with all that the path does not hold.

@@ -21,6 +21,8 @@ _SLICE_BYTES, _PIECE_BYTES = 2**16, 2**20
 _UNPACKED = ("gzip", "x-gzip", "deflate")
 #: what a body may be packed as; other words in its place, such as a charset, are none, and are passed over
 _PACKINGS = (*_UNPACKED, "br", "zstd", "compress", "x-compress")
+#: how a further piece of a body begins, which no server is known to send
+_GZIP_MEMBER = b"\x1f\x8b"
 #: where zlib looks for a header: of gzip or of zlib, or nowhere
 _WINDOWS = (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS)
 
@@ -121,6 +123,8 @@ class ReplyReader:
                 continue
             if not unpacker.eof and self._response.is_success:
                 raise HyperoruNetworkError("The answer was cut off before all of it was unpacked")
+            if unpacker.unused_data.startswith(_GZIP_MEMBER) and self._response.is_success:
+                raise HyperoruContractError("The answer is packed in several pieces, of which only the first is read.")
             return b"".join(pieces)
         raise HyperoruNetworkError(f"The answer is packed as {self._packing[0]}, and damaged")
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 _is_ours = ContextVar("hyperoru_request", default=False)
+
+
+#: what httpcore writes when it has read a head, or could not
+_HEAD = re.compile(r"headers\.(complete return_value|failed exception)|receive_response\w*\.failed")
 
 
 class _WithoutHeads(logging.Filter):
@@ -17,10 +22,10 @@ class _WithoutHeads(logging.Filter):
         """Return whether a record may be written."""
         if not _is_ours.get():
             return True
-        if record.name == "httpx" and isinstance(record.args, tuple):
-            *told, _ = record.args  # the reason
-            record.args = (*told, "")
-        return "headers.complete return_value" not in record.getMessage()
+        text = record.getMessage()
+        if record.name == "httpx" and text.startswith("HTTP Request: ") and isinstance(record.args, tuple):
+            record.args = (*record.args[:-1], "")  # the reason
+        return not _HEAD.search(text)
 
 
 _filter = _WithoutHeads()

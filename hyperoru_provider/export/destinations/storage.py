@@ -74,10 +74,11 @@ class StorageDestination:
         self._spec = spec
         self._encoder: Encoder = choose_encoder(self._file_format, self._compression, spec.schema)
         self._directory = ExportDirectory(self._root / spec.directory)
-        if self._directory.committed_rows and self._directory.committed_query != spec.endpoint.query:
+        if self._directory.committed_rows and self._directory.committed_query != spec.endpoint.constants:
             raise HyperoruConfigError(
                 f"{self._directory} has an export of what the server lists for {self._directory.committed_query}, and "
-                f"the contract's query is {spec.endpoint.query} now. Give each its own destination, or remove that one."
+                f"the contract's query is {spec.endpoint.constants} now. Give each its own destination, or remove that "
+                "one."
             )
         self._former_rows = self._look_for_former()
         self._state = ExportState()

@@ -444,7 +444,7 @@ def test_upsert_leaves_equal_rows_alone(postgres: Database) -> None:
 def test_a_key_that_belongs_to_another_window_is_an_error(database: Database) -> None:
     land(database, [trade(1), trade(2)], window=Window(START, START + DAY))
     before = database.trades()
-    with pytest.raises(HyperoruContractError, match=r"(?i)^The table trades refuses a row.*unique.*the same"):
+    with pytest.raises(HyperoruContractError, match=r"(?i)^The table trades refuses a change.*unique.*the same"):
         land(database, [trade(1, at=DAY)], window=Window(START + DAY, START + 2 * DAY))
     assert database.trades() == before
 
@@ -520,7 +520,7 @@ def test_a_key_as_number_and_as_text_is_an_error(database: Database, mode: str) 
     """Here they are two keys; in the table they are one."""
     land(database, [trade(1)], mode)
     other = trade(2, "3")
-    with pytest.raises(HyperoruContractError, match=r"(?i)^The table trades refuses a row.*unique.*the same"):
+    with pytest.raises(HyperoruContractError, match=r"(?i)^The table trades refuses a change.*unique.*the same"):
         land(
             database,
             [trade(1, "2"), trade(2), Row(other.time, other.key, other.raw.replace(b":2,", b':"2",', 1))],
