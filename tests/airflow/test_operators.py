@@ -27,11 +27,27 @@ from tests.task_states import TaskStates
 
 pytestmark = pytest.mark.usefixtures("connection")
 
+Connect = Callable[..., None]
+
 DAY = {"start": "2026-01-15", "end": "2026-01-16"}
 
 
 def run(cls: type[BaseOperator], **arguments: Any) -> Any:
     return cls(task_id="t", **arguments).execute(Context())
+
+
+@pytest.mark.parametrize(("arguments", "resource"), [({}, "price"), ({"data": "klines", "interval": "4h"}, "klines")])
+def test_market_data_of_another_switch_is_not_replaced(
+    arguments: dict[str, Any], resource: str, connect: Connect, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.set_faults(ignore_unknown=True)
+    arguments = {"symbols": "BTC", "destination": f"file://{tmp_path}", **DAY, **arguments}
+    connect(sandbox, contract={resource: {"query": {"market": "spot"}}})
+    summary = run(HyperoruFetchMarketOperator, **arguments)
+    assert json.loads(Path(summary["manifest"].removeprefix("file://")).read_text())["query"] == {"market": "spot"}
+    connect(sandbox, contract={resource: {"query": {"market": "perp"}}})
+    with pytest.raises(HyperoruConfigError, match=r"'market': 'spot'.*Give each its own destination"):
+        run(HyperoruFetchMarketOperator, **arguments)
 
 
 def test_traders_are_ready_for_mapping(sandbox: Sandbox) -> None:

@@ -161,6 +161,15 @@ def test_errors_survive_a_pickle(again: Callable[[Exception], errors.HyperoruApi
     assert str(twin) == str(error)
 
 
+def test_a_note_survives_a_pickle_and_another_class() -> None:
+    """A transport or a token store of a user's own may have added it."""
+    error = from_status(429, {}, b"{}", method="GET", path="/api/x")
+    error.add_note("seen behind the gateway")
+    for twin in (pickle.loads(pickle.dumps(error)), error.as_type(errors.HyperoruServerError, "m")):
+        assert (twin.status, twin.path) == (429, "/api/x")
+    assert error.as_type(errors.HyperoruServerError, "m").__notes__ == ["seen behind the gateway"]
+
+
 def test_what_a_server_says_is_escaped() -> None:
     """It goes to logs, terminals and Airflow's database."""
     error = read(404, b'{"error": "no\\u001b[31m \\u0000\\u202e way\\n", "code": "A\\u0007"}')

@@ -227,6 +227,16 @@ def test_the_body_that_drips_has_to_end_through_an_http_client_of_another() -> N
         assert server.wires[0].sent < 150
 
 
+@both
+def test_a_body_packed_in_several_pieces_is_not_read_in_part(ask: Ask) -> None:
+    body = gzip.compress(b"{}") + gzip.compress(b'{"id": 1}')
+    with (
+        raw_server(lambda wire, _: wire.answer(body, Content_Encoding="gzip")) as server,
+        pytest.raises(HyperoruContractError, match="packed in several pieces"),
+    ):
+        ask(server.url)
+
+
 class Noting(WindowReader):
     """Notes which threads read pages."""
 

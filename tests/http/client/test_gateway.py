@@ -27,7 +27,7 @@ from hyperoru_provider.client import (
 from hyperoru_provider.sandbox import Sandbox
 from tests.certificates import self_signed
 from tests.conftest import FAST
-from tests.raw_server import serving
+from tests.raw_server import raw_server, serving
 
 TOKEN = "a-token-of-some-length"
 SECRET = "gateway-secret-5f3a"
@@ -158,6 +158,31 @@ def test_a_token_goes_where_a_server_insists(ask: Ask, caplog: pytest.LogCapture
     ]
     assert "/api/users/profile" in caplog.text  # httpx logs each address
     assert TOKEN not in caplog.text
+
+
+@both
+@pytest.mark.parametrize("head", ["HTTP/1.1 200 OK\r\nBad Header {}\r\n\r\n", "HTTQ/1.1 {}\r\n\r\n"])
+def test_a_head_that_can_t_be_read_is_in_no_log(ask: Ask, head: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with (
+        raw_server(lambda wire, _: wire.write(head.format(f"Bearer {TOKEN}").encode())) as server,
+        pytest.raises(HyperoruError),
+    ):
+        ask(server.url)
+    assert "httpcore" in {record.name.partition(".")[0] for record in caplog.records}
+    assert TOKEN not in caplog.text
+
+
+def test_lines_of_others_in_the_log_of_httpx_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "httpx")
+
+    def tell(_: Any) -> None:
+        logging.getLogger("httpx").info("a line of my own")
+        logging.getLogger("httpx").info("another, about %s", "me")
+
+    with gateway() as seen, httpx.Client(event_hooks={"request": [tell]}) as http:
+        sync_ask(seen.url, http_client=http)
+    assert {"a line of my own", "another, about me"} <= {record.getMessage() for record in caplog.records}
 
 
 @both

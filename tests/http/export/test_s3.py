@@ -286,6 +286,27 @@ def test_a_commit_whose_one_copy_takes_long_is_not_taken_for_dead(
     assert len(contents(bucket)) == 4
 
 
+def test_a_lock_whose_answer_was_lost_is_not_left_behind(
+    bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = ObjectStoragePath(f"s3://lake@{bucket.name}/lake").fs
+    write = storage.pipe_file
+
+    def pipe_file(path: str, data: bytes, mode: str = "overwrite") -> None:
+        write(path, data, mode=mode)
+        if mode == "create":
+            raise ConnectionResetError("reset by peer")
+
+    with Sandbox(rows=rows(1.5)) as sandbox:
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "pipe_file", pipe_file)
+            with pytest.raises(ConnectionResetError):
+                export(sandbox)
+        assert not [name for name in contents(bucket) if name.endswith("_next-commit")]
+        export(sandbox)
+    assert prices(bucket) == {1.5}
+
+
 def test_two_who_create_the_lock_in_the_same_moment_where_both_can(
     bucket: Any, export: Export, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -515,6 +515,27 @@ def test_rows_that_a_trigger_drops_are_an_error(database: Database, mode: str) -
     land(database, [trade(n) for n in range(9)], mode)
 
 
+def test_what_a_trigger_of_a_user_refuses_is_told(postgres: Database) -> None:
+    land(postgres, [trade(1)])
+    postgres.query(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'too cheap'; END $$"
+    )
+    postgres.query("CREATE TRIGGER t BEFORE INSERT ON trades FOR EACH ROW EXECUTE FUNCTION refuse()")
+    with pytest.raises(HyperoruContractError, match=r"The table trades refuses a change.*too cheap"):
+        land(postgres, [trade(2)])
+    assert set(postgres.trades()) == {"1"}
+
+
+def test_rows_to_which_another_table_refers_can_be_upserted_but_not_replaced(postgres: Database) -> None:
+    land(postgres, [trade(1)])
+    postgres.query("CREATE TABLE notes (trade_id text REFERENCES trades)")
+    postgres.query("INSERT INTO notes VALUES ('1')")
+    with pytest.raises(HyperoruContractError, match=r"refuses a change.*notes.*but upserted"):
+        land(postgres, [trade(2)])
+    land(postgres, [trade(1, "2"), trade(2)], "upsert")
+    assert set(postgres.trades()) == {"1", "2"}
+
+
 @BOTH
 def test_a_key_as_number_and_as_text_is_an_error(database: Database, mode: str) -> None:
     """Here they are two keys; in the table they are one."""

@@ -233,7 +233,7 @@ def test_no_rows_are_a_valid_export(tmp_path: Path, file_format: str) -> None:
 def test_an_export_of_another_switch_is_not_replaced(tmp_path: Path) -> None:
     """Under each value of a switch the same ids may be other rows."""
 
-    def land_under(**query: str) -> Any:
+    def land_under(**query: Any) -> Any:
         endpoint = DEFAULT_CONTRACT.trades.model_copy(update={"query": query})
         batches = [batch_of([trade(n) for n in range(5)])]
         return export_rows(replace(SPEC, endpoint=endpoint), lambda *_: batches, storage(tmp_path))
@@ -243,7 +243,8 @@ def test_an_export_of_another_switch_is_not_replaced(tmp_path: Path) -> None:
         "trading_mode": "mainnet"
     }
     before = files_of(tmp_path)
-    for other in ({"trading_mode": "paper"}, {}):
+    others: list[dict[str, Any]] = [{"trading_mode": "paper"}, {}, {"trading_mode": "mainnet", "real": True}]
+    for other in others:
         with pytest.raises(HyperoruConfigError, match=r"'trading_mode': 'mainnet'.*Give each its own destination"):
             land_under(**other)
     assert files_of(tmp_path) == before
