@@ -97,7 +97,7 @@ def test_one_name_need_not_be_a_list() -> None:
         ({"trades": {"query": {"symbol": "BTC"}}}, "contract.trades.query.symbol: symbol has this name"),
         (
             {"trades": {"params": {"symbol": "coin"}, "query": {"coin": "BTC"}}},
-            "contract.trades.query.coin: symbol has",
+            "query.coin: symbol has",
         ),
         ({"trades": {"query": {"limit": 500}}}, "page_size"),
         ({"trades": {"query": {"mode": None}}}, "contract.trades.query.mode"),
