@@ -157,6 +157,7 @@ def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
         or (server.filters_pages and not counted and (skips or not told))
         or (server.removed_at and (not counted or server.arrivals))
         or (endpoint.time_filter == "none" and server.paging == "none" and server.keeps_last)
+        or (endpoint.time_filter == "none" and endpoint.paging == "none" and endpoint.cap and server.drops)
     )
 
 
