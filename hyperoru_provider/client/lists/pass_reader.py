@@ -160,13 +160,14 @@ class PassReader:
             return self._complete()
         return self._conclude(page) if self._has_ended(page) else Incomplete()
 
-    def _has_ended(self, page: Page) -> bool:
-        """Whether there is no further page to ask for.
+    @property
+    def _only_pages_tell(self) -> bool:
+        """Whether a further page is all that can be asked for: the server's word counts only if pages bear it out."""
+        return self._endpoint.paging in ("page", "offset") and not self.time_slice.is_filtered
 
-        Where nothing else can be asked for, the server's word counts only if the pages bear it out.
-        """
-        numbered = self._endpoint.paging in ("page", "offset")
-        if numbered and not self.time_slice.is_filtered and page.texts and not self._is_proved:
+    def _has_ended(self, page: Page) -> bool:
+        """Return whether there is no further page to ask for."""
+        if self._only_pages_tell and page.texts and not self._is_proved:
             return False
         return self._paginator.ended
 
@@ -186,8 +187,7 @@ class PassReader:
             return Reread(reason)
         if self._is_proved:
             return self._complete()
-        numbered = self._endpoint.paging in ("page", "offset")
-        if numbered and not self.time_slice.is_filtered and self._evidence.pages_are_short:
+        if self._only_pages_tell and self._evidence.pages_are_short:
             return Reread(_SHRINKING, self._evidence.longest)  # in full pages, after which the next one skips nothing
         if self.time_slice.reads_back and self._endpoint.paging != "none" and self._evidence.may_be_limited:
             return self._cut()
