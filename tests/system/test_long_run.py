@@ -260,12 +260,11 @@ def check_rows(airflow: AirflowProcesses, sandbox: Sandbox, warehouse: str, sinc
         "WHERE dag_id = 'every_minute' AND task_id = 'load' AND i.state = 'success'"
     )
     assert len(loads) > SECONDS / 120
-    ids = {json.loads(row)["trade_id"]: row for row in rows}
     with psycopg.connect(warehouse) as database:
         loaded = {int(row[0]) for row in database.execute("SELECT trade_id FROM trades")}
     expected = {
-        number
-        for number in ids
-        if any(start <= datetime.fromtimestamp(number / 1e6, UTC) < end for start, end in loads)
+        json.loads(row)["trade_id"]
+        for start, end in loads
+        for row in held(sandbox, start=start.isoformat(), end=end.isoformat())
     }
     assert loaded == expected
