@@ -140,7 +140,7 @@ def _lists() -> Iterator[Fault]:
     yield switch(TRADES | ORDERS | Asks.KLINES, EXACT, cap=10, but=CUT)
     yield switch(ORDERS, CONTRACT, cap=50)
     yield switch(TRADES | ORDERS | Asks.KLINES, EXACT, cap=10, cap_skips=True, but=CUT)
-    yield switch(TRADES, EXACT, cap=10, cap_skips=True, total="none")
+    yield switch(TRADES | ORDERS, EXACT, cap=10, cap_skips=True, total="none", but=CUT)
     yield switch(TRADES, VALIDATION, max_per_page=10)
     yield switch(TRADES, EXACT, first_page=0)
     yield switch(TRADES, EXACT, first_page=0, total="none", has_more=False)
@@ -148,7 +148,8 @@ def _lists() -> Iterator[Fault]:
     for past in ("last", "absent"):
         yield switch(TRADES, EXACT, past_the_end=past)
         yield switch(TRADES, EXACT, past_the_end=past, total="none", has_more=False)
-    yield switch(TRADES, CONTRACT, merge_after_limit=0.5, but=ENDS_EARLY)
+    # 50 orders are left of them, which looks like a cap
+    yield switch(ROWS, CONTRACT, merge_after_limit=0.5, but=ENDS_EARLY)
     for order in ("oldest", "mixed"):
         yield switch(ROWS, EXACT, order=order)
     # which is the first page can't be told; chance may speak for 0, which the sandbox refuses
@@ -201,7 +202,7 @@ def _jobs() -> Iterator[Fault]:
     yield switch(Asks.JOB, CONTRACT, backfill_gone=True, but={"backfill trigger": {NOT_FOUND}})
     yield switch(Asks.NEW_JOB, EXACT, backfill_lose_answer=True)
     yield switch(Asks.JOB, EXACT, backfill_window=True)
-    yield switch(Asks.NEW_JOB, VALIDATION, backfill_old=True, but={"backfill trigger": {NOT_FOUND}})
+    yield switch(Asks.JOB, VALIDATION, backfill_old=True, but={"backfill trigger": {NOT_FOUND}})
 
 
 def _sockets() -> Iterator[Fault]:

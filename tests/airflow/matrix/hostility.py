@@ -107,7 +107,7 @@ def _secrets() -> Iterator[Fault]:
     yield Fault("the password in a refused login", Asks.LOGIN, AUTHENTICATION, tamper=at_login(echo_password))
     echoes: dict[str, tuple[str, str]] = {"400 Bad": ("400", BAD_REQUEST), "200 OK": ("a success", CONTRACT)}
     for status, (name, ends) in echoes.items():
-        yield Fault(f"the token in {name}", DATA, ends, tamper=at_data(echo_token(status)))
+        yield Fault(f"the token in {name}", DATA | Asks.HEALTH, ends, tamper=at_data(echo_token(status)))
 
 
 def _frames() -> Iterator[Fault]:
