@@ -83,6 +83,14 @@ def page(reader: WindowReader, values: Mapping[str, Any]) -> Call[Rows]:
     return Call(_get(endpoint, values), lambda body: reader.accept(parse_page(body, endpoint)))
 
 
+def body_of(endpoint: Endpoint, values: Mapping[str, Any]) -> Call[bytes]:
+    """Return the call for an endpoint's answer as it comes, for who looks at what is in it.
+
+    :param values: by our names of the parameters.
+    """
+    return Call(_get(endpoint, values), lambda body: body)
+
+
 def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row]) -> list[Kline]:
     """Return rows as candles, once they prove to be of the interval.
 
