@@ -70,9 +70,7 @@ class ListExam:
         if not page.texts:
             self._tell(Verdict.UNKNOWN, "It is empty: neither its columns nor its window or pages can be seen.")
             return
-        proof = ListProof(self._probe, page)
-        problem = self._probe.look.fit(page) or proof.problem()
-        self._finding.believed += [f"{self._finding.resource}: {text}." for text in proof.unproved]
+        problem = self._probe.look.fit(page) or self._problem_of(page)
         if problem:
             self._tell(Verdict.DIFFERS, problem)
             self._finding.impossible.append(f"{self._finding.resource}: {problem}")
@@ -80,6 +78,13 @@ class ListExam:
         self._tell(Verdict.DIFFERS if self._probe.look.override else Verdict.WORKS)
         row = canonical(page.rows[0], self._probe.endpoint)
         self._state.known |= {name: row[field] for name, field in LEARNED.get(self._finding.resource, {}).items()}
+
+    def _problem_of(self, page: Page) -> str | None:
+        """Return why the list can't be read; ``None`` if it can, with the override."""
+        proof = ListProof(self._probe, page)
+        problem = proof.problem()
+        self._finding.believed += [f"{self._finding.resource}: {text}." for text in proof.unproved]
+        return problem
 
     def _find(self) -> Page | None:
         """Return the first rows that the list shows, from the first path that has it; ``None`` if nothing can."""
@@ -128,19 +133,27 @@ class ListExam:
         return wanted
 
     def _first_rows(self) -> Page:
-        """Return the rows that the list shows without a window; with a smaller page, or none, if it refuses that."""
-        look = self._probe.look
+        """Return the rows that the list shows without a window; in another way of paging if it refuses this one."""
+        look, endpoint = self._probe.look, self._probe.endpoint
         try:
             return self._probe.first_page()
         except _REFUSALS as error:
-            size = self._probe.endpoint.page_size or 0
-            numbers = {int(each[:9]) for each in _NUMBER.findall(error.message)} - {error.status}
-            smaller = [number for number in numbers if 0 < number < size]
-            if not size:
-                raise
-            less: dict[str, Any] = {"page_size": max(smaller)} if smaller else {"paging": "none", "page_size": None}
-        look.override = {**look.override, **less}
-        return self._probe.first_page()
+            refusal, size = error, endpoint.page_size or 0
+        numbers = {int(each[:9]) for each in _NUMBER.findall(refusal.message)} - {refusal.status}
+        ways: list[dict[str, Any]] = [
+            *({"page_size": number} for number in sorted(numbers, reverse=True) if 0 < number < size),
+            *({"paging": style, "page_size": size} for style in ("offset", "cursor") if size),
+            *([{"paging": "none", "page_size": None}] if endpoint.paging != "none" else []),
+        ]
+        for way in ways:
+            try:
+                with self._probe.trying(way):
+                    page = self._probe.first_page()
+            except HyperoruApiError:
+                continue
+            look.override = {**look.override, **way}
+            return page
+        raise refusal
 
     def _choose_rows(self, page: Page) -> Page:
         """Return the rows that the user means, or note the question which they are."""

@@ -8,7 +8,6 @@ from typing import Any
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.lists.page import Page
-from hyperoru_provider.client.lists.rows import TimeSlice
 from hyperoru_provider.doctor.probe import ListProbe
 from hyperoru_provider.doctor.server import OutOfRequestsError
 from hyperoru_provider.doctor.vocabulary import PARAMETERS
@@ -32,17 +31,47 @@ class ListProof:
         self.unproved: list[str] = []
         self._probe = probe
         self._shown = shown
+        self._times = probe.times(shown) if probe.resource.windowed else []
+        #: what the list shows of a window
+        self._within = shown
 
     def problem(self) -> str | None:
         """Return why the list can't be read, whatever else is said of it; ``None`` if it can, as is said then."""
+        if self._probe.resource.windowed and self._probe.endpoint.time_filter != "none":
+            self._say(self._window_as_seen())
         problem = self._problem_with({})
         if problem is None:
             return None
         for override in self._refinements():
             if self._problem_with(override) is None:
-                self._probe.look.override = {**self._probe.look.override, **override}
+                self._say(override)
                 return None
         return problem
+
+    def _say(self, override: Mapping[str, Any]) -> None:
+        self._probe.look.override = {**self._probe.look.override, **override}
+
+    def _window_as_seen(self) -> dict[str, Any]:
+        """Return what has to be said of the list's window, as far as it shows."""
+        window, params = around(self._times), self._probe.endpoint.params
+        known = params.get("start", "start"), params.get("end", "end")
+        kind = self._filter_seen(window, {})
+        if kind != "none" or self._probe.state.document is not None:
+            return {} if kind in (None, self._probe.endpoint.time_filter) else {"time_filter": kind}
+        for start, end in zip(PARAMETERS["start"], PARAMETERS["end"], strict=True):
+            override = {"params": {**params, "start": start, "end": end}}
+            if (start, end) != known and (kind := self._filter_seen(window, override)) in ("instant", "day"):
+                return {**override, "time_filter": kind}
+        return {"time_filter": "none"}
+
+    def _filter_seen(self, window: Window, override: Mapping[str, Any]) -> str | None:
+        """Return what the time filter compares; ``None`` if that does not show."""
+        try:
+            with self._probe.trying(override):
+                self._within = self._probe.page(start=window.start, end=window.end)
+                return time_filter_of(self._probe.endpoint, window, self._times, self._probe.times(self._within))
+        except HyperoruApiError:
+            return None
 
     def _problem_with(self, override: Mapping[str, Any]) -> str | None:
         """Return what is wrong with what is read, if this is said of the list, too."""
@@ -59,111 +88,36 @@ class ListProof:
 
     def _problem_of_rows(self) -> str | None:
         """Return what is wrong with the rows of a window, or with all."""
-        probe = self._probe
+        probe, time_filter = self._probe, self._probe.endpoint.time_filter
         if not probe.resource.windowed:
-            probe.read(self._client_of_small_pages(len(self._shown.texts)))
+            probe.read(self._client_of_small_pages())
             return None
-        times, time_filter = probe.times(self._shown), probe.endpoint.time_filter
-        window = newest(times) if time_filter == "none" else around(times)
+        window = newest(self._times) if time_filter == "none" else around(self._times)
         if window is None:
             self.unproved.append("it has too few rows to show that a window of it can be read")
             return None
-        answered = Window(*TimeSlice(probe.endpoint, {}, *window).accepted_range)
-        rows = len(times) if time_filter == "none" else sum(answered.start <= time <= answered.end for time in times)
-        whole = probe.read(self._client_of_small_pages(rows), window)
-        if not whole and any(window.start <= time < window.end for time in times):
+        whole = probe.read(self._client_of_small_pages(), window)
+        if not whole and any(window.start <= time < window.end for time in self._times):
             return "Rows that it shows are missing from a window of their time."
-        if time_filter != "instant" or "account_id" not in probe.resource.filters:
-            return None
+        if time_filter != "instant" or probe.endpoint.paging == "none" or "account_id" not in probe.resource.filters:
+            return None  # a list of one answer is read in parts anyhow
         client = probe.client()
         parts = [key for half in halves(window) for key in probe.read(client, half)]
         return None if whole == parts else "A window of it has other rows than its two halves."
 
-    def _client_of_small_pages(self, rows: int) -> HyperoruClient:
-        """Return a client that reads so many rows in some pages, to see that they go on where they should."""
-        probe = self._probe
+    def _client_of_small_pages(self) -> HyperoruClient:
+        """Return a client that reads in some pages, to see that they go on where they should."""
+        probe, rows = self._probe, len(self._within.texts)
         if probe.endpoint.paging == "none" or probe.endpoint.page_size is None:
             return probe.client()
-        size = min(max(-(-rows // 2), _SMALL_PAGE), probe.endpoint.page_size)
-        with probe.trying({"page_size": size}):
+        with probe.trying({"page_size": min(max(-(-rows // 2), _SMALL_PAGE), probe.endpoint.page_size)}):
             return probe.client()
 
     def _refinements(self) -> Iterator[dict[str, Any]]:
         """Yield what may have to be said further, the likeliest first."""
-        if self._probe.resource.windowed and self._probe.endpoint.time_filter != "none":
-            yield from self._time_filters()
-        yield from self._pagings()
-        if self._shown.total is not None:
-            yield {"total": []}
-
-    def _time_filters(self) -> Iterator[dict[str, Any]]:
-        probe = self._probe
-        window = around(probe.times(self._shown))
-        page = self._within(window, {})
-        kind = self._filter_seen(window, page)
-        size = probe.endpoint.page_size
-        if (
-            page is not None
-            and kind == "instant"
-            and (page.total or 0) > len(page.texts)
-            and len(page.texts) < (size or 0)
-        ):
-            yield {"total": []}
-        if kind == "none":
-            yield from self._other_names(window)
-        if kind not in (None, probe.endpoint.time_filter):
-            yield {"time_filter": kind}
-        if kind == "none":
-            yield {"time_filter": kind, "paging": "none", "page_size": size}
-            yield {"time_filter": kind, "paging": "none", "page_size": None}
-
-    def _within(self, window: Window, override: Mapping[str, Any]) -> Page | None:
-        """Return what the list shows of a window; ``None`` if it refuses."""
-        try:
-            with self._probe.trying(override):
-                return self._probe.page(start=window.start, end=window.end)
-        except HyperoruApiError:
-            return None
-
-    def _filter_seen(self, window: Window, page: Page | None) -> str | None:
-        """Return what the time filter compares, as far as it shows."""
-        if page is None:
-            return None
-        times = self._probe.times
-        return time_filter_of(self._probe.endpoint, window, times(self._shown), times(page))
-
-    def _other_names(self, window: Window) -> Iterator[dict[str, Any]]:
-        """Yield names of a window's parameters that the server turns out to know."""
-        params = self._probe.endpoint.params
-        if self._probe.state.document is not None:
-            return
-        for names in zip(PARAMETERS["start"], PARAMETERS["end"], strict=True):
-            override = {"params": {**params, "start": names[0], "end": names[1]}}
-            if names != (params.get("start", "start"), params.get("end", "end")):
-                kind = self._filter_seen(window, self._within(window, override))
-                if kind in ("instant", "day"):
-                    yield {**override, "time_filter": kind}
-
-    def _pagings(self) -> Iterator[dict[str, Any]]:
         endpoint, size = self._probe.endpoint, self._probe.endpoint.page_size
-        if not self._second_page_differs:
-            asked = size or len(self._shown.texts)
-            yield from (
-                {"paging": style, "page_size": asked} for style in ("offset", "cursor") if style != endpoint.paging
-            )
+        if self._within.total not in (None, len(self._within.texts)) and len(self._within.texts) < (size or 0):
+            yield {"total": []}
         if endpoint.paging != "none":
             yield {"paging": "none", "page_size": size}
             yield {"paging": "none", "page_size": None}
-
-    @property
-    def _second_page_differs(self) -> bool:
-        """Whether a numbered page has rows that the first one does not have."""
-        size = min(_SMALL_PAGE, len(self._shown.texts) // 2)
-        if self._probe.endpoint.paging != "page" or not size:
-            return False
-        try:
-            with self._probe.trying({"page_size": size}):
-                first, second = (set(self._probe.page(page=number).rows) for number in (None, 2))
-        except HyperoruApiError:
-            return False
-        return not second <= first

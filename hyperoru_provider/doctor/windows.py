@@ -25,10 +25,12 @@ def around(times: Sequence[datetime], rows: int = _ROWS) -> Window:
     """Return a window with some rows of a list, from its middle, so that others are before and after it.
 
     :param times: of the rows that were shown.
+    :param rows: how many at most, and no more than half of them.
     """
     ordered = sorted(times)
-    first = max((len(ordered) - rows) // 2, 0)
-    last = min(first + rows, len(ordered)) - 1
+    rows = min(rows, -(-len(ordered) // 2))
+    first = (len(ordered) - rows) // 2
+    last = first + rows - 1
     return _whole_seconds(ordered[first], ordered[last])
 
 
@@ -68,10 +70,8 @@ def time_filter_of(
         return None
     kinds: tuple[Literal["instant", "day"], ...] = ("instant", "day")
     for kind in kinds:
-        first, last = TimeSlice(
-            endpoint.model_copy(update={"time_filter": kind}), {}, window.start, window.end
-        ).accepted_range
-        beyond = [moment for moment in without if not first <= moment <= last]
-        if all(first <= moment <= last for moment in within) and beyond:
-            return kind
+        filtered = endpoint.model_copy(update={"time_filter": kind})
+        first, last = TimeSlice(filtered, {}, window.start, window.end).accepted_range
+        if all(first <= moment <= last for moment in within):
+            return None if all(first <= moment <= last for moment in without) else kind
     return "none"
