@@ -28,7 +28,7 @@ _TRADING = (1, 2, 3, 4)  # trader 5 never traded
 # What a side is, and what an order of it is called that opens and that closes a position.
 SIDES = {"BUY": ("Open Long", "Close Short"), "SELL": ("Open Short", "Close Long")}
 #: How many fills a trader has on a day, at least and at most: in a busy market, and in a quiet one.
-BUSY, QUIET = (40, 120), (6, 18)
+BUSY, QUIET = (40, 120), (10, 30)
 _WEIGHTS = (40, 18, 12, 10, 9, 5, 3, 3)  # of the symbols, in their order
 _ALIGNMENTS = (1, 1, 60, 60, 60, 3_600, 86_400)  # a burst is at a whole second, minute, hour or at midnight
 _FIRST_DAY = 719_163  # the day 1970-01-01, counted from the year 1
