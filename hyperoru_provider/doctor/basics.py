@@ -37,9 +37,7 @@ def read_document(state: State) -> None:
 
 def examine_login(state: State) -> None:
     """Find out how to log in."""
-    fields = state.document.body_fields(state.endpoint("login").path) if state.document else {}
-    by_name = {"identity": "username"}
-    overrides = [by_name] if "username" in fields and "email" not in fields else [{}, by_name, {"identity": "email"}]
+    overrides = [{}, {"identity": "username"}, {"identity": "email"}]
     _first_that_works(state, "login", overrides, HyperoruClient.login, (400, 422))
 
 

@@ -80,30 +80,26 @@ class ListLook:
         """
         rows = page.rows[:_SAMPLE]
         try:
-            for field in self._needed():
-                self._find_field(field, [canonical(row, self.endpoint) for row in rows])
+            self._find_fields(rows)
             self._find_time_format(rows)
         except HyperoruContractError as error:
             return error.message
         return self._find_key([canonical(row, self.endpoint) for row in page.rows])
 
-    def _needed(self) -> list[str]:
-        """Return the fields that rows have to have."""
-        required = [name for name, field in self._model.model_fields.items() if field.is_required()]
-        endpoint = self.endpoint
-        return [*dict.fromkeys([*endpoint.key, *filter(None, [endpoint.time]), *required])]
-
     def _names_of(self, field: str) -> tuple[str, ...]:
         return (field, *self.endpoint.names_of(field), *FIELDS.get(field, ()))
 
-    def _find_field(self, field: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Let the override name a field that rows have under another name."""
-        if field in self.known or any(field in row for row in rows):
-            return
-        name = next((name for name in FIELDS.get(field, ()) if all(name in row for row in rows)), None)
-        if name is not None:
-            fields = {**self.override.get("fields", {}), field: name}
-            self.override = {**self.override, "fields": fields}
+    def _find_fields(self, rows: Sequence[bytes]) -> None:
+        """Let the override name fields that rows have under another name."""
+        endpoint, found = self.endpoint, dict[str, str]()
+        items = [canonical(row, endpoint) for row in rows]
+        for field in dict.fromkeys([*endpoint.key, *filter(None, [endpoint.time]), *self._model.model_fields]):
+            if field not in self.known and not any(field in item for item in items):
+                others = (name for name in FIELDS.get(field, ()) if name not in self._model.model_fields)
+                if name := next((name for name in others if all(name in item for item in items)), None):
+                    found[field] = name
+        if found:
+            self.override = {**self.override, "fields": found}
 
     def _find_time_format(self, rows: Sequence[bytes]) -> None:
         """Let the override say how times are written.

@@ -104,21 +104,11 @@ class Document:
     def operation(self, path: str) -> Operation | None:
         """Return what can be read from an address, whatever its places are named and whether it ends in a slash."""
         wanted = _shape(path)
-        found = next((each for each in self._paths if _shape(each) == wanted and self._has(each, "get")), None)
+        found = next((each for each in self._paths if _shape(each) == wanted and self._can_be_read(each)), None)
         return None if found is None else Operation(found, {each.name: each for each in self._parameters(found)})
 
-    def body_fields(self, path: str) -> Mapping[str, bool]:
-        """Return the fields of the body that an address takes, and whether each is required; empty if unknown."""
-        for each in self._paths:
-            if _shape(each) == _shape(path) and self._has(each, "post"):
-                content = self._paths[each]["post"].get("requestBody", {}).get("content", {})
-                schema = self._resolved(content.get("application/json", {}).get("schema", {}))
-                required = schema.get("required", ())
-                return {name: name in required for name in schema.get("properties", {})}
-        return {}
-
-    def _has(self, path: str, method: str) -> bool:
-        return isinstance(self._paths[path], Mapping) and isinstance(self._paths[path].get(method), Mapping)
+    def _can_be_read(self, path: str) -> bool:
+        return isinstance(self._paths[path], Mapping) and isinstance(self._paths[path].get("get"), Mapping)
 
     def _parameters(self, path: str) -> Iterator[Parameter]:
         entry = self._paths[path]

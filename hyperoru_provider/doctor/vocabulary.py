@@ -21,17 +21,15 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
 #: our name of a field -> what else servers call it
 FIELDS: dict[str, tuple[str, ...]] = {
     "trade_id": ("fill_id", "tid"),
-    "trade_time": ("time", "filled_at", "decision_time", "ts"),
-    "quantity": ("qty", "size", "amount"),
-    "price": ("px", "last", "value"),
+    "trade_time": ("time", "filled_at", "ts"),
+    "quantity": ("qty", "size"),
+    "price": ("px", "last_price"),
     "interval": ("period", "timeframe"),
-    "earliest": ("earliest_time", "first", "from"),
-    "latest": ("latest_time", "last", "to"),
-    "total_candles": ("total_records", "count"),
+    "earliest": ("earliest_time",),
+    "latest": ("latest_time",),
+    "total_candles": ("total_records",),
     "timestamp": ("time", "open_time", "ts", "t"),
     "id": ("task_id", "job_id", "order_id"),
-    "status": ("state",),
-    "name": ("account_name",),
 }
 
 #: fields that tell rows of one id apart, the likeliest first
