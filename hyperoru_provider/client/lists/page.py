@@ -116,12 +116,12 @@ def _shaped(rows: _Rows, endpoint: ListEndpoint) -> _Rows:
     if endpoint.shape != "values":
         return rows
     (field,) = endpoint.key
-    name = endpoint.names_of(field)[0]
-    if any(bytes(value[:1]) in (b"{", b"[") for value in map(memoryview, rows)):
+    names = endpoint.names_of(field)
+    if any(bytes(value)[:1] in (b"{", b"[") for value in rows):
         raise HyperoruContractError(
             "A list of plain values was expected, and one of them is an object or a list. Correct the contract's shape."
         )
-    return [msgspec.Raw(with_fields(b"{}", {name: value})) for value in rows]
+    return [msgspec.Raw(with_fields(b"{}", {names: value})) for value in rows]
 
 
 def _decode(body: bytes) -> Any:

@@ -14,18 +14,22 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 
 
-def with_fields(row: bytes | msgspec.Raw, known: Mapping[str, bytes | msgspec.Raw]) -> bytes:
-    """Return an object with those of the known fields appended that it lacks.
+def with_fields(row: bytes | msgspec.Raw, known: Mapping[tuple[str, ...], bytes | msgspec.Raw]) -> bytes:
+    """Return an object with those of the known fields appended that it lacks, each under the first of its names.
 
     :param row: its JSON text; what is no object comes back as it is.
-    :param known: names and JSON texts.
+    :param known: the names and the JSON text of each.
     """
     text = bytes(row).strip()
     try:
         fields = _fields(mark_halves(text))
     except NOT_JSON:
         return text
-    members = [b"%b:%b" % (msgspec.json.encode(name), value) for name, value in known.items() if name not in fields]
+    members = [
+        b"%b:%b" % (msgspec.json.encode(names[0]), value)
+        for names, value in known.items()
+        if fields.keys().isdisjoint(names)
+    ]
     return text[:-1] + b"," * bool(fields and members) + b",".join(members) + b"}"
 
 
@@ -50,6 +54,8 @@ def _inner_rows(row: bytes, name: str) -> list[msgspec.Raw]:
         raise HyperoruContractError(
             f"The list {name} is not in each object around it. Correct the contract's rows."
         ) from None
-    around = {field: value for field, value in fields.items() if bytes(value)[:1] != b"["}
+    around: dict[tuple[str, ...], msgspec.Raw] = {
+        (field,): value for field, value in fields.items() if bytes(value)[:1] != b"["
+    }
     texts = [with_fields(each, around) for each in inner]
     return [msgspec.Raw(text if marked == row else unmark_halves(text)) for text in texts]
