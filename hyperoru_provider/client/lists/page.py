@@ -163,7 +163,9 @@ def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
 
     :raises HyperoruContractError: there is none, or it can't be told which.
     """
-    heads = {name.partition("[]")[0]: name for name in reversed(endpoint.rows)}
+    heads: dict[str, str] = {}
+    for name in endpoint.rows:
+        heads.setdefault(name.partition("[]")[0], name)
     lists = {name: data[name] for name in heads if name in data and isinstance(data[name], (list, NoneType))}
     names = list(lists)
     own = {endpoint.rows[0].partition("[]")[0], *GENERAL_ROWS, *({*heads} - {*ROWS})}
