@@ -13,7 +13,7 @@ from hyperoru_provider.sandbox.book import Book, WindowTooLong, account
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices, number
 from hyperoru_provider.sandbox.rows import DAY, SECOND, Listing, Row, Rows, iso
 
-__all__ = ["SIDES", "TRADERS", "Market", "Order", "fill", "order"]
+__all__ = ["SIDES", "TRADERS", "WALLETS", "Market", "Order", "fill", "order"]
 
 TRADERS: list[dict[str, object]] = [
     account(1, "Atlas", model="gpt-4o", avatar_preset_id=3, default_leverage=2, max_leverage=10),
@@ -22,7 +22,7 @@ TRADERS: list[dict[str, object]] = [
     account(4, "Draco", model="deepseek-chat", show_on_dashboard=False, is_active=False),
     account(5, "Electra", model="gpt-4o", current_cash=10000.0),
 ]
-_WALLETS: dict[object, str | None] = {1: "0x" + "a1" * 20, 2: "0x" + "b2" * 20, 3: None, 4: "0x" + "d4" * 20}
+WALLETS: dict[object, str | None] = {1: "0x" + "a1" * 20, 2: "0x" + "b2" * 20, 3: None, 4: "0x" + "d4" * 20}
 _TRADING = (1, 2, 3, 4)  # trader 5 never traded
 
 # What a side is, and what an order of it is called that opens and that closes a position.
@@ -147,7 +147,7 @@ def order(
         "account_id": trader["id"],
         "account_name": trader["name"],
         "model": trader["model"],
-        "wallet_address": _WALLETS.get(trader["id"]),
+        "wallet_address": WALLETS.get(trader["id"]),
         "exchange": "hyperliquid",
         "market": "mainnet",
         "symbol": symbol,
