@@ -42,7 +42,7 @@ def commit(
     reader = WindowReader(endpoint, window.start, window.end, filters, slice_rows)
     spec = _SpecOfOnePlace("trades", window, filters, Trade, endpoint, place=where.name)
     destination = StorageDestination(UPath(where.parent), "jsonl", "none", rows_per_part=rows_per_part)
-    export_rows(spec, lambda *_: fetch(client, reader, concurrency), destination, on_empty=on_empty)
+    export_rows(spec, lambda *_: fetch(client, [reader], concurrency), destination, on_empty=on_empty)
 
 
 @dataclass(frozen=True)

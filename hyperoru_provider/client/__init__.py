@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Price,
         Profile,
         Quote,
+        Snapshot,
         Trade,
         Trader,
     )
@@ -85,6 +86,7 @@ __all__ = [
     "Profile",
     "Quote",
     "RetryPolicy",
+    "Snapshot",
     "Token",
     "TokenStore",
     "Trade",

@@ -11,11 +11,9 @@ import httpx
 from hyperoru_provider.client import calls
 from hyperoru_provider.client.api.models import (
     BackfillJob,
-    Coverage,
     Health,
     Kline,
     Model,
-    Order,
     Price,
     Profile,
     Trade,
@@ -26,8 +24,8 @@ from hyperoru_provider.client.base import BaseClient
 from hyperoru_provider.client.errors import HyperoruNotFoundError
 from hyperoru_provider.client.http.transport import AsyncTransport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
-from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
-from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.readers import SpacingCheck, known_resource, trade_counter
+from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
 from hyperoru_provider.client.times import Moment, utc_window
@@ -73,9 +71,9 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         with self.explaining(reader.endpoint):
             return calls.models(self.contract, resource, rows, filters)
 
-    async def orders(self, account_id: int | str) -> list[Order]:
-        """See :meth:`.HyperoruClient.orders`."""
-        return cast("list[Order]", await self.list_rows("orders", account_id=account_id))
+    async def read_object(self, resource: str, **filters: Any) -> Model | None:
+        """See :meth:`.HyperoruClient.read_object`."""
+        return next(iter(await self.list_rows(resource, **filters)), None)
 
     async def list_traders(self, include_hidden: bool = True) -> list[Trader]:
         """See :meth:`.HyperoruClient.list_traders`."""
@@ -87,10 +85,17 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
 
     async def klines(self, symbol: str, interval: str, start: Moment, end: Moment) -> list[Kline]:
         """See :meth:`.HyperoruClient.klines`."""
-        readers = kline_readers(self.contract, symbol, interval, *utc_window(start, end))
-        rows = [row for reader in readers async for batch in self.iter_batches(reader) for row in batch]
+        filters = {"symbol": symbol, "interval": interval}
+        spacing = SpacingCheck(known_resource("klines"), filters)
+        rows: list[Row] = []
+        for reader in self.list_readers("klines", start, end, filters):
+            async for batch in self.iter_batches(reader):
+                with self.explaining(reader.endpoint):
+                    spacing.add(batch.times)
+                rows += batch
         with self.explaining(self.contract.klines):
-            return calls.candles(self.contract, symbol, interval, rows)
+            spacing.finish()
+            return cast("list[Kline]", calls.models(self.contract, "klines", rows, filters))
 
     async def backfill_klines(self, wanted: Backfill) -> BackfillJob:
         """See :meth:`.HyperoruClient.backfill_klines`."""
@@ -99,14 +104,6 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
     async def backfill_job(self, task_id: int | str) -> BackfillJob:
         """See :meth:`.HyperoruClient.backfill_job`."""
         return self.redacted(await self._run(calls.backfill_job(self.contract, task_id)))
-
-    async def backfill_jobs(self) -> list[BackfillJob]:
-        """See :meth:`.HyperoruClient.backfill_jobs`."""
-        return cast("list[BackfillJob]", await self.list_rows("backfill_jobs"))
-
-    async def kline_coverage(self) -> list[Coverage]:
-        """See :meth:`.HyperoruClient.kline_coverage`."""
-        return cast("list[Coverage]", await self.list_rows("coverage"))
 
     async def count_trades(
         self,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -14,6 +15,7 @@ import httpx
 from hyperoru_provider.client.api.contract import Contract, load_contract
 from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.client.api.models import BackfillJob
+from hyperoru_provider.client.api.resources import Lists
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import ACCEPT_ENCODING
@@ -21,7 +23,7 @@ from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.request import Request, Settings
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore, can_be_token
-from hyperoru_provider.client.lists.readers import list_reader
+from hyperoru_provider.client.lists.readers import list_reader, list_readers
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.redaction import redact_text
 from hyperoru_provider.client.times import Moment, parse_moment
@@ -41,7 +43,7 @@ HttpT = TypeVar("HttpT", httpx.Client, httpx.AsyncClient)
 TransportT = TypeVar("TransportT")
 
 
-class BaseClient(Generic[HttpT, TransportT]):
+class BaseClient(Lists, Generic[HttpT, TransportT]):
     """The options of both clients.
 
     :param base_url: scheme, host, and where needed port and path prefix.
@@ -158,7 +160,19 @@ class BaseClient(Generic[HttpT, TransportT]):
         """Return a reader of a list; see :func:`hyperoru_provider.client.lists.readers.list_reader`."""
         first = None if start is None else parse_moment("start", start)
         last = None if end is None else parse_moment("end", end)
-        return list_reader(self.contract, resource, first, last, filters, first_pages=self._first_pages)
+        return list_reader(self.contract, resource, first, last, filters, **self._reading())
+
+    def list_readers(
+        self, resource: str, start: Moment | None, end: Moment | None, filters: Mapping[str, Any], *, mask: bool = False
+    ) -> Iterator[WindowReader]:
+        """Return readers that together are one of a list; see :func:`.readers.list_readers`."""
+        first = None if start is None else parse_moment("start", start)
+        last = None if end is None else parse_moment("end", end)
+        return list_readers(self.contract, resource, first, last, filters, mask=mask, **self._reading())
+
+    def _reading(self) -> dict[str, Any]:
+        """Return what readers know beside the list: the first pages of all lists, and the present."""
+        return {"first_pages": self._first_pages, "as_of": datetime.now(UTC).replace(microsecond=0)}
 
     def explaining(self, endpoint: Endpoint) -> AbstractContextManager[None]:
         """Return a context in which errors about rows of an endpoint name its path, and hold no secret."""

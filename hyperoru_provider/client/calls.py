@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from hyperoru_provider.client.api.contract import Contract
 from hyperoru_provider.client.api.endpoints import Endpoint
-from hyperoru_provider.client.api.models import BackfillJob, Health, Kline, Model, Price, Profile, Trade
+from hyperoru_provider.client.api.models import BackfillJob, Health, Model, Price, Profile, Trade
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.decoding import canonical, parse_object
@@ -18,7 +18,6 @@ from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.http.request import Request
 from hyperoru_provider.client.lists.page import parse_page
-from hyperoru_provider.client.lists.readers import check_interval
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import TimeFormat, interval_length, utc_window
@@ -89,18 +88,6 @@ def body_of(endpoint: Endpoint, values: Mapping[str, Any]) -> Call[bytes]:
     :param values: by our names of the parameters.
     """
     return Call(_get(endpoint, values), lambda body: body)
-
-
-def candles(contract: Contract, symbol: str, interval: str, rows: Sequence[Row]) -> list[Kline]:
-    """Return rows as candles, once they prove to be of the interval.
-
-    :raises HyperoruContractError: they are not.
-    """
-    check_interval(symbol, interval, [row.time for row in rows if row.time])
-    known = {"symbol": symbol, "interval": interval}
-    return [
-        validated(Kline, {**canonical(row.raw, contract.klines), **known}, contract.klines.time_format) for row in rows
-    ]
 
 
 def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:

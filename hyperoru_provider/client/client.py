@@ -11,11 +11,9 @@ import httpx
 from hyperoru_provider.client import calls
 from hyperoru_provider.client.api.models import (
     BackfillJob,
-    Coverage,
     Health,
     Kline,
     Model,
-    Order,
     Price,
     Profile,
     Trade,
@@ -27,8 +25,8 @@ from hyperoru_provider.client.errors import HyperoruNotFoundError
 from hyperoru_provider.client.http.deadline import LimitedTransport
 from hyperoru_provider.client.http.transport import Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
-from hyperoru_provider.client.lists.readers import kline_readers, trade_counter
-from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.lists.readers import SpacingCheck, known_resource, trade_counter
+from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import Moment, utc_window
 
@@ -83,12 +81,9 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         with self.explaining(reader.endpoint):
             return calls.models(self.contract, resource, chain.from_iterable(self.iter_batches(reader)), filters)
 
-    def orders(self, account_id: int | str) -> list[Order]:
-        """Return the orders of a trader.
-
-        :param account_id: the trader's id.
-        """
-        return cast("list[Order]", self.list_rows("orders", account_id=account_id))
+    def read_object(self, resource: str, **filters: Any) -> Model | None:
+        """Return the only row of a list that is an object, or ``None`` if there is none; see :meth:`list_rows`."""
+        return next(iter(self.list_rows(resource, **filters)), None)
 
     def list_traders(self, include_hidden: bool = True) -> list[Trader]:
         """Return the user's traders.
@@ -113,10 +108,17 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :param end: end of the window, exclusive; likewise.
         :raises HyperoruConfigError: the window is empty, or the interval is not one.
         """
-        readers = kline_readers(self.contract, symbol, interval, *utc_window(start, end))
-        rows = [row for reader in readers for batch in self.iter_batches(reader) for row in batch]
+        filters = {"symbol": symbol, "interval": interval}
+        spacing = SpacingCheck(known_resource("klines"), filters)
+        rows: list[Row] = []
+        for reader in self.list_readers("klines", start, end, filters):
+            for batch in self.iter_batches(reader):
+                with self.explaining(reader.endpoint):
+                    spacing.add(batch.times)
+                rows += batch
         with self.explaining(self.contract.klines):
-            return calls.candles(self.contract, symbol, interval, rows)
+            spacing.finish()
+            return cast("list[Kline]", calls.models(self.contract, "klines", rows, filters))
 
     def backfill_klines(self, wanted: Backfill) -> BackfillJob:
         """Start a job that writes candles at the server: the one call that changes something there.
@@ -135,14 +137,6 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :param task_id: its id.
         """
         return self.redacted(self._run(calls.backfill_job(self.contract, task_id)))
-
-    def backfill_jobs(self) -> list[BackfillJob]:
-        """Return all jobs that the server knows."""
-        return cast("list[BackfillJob]", self.list_rows("backfill_jobs"))
-
-    def kline_coverage(self) -> list[Coverage]:
-        """Return which candles there are, of each symbol and interval."""
-        return cast("list[Coverage]", self.list_rows("coverage"))
 
     def count_trades(
         self,

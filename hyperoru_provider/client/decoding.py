@@ -33,13 +33,16 @@ _SAYS_FAILED = "says that the request failed"
 _HTTP_SUCCESS, _HTTP_ERROR = re.compile("2[0-9]{2}"), re.compile("[45][0-9]{2}")
 
 
-def parse_object(body: bytes, endpoint: Endpoint, *, has_status: bool = False) -> dict[str, Any]:
+def parse_object(
+    body: bytes, endpoint: Endpoint, *, has_status: bool = False, has_detail: bool = False
+) -> dict[str, Any]:
     """Return an answer that is one JSON object, by our names of its fields; amounts keep their digits.
 
     Half a character in a text is read as the replacement character.
 
     :param endpoint: what was asked.
     :param has_status: whether the object has a status of its own, as a job has, which then says nothing about the call.
+    :param has_detail: whether a ``detail`` is an error, too.
     :raises HyperoruContractError: it is something else, or says that the request failed.
     """
     try:
@@ -47,7 +50,7 @@ def parse_object(body: bytes, endpoint: Endpoint, *, has_status: bool = False) -
     except NOT_JSON as error:
         raise HyperoruContractError(f"A JSON object was expected, but {describe_body(body)}: {error}") from None
     own_status = has_status and any(data.get(name) is not None for name in endpoint.names_of("status"))
-    check_success(data, endpoint, own_status=own_status)
+    check_success(data, endpoint, own_status=own_status, has_detail=has_detail)
     return rename(data, endpoint)
 
 
@@ -89,7 +92,12 @@ def describe_body(body: bytes) -> str:
 
 
 def check_success(
-    fields: Mapping[str, Any], endpoint: Endpoint, *, own_status: bool = False, beside_list: bool = False
+    fields: Mapping[str, Any],
+    endpoint: Endpoint,
+    *,
+    own_status: bool = False,
+    beside_list: bool = False,
+    has_detail: bool = False,
 ) -> None:
     """Raise an error if an answer that came as a success says that it is not one, wherever and however it says so.
 
@@ -99,6 +107,7 @@ def check_success(
     :param beside_list: whether they stand beside a list, which proves nothing for itself if it is empty: then a
         ``status`` must be known to be a success, and a ``result`` or ``state`` must not be a failure. An object's
         ``status`` may be anything but a failure, and its ``result`` and ``state`` are its own.
+    :param has_detail: whether a ``detail`` is an error, as it is beside a list.
     :raises HyperoruContractError: it says so. The text repeats what the server says, at full length.
     """
     words = tuple(map(str.casefold, endpoint.success_words))
@@ -106,7 +115,7 @@ def check_success(
     if not own_status:
         problem = (
             problem
-            or _problem_of_error(fields, (*ERROR_FIELDS, "detail") if beside_list else ERROR_FIELDS)
+            or _problem_of_error(fields, (*ERROR_FIELDS, "detail") if beside_list or has_detail else ERROR_FIELDS)
             or _problem_of_status(fields, words, beside_list)
             or (_problem_of_outcome(fields, words) if beside_list else None)
             or _problem_of_code(fields, words)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
-from hyperoru_provider.client.api.resources import Resource
+from hyperoru_provider.client.api.resource import Resource
 from hyperoru_provider.doctor.openapi import Operation
 
 
-def override_by_document(operation: Operation, endpoint: ListEndpoint, resource: Resource) -> dict[str, Any]:
+def override_by_document(operation: Operation, endpoint: ListEndpoint, resource: Resource[Any]) -> dict[str, Any]:
     """Return what the contract of a list has to say beside what it says already.
 
     :param operation: what the document says of the list's address.

@@ -150,4 +150,5 @@ _KINDS: dict[Any, str] = {
     Decimal: "decimal",
     datetime: "timestamp",
     list: "json",
+    dict: "json",
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Any, NamedTuple
 
 from hyperoru_provider.client import HyperoruClient
@@ -25,40 +26,45 @@ class _ReadResult(NamedTuple):
 
 def fetch(
     client: HyperoruClient,
-    reader: WindowReader,
+    readers: Iterable[WindowReader],
     concurrency: int,
     progress: Progress | None = None,
     detector: DuplicateDetector | None = None,
     *,
     prepare: Callable[[Rows], Any] | None = None,
 ) -> Iterator[Rows]:
-    """Yield the same rows in the same order as :meth:`HyperoruClient.iter_batches`.
+    """Yield the same rows in the same order as :meth:`HyperoruClient.iter_batches` of one reader after another.
 
     A window that is too large for one slice is read in several at a time. No more slices are read ahead than are read
     at once, so that memory does not grow with the window.
 
     :param client: shared by all threads, and so is its rate limit.
-    :param reader: what to read.
+    :param readers: what to read: at least one, of the same list, in order.
     :param concurrency: how many requests to have under way, at least 1.
     :param progress: counts the pages.
-    :param detector: has recorded the window's rows that the reader leaves out, and records the others, in order.
+    :param detector: has recorded the window's rows that the readers leave out, and records the others, in order.
     :param prepare: converts a batch to what a format writes, in the thread that read it; see :attr:`Rows.prepared`.
     :raises HyperoruApiError: see the client; no further page is asked for.
     """
     progress = Progress() if progress is None else progress
     detector = DuplicateDetector() if detector is None else detector
     stop = threading.Event()
+    waiting = iter(readers)
+    reader = next(waiting)
     first = _read(client, reader, prepare, stop)
     progress.pages += first.pages
     yield from detector.record(first.batches)
     queue: deque[WindowReader | Future[_ReadResult]] = deque(first.subplans)
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="hyperoru-fetch")
     try:
-        while queue:
+        while True:
+            queue.extend(islice(waiting, max(concurrency + 1 - len(queue), 0)))
+            if not queue:
+                break
             for place in range(min(concurrency + 1, len(queue))):
-                waiting = queue[place]
-                if isinstance(waiting, WindowReader):
-                    queue[place] = pool.submit(_read, client, waiting, prepare, stop)
+                rest = queue[place]
+                if isinstance(rest, WindowReader):
+                    queue[place] = pool.submit(_read, client, rest, prepare, stop)
             head = queue.popleft()
             read = head.result() if isinstance(head, Future) else _ReadResult([], [head], 0)
             progress.pages += read.pages

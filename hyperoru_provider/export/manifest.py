@@ -35,6 +35,7 @@ class ExportSpec:
     :param model: what the rows are.
     :param endpoint: where they come from, and how the server names their fields.
     :param user: who asks, as others may be shown other rows.
+    :param as_of: when reading began, of rows that are nothing but what there is now.
     """
 
     resource: str
@@ -43,6 +44,7 @@ class ExportSpec:
     model: type[Model]
     endpoint: Endpoint
     user: str = ""
+    as_of: datetime | None = None
 
     @cached_property
     def limits(self) -> dict[str, str]:
@@ -81,6 +83,10 @@ class ExportSpec:
         """Return what is exported, as JSON."""
         return {"resource": self.resource, "filters": self.limits, "window": self.window and self.window.as_dict()}
 
+    def moment(self) -> dict[str, str]:
+        """Return when reading began, as JSON, of rows that are nothing but what there is now; else nothing."""
+        return {"as_of": format_time(self.as_of)} if self.as_of else {}
+
     def describe(self, rows: int) -> str:
         """Return what is exported, for the log: ``100 trades of account 2, 2026-11-26 to 2026-11-27``."""
         limits = [f"{name.removesuffix('_id')} {ascii(text)[1:-1]}" for name, text in self.limits.items()]
@@ -115,6 +121,7 @@ def manifest_of(spec: ExportSpec, encoder: Encoder, rows: int) -> dict[str, Any]
         "format_version": FORMAT_VERSION,
         **spec.as_dict(),
         **({"query": spec.endpoint.constants} if spec.endpoint.query else {}),
+        **spec.moment(),
         "rows": rows,
         "file_format": encoder.file_format,
         "compression": encoder.compression,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, TypeAlias
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.api.resources import RESOURCES
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
-from hyperoru_provider.client.lists.rows import Rows
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.readers import SpacingCheck
+from hyperoru_provider.client.lists.rows import Row, Rows
+from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.destinations import Destination
 from hyperoru_provider.export.fetch import fetch
@@ -20,10 +23,6 @@ from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
 
-_NOT_EXPORTED = {
-    "klines": "its rows don't say of which symbol and interval they are; fetch them as market data",
-    "traders": "its rows may hold keys and passwords; list the traders",
-}
 _WHAT_TO_LOOK_AT = (
     "Look at the account and the window, and at switches of the server whose default may hide everything, such as "
     "trading_mode or environment."
@@ -46,7 +45,7 @@ def export_list(
     """Export the rows of a list, each once and none missing, or nothing at all.
 
     :param client: asks the server.
-    :param resource: the list, one of :data:`~hyperoru_provider.client.api.resources.RESOURCES` whose rows have a key.
+    :param resource: the list, one of :data:`~hyperoru_provider.client.api.resources.RESOURCES`.
     :param window: the rows' time; ``None`` for a list without a window.
     :param filters: what else limits the rows, by name; ``None`` values don't.
     :param destination: where the rows go.
@@ -58,18 +57,28 @@ def export_list(
         is an error. Nothing was committed.
     :raises HyperoruApiError: the server refused or could not be asked. Nothing was committed.
     """
-    bounds = (window.start, window.end) if window else (None, None)
-    reader = client.list_reader(resource, *bounds, **filters)
-    if reason := _NOT_EXPORTED.get(resource) or ("" if reader.endpoint.key else "its rows have no key"):
-        raise HyperoruConfigError(f"resource {resource!r} can't be exported: {reason}.")
-    spec = ExportSpec(resource, window, filters, RESOURCES[resource].model, reader.endpoint, client.user)
+    start, end = (window.start, window.end) if window else (None, None)
+    readers = client.list_readers(resource, start, end, filters, mask=True)
+    first = next(readers)
+    row = RESOURCES[resource]
+    spec = ExportSpec(resource, window, filters, row.model, first.endpoint, client.user, first.as_of)
 
     def read(state: ExportState, progress: Progress) -> Iterable[Rows]:
-        rest = reader if state.last is None else reader.after(state.last)
-        return fetch(client, rest, concurrency, progress, state.keys, prepare=destination.prepare)
+        rest = _after(state.last, chain([first], readers))
+        rows = fetch(client, rest, concurrency, progress, state.keys, prepare=destination.prepare)
+        return rows if row.spacing is None else SpacingCheck(row, filters).record(rows)
 
-    with client.explaining(reader.endpoint):
+    with client.explaining(first.endpoint):
         return export_rows(spec, read, destination, on_empty=on_empty)
+
+
+def _after(last: Row | None, readers: Iterable[WindowReader]) -> Iterator[WindowReader]:
+    """Yield readers of those rows that come after one of them, of readers in order; ``None`` for all rows."""
+    for reader in readers:
+        if last is None:
+            yield reader
+        elif not reader.ends_by(last.time):
+            yield reader.after(last)
 
 
 def export_rows(spec: ExportSpec, read: ReadRows, destination: Destination, *, on_empty: str | None = None) -> Any:

@@ -70,6 +70,11 @@ class SqlTable:
         self.mode = arguments.choice("mode", mode, SQL_MODES)
         self._spec = spec
         self._key, time = _key_and_time(spec)
+        if self.mode == "upsert" and not self._key:
+            raise HyperoruConfigError(
+                f"{spec.resource} has no key, so upsert can't tell which rows of {name} to update. Set mode='replace', "
+                f"or name a key in the contract's {spec.resource}.key."
+            )
         columns = spec.schema.columns
         known = {column.name for column in columns}
         self._added = [place for place, field in enumerate(self._key) if field not in known]
@@ -79,7 +84,7 @@ class SqlTable:
             _quoted(table),
             sa.MetaData(),
             *(sa.Column(_quoted(name), TYPES[kind], index=name == time) for name, kind in columns),
-            sa.PrimaryKeyConstraint(*self._key),
+            *([sa.PrimaryKeyConstraint(*self._key)] if self._key else []),
             schema=schema and _quoted(schema),
         )
         self._replaced = self._conditions(time) if mode == "replace" else []
@@ -261,8 +266,8 @@ class SqlTable:
 def _key_and_time(spec: ExportSpec) -> tuple[tuple[str, ...], str | None]:
     """Return the fields of the rows' key, and that of their time, which is ``None`` for a list without a window."""
     endpoint = spec.endpoint
-    if not isinstance(endpoint, ListEndpoint) or not endpoint.key:
-        raise HyperoruConfigError(f"{spec.resource} has no key by which its rows could be told apart in a table.")
+    if not isinstance(endpoint, ListEndpoint):
+        raise HyperoruConfigError(f"{spec.resource} is no list, and has no key for a table.")
     if spec.window is None:
         return endpoint.key, None
     if endpoint.time is None or Column(endpoint.time, "timestamp") not in spec.schema.columns:

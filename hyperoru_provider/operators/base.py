@@ -64,6 +64,8 @@ class ExportOperator(WindowTask, BaseOperator):
         self.start = start
         self.end = end
         self._has_window = (start, end) != (INTERVAL_START, INTERVAL_END)
+        if self._has_window and arguments.is_literal([resource, start, end]):
+            arguments.may_have_window(resource)
         self.filters = filters
         self.concurrency = arguments.positive("concurrency", concurrency)
         self.on_empty = checked_on_empty(on_empty)

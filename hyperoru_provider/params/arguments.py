@@ -235,6 +235,17 @@ def early_window(start: object, end: object) -> None:
         Window.parse(start, end)
 
 
+def may_have_window(resource: str) -> None:
+    """Check that a list, if there is one of this name, is read by time.
+
+    :raises HyperoruConfigError: it is not, and a window is given.
+    """
+    from hyperoru_provider.client.api.resources import RESOURCES
+
+    if resource in RESOURCES and not RESOURCES[resource].windowed:
+        raise _error(f"{resource} is not read by time: leave out start and end.")
+
+
 def is_literal(value: object) -> bool:
     """Return whether a value is what it says: no template, and nothing that Airflow puts a value in place of."""
     if isinstance(value, str):

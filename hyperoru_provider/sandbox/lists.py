@@ -17,7 +17,7 @@ from hyperoru_provider.sandbox.queries import integer, moment, read_window, text
 from hyperoru_provider.sandbox.row_faults import with_key
 from hyperoru_provider.sandbox.rows import DAY, Listing, Row, iso
 
-__all__ = ["OrderList", "TradeList"]
+__all__ = ["OrderList", "TradeList", "hiding_parameter", "is_hidden"]
 
 _FILTERS: dict[str, Callable[[str], Any]] = {
     "account_id": integer,
@@ -43,7 +43,7 @@ class TradeList:
     @staticmethod
     def parameters(faults: Faults) -> dict[str, Callable[[str], Any]]:
         """Return the query parameters of the list, with their parsers."""
-        return _FILTERS | PAGING_PARAMETERS[faults.paging] | _hiding_parameter(faults)
+        return _FILTERS | PAGING_PARAMETERS[faults.paging] | hiding_parameter(faults)
 
     def answer(self, query: Mapping[str, Any], faults: Faults) -> ListAnswer:
         """Return the answer with one page.
@@ -78,7 +78,7 @@ class TradeList:
         account_id, symbol = query.get("account_id"), query.get("symbol")
         if account_id is not None and all(trader["id"] != account_id for trader in self._book.traders):
             raise Refusal(404, "ACCOUNT_NOT_FOUND", "Account not found")
-        if _is_hidden(query, faults):
+        if is_hidden(query, faults):
             return Listing(())
         listing = self._book.select(account_id, symbol, start, end)
         if faults.unstable and is_further(query, faults) and len(listing):
@@ -104,7 +104,7 @@ class OrderList:
     @staticmethod
     def parameters(faults: Faults) -> dict[str, Callable[[str], Any]]:
         """Return the query parameters of the list, with their parsers."""
-        return _hiding_parameter(faults)
+        return hiding_parameter(faults)
 
     def answer(self, account_id: int, query: Mapping[str, Any], faults: Faults) -> ListAnswer:
         """Return the answer with all orders of an account.
@@ -118,7 +118,7 @@ class OrderList:
             listing = self._orders.select(account_id)
         except KeyError:
             raise Refusal(404, "ACCOUNT_NOT_FOUND", "Account not found") from None
-        if _is_hidden(query, faults):
+        if is_hidden(query, faults):
             listing = Listing(())
         page = Page.of(with_repeats(listing, faults), {}, faults, "none")
         bodies = page.bodies(random.Random(next(self._requests) if faults.order == "changing" else 0))
@@ -126,11 +126,12 @@ class OrderList:
         return list_answer(bodies, faults, name=name, after=page.total_field(len(bodies), lambda: listing))
 
 
-def _hiding_parameter(faults: Faults) -> dict[str, Callable[[str], Any]]:
+def hiding_parameter(faults: Faults) -> dict[str, Callable[[str], Any]]:
+    """Return the parameter that ``hidden_by_default`` names, with its parser."""
     return {} if faults.hiding_parameter is None else {faults.hiding_parameter[0]: text}
 
 
-def _is_hidden(query: Mapping[str, Any], faults: Faults) -> bool:
+def is_hidden(query: Mapping[str, Any], faults: Faults) -> bool:
     """Return whether the list is empty because a parameter is not what ``hidden_by_default`` needs."""
     if faults.hiding_parameter is None:
         return False

@@ -62,12 +62,27 @@ class Page:
     offset: int
 
     @classmethod
-    def of(cls, listing: Listing, query: Mapping[str, Any], faults: Faults, paging: str) -> Page:
+    def of(
+        cls,
+        listing: Listing,
+        query: Mapping[str, Any],
+        faults: Faults,
+        paging: str,
+        *,
+        default: int = _DEFAULT_SIZE,
+        most: int | None = None,
+    ) -> Page:
         """Return the page that a query asks for.
 
+        :param default: rows of a page where nothing is asked for
+        :param most: rows that can be asked for, where the list has a limit of its own
         :raises Refusal: if there is no such page
         """
-        asked = len(listing) if paging == "none" else _asked(query, faults, paging)
+        asked = (
+            len(listing)
+            if paging == "none"
+            else _asked(query, paging, default, faults.max_per_page if most is None else most)
+        )
         size = min(asked, faults.cap or asked)
         step = asked if faults.cap_skips else size
         offset = _offset(query, step, len(listing), faults)
@@ -150,11 +165,11 @@ class Page:
         return [body for place in places[start:stop] for body in self.listing.bodies(place, place + 1)]
 
 
-def _asked(query: Mapping[str, Any], faults: Faults, paging: str) -> int:
+def _asked(query: Mapping[str, Any], paging: str, default: int, most: int) -> int:
     name = "per_page" if paging == "page" else "limit"
-    asked = query.get(name, min(_DEFAULT_SIZE, faults.max_per_page))
-    if not 1 <= asked <= faults.max_per_page:
-        raise Refusal(422, "INVALID_PAGE_SIZE", f"{name} must be 1 to {faults.max_per_page}, not {asked}")
+    asked = query.get(name, min(default, most))
+    if not 1 <= asked <= most:
+        raise Refusal(422, "INVALID_PAGE_SIZE", f"{name} must be 1 to {most}, not {asked}")
     return int(asked)
 
 

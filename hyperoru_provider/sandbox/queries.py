@@ -11,9 +11,24 @@ from starlette.datastructures import QueryParams
 from hyperoru_provider.sandbox.book import Book
 from hyperoru_provider.sandbox.errors import Refusal
 from hyperoru_provider.sandbox.faults import Faults
-from hyperoru_provider.sandbox.rows import DAY, micros
+from hyperoru_provider.sandbox.records import Records
+from hyperoru_provider.sandbox.rows import DAY, SECOND, micros
 
-__all__ = ["boolean", "integer", "moment", "read_query", "read_window", "text"]
+__all__ = [
+    "Parser",
+    "boolean",
+    "choice",
+    "integer",
+    "moment",
+    "moment_or_seconds",
+    "natural",
+    "read_query",
+    "read_window",
+    "text",
+]
+
+#: Makes a value of its text; a ValueError says why it can't.
+Parser = Callable[[str], Any]
 
 
 def integer(value: str) -> int:
@@ -21,6 +36,17 @@ def integer(value: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,18}", value):
         raise ValueError("a whole number is needed")
     return int(value)
+
+
+def natural(most: int) -> Parser:
+    """Return a parser of a whole number from 1 up to this one."""
+
+    def parse(value: str) -> int:
+        if not 1 <= integer(value) <= most:
+            raise ValueError(f"1 to {most} is needed")
+        return int(value)
+
+    return parse
 
 
 def text(value: str) -> str:
@@ -45,7 +71,23 @@ def moment(value: str) -> int:
         raise ValueError("a time in ISO 8601 is needed") from None
 
 
-def read_query(given: QueryParams, known: Mapping[str, Callable[[str], Any]], faults: Faults) -> dict[str, Any]:
+def moment_or_seconds(value: str) -> int:
+    """Return the microseconds since 1970 of a time in ISO 8601, or of whole seconds since then."""
+    return int(value) * SECOND if re.fullmatch(r"[0-9]{9,11}", value) else moment(value)
+
+
+def choice(*words: str) -> Parser:
+    """Return a parser of one of some words."""
+
+    def parse(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"one of {', '.join(words)} is needed")
+        return value
+
+    return parse
+
+
+def read_query(given: QueryParams, known: Mapping[str, Parser], faults: Faults) -> dict[str, Any]:
     """Return the query parameters that were sent, by name.
 
     :param given: the query of the request
@@ -71,7 +113,7 @@ def read_query(given: QueryParams, known: Mapping[str, Callable[[str], Any]], fa
     return query
 
 
-def read_window(query: Mapping[str, Any], book: Book, faults: Faults) -> tuple[int, int]:
+def read_window(query: Mapping[str, Any], book: Book | Records, faults: Faults) -> tuple[int, int]:
     """Return the half-open window of a query, in microseconds since 1970.
 
     :param query: what :func:`read_query` returned

@@ -6,7 +6,8 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -26,8 +27,13 @@ from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.market import BUSY, QUIET, Market
 from hyperoru_provider.sandbox.orders import OrderBook
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices
+from hyperoru_provider.sandbox.records import Records
 from hyperoru_provider.sandbox.row_faults import is_merged
 from hyperoru_provider.sandbox.rows import micros
+from hyperoru_provider.sandbox.served import list_routes
+from hyperoru_provider.sandbox.served_accounts import AccountLists
+from hyperoru_provider.sandbox.served_records import RecordLists
+from hyperoru_provider.sandbox.served_set_up import SetUpLists
 from hyperoru_provider.sandbox.sockets import Sockets
 from hyperoru_provider.sandbox.state import State
 
@@ -54,6 +60,7 @@ class Sandbox:
     :param password: of the one user
     :param host: the address to listen on
     :param port: the port to listen on; 0 takes a free one
+    :param clock: the present, in seconds since 1970
     :param faults: fields of :class:`~hyperoru_provider.sandbox.faults.Faults`
     :raises FaultError: for an unknown fault or a value that it can't take
     """
@@ -70,6 +77,7 @@ class Sandbox:
         password: str = "demo-password",
         host: str = "127.0.0.1",
         port: int = 0,
+        clock: Callable[[], float] = time.time,
         **faults: object,
     ) -> None:
         if data is not None and rows is not None:
@@ -79,7 +87,7 @@ class Sandbox:
         is_family = dialect == "family"
         self.email = email
         self.password = password
-        self._state = State(email, password, Faults().merged(faults), seed)
+        self._state = State(email, password, Faults().merged(faults), seed, clock)
         self._book: Book
         given = rows if data is None else read_rows(data)
         if given is not None:
@@ -87,21 +95,29 @@ class Sandbox:
             prices = Prices(seed, self._book.symbols)
         else:
             prices = Prices(seed, SYMBOLS)
-            self._book = Market(seed, prices, fills=QUIET if is_family else BUSY)
+            self._book = Market(seed, prices, clock, fills=QUIET if is_family else BUSY)
         self._orders = OrderBook(seed, self._book.traders, prices, orders)
         self._live = Live(seed, self._book, prices, self._state.clock)
+        self._records = Records(seed, self._book, prices, clock)
+        self._lists = [
+            *RecordLists(self._records, self._book).all(),
+            *AccountLists(self._records, self._book, self._orders).all(),
+            *SetUpLists(seed, self._records, self._book).all(),
+        ]
         self._sockets: Sockets
         self._api: Api | FamilyApi
         if is_family:
             self._api = FamilyApi(seed, self._state, self._book, prices)
             self._sockets = FamilySockets(self._state, self._live, self._api.tables["mainnet"])
+            routes = self._api.routes
         else:
             self._api = Api(self._state, self._book, self._orders, prices)
             self._sockets = Sockets(self._state, self._live)
+            routes = self._api.routes | list_routes(self._lists, self._records, self._state)
         control = Control(self._state, self._live, self.reset)
         self._app = SandboxApp(
             self._state,
-            self._api.routes,
+            routes,
             self._api.public,
             control.routes,
             checks_tokens=self._api.checks_tokens,
@@ -230,6 +246,18 @@ class Sandbox:
         """
         share, rows = self.faults.merge_after_limit, list(self._orders.select(account_id))
         return [json.loads(row.body) for row in reversed(rows) if not is_merged(row.body, share)]
+
+    def facts(self, name: str, start: str | None = None, end: str | None = None, **given: object) -> list[str]:
+        """Return the rows of a list as JSON text, oldest first, whatever the faults; not of trades, orders and candles.
+
+        :param name: what the list is called
+        :param start: the start of the window, in ISO 8601, if it has one
+        :param end: its end, which is not in it
+        :param given: the parameters of its path and query
+        """
+        (served,) = (each for each in self._lists if each.name == name)
+        window = {} if start is None or end is None else {"start": micros(start), "end": micros(end)}
+        return [row.body.decode() for row in served.select({**given, **window})]
 
     def reset(self) -> None:
         """Set counters to zero, faults off, trades to those of the start, and remove all jobs; tokens stay."""

@@ -628,7 +628,7 @@ def test_a_job_that_comes_between_two_questions_is_waited_for(
 
     def come_and_list(client: HyperoruClient) -> list[BackfillJob]:
         sandbox.set_faults(backfill_gone=not jobs(sandbox))
-        return listed(client)
+        return listed.__get__(client, HyperoruClient)()
 
     settling()
     monkeypatch.setattr(HyperoruClient, "backfill_jobs", come_and_list)

@@ -22,14 +22,17 @@ def _encodable(text: str) -> str:
     return text
 
 
-Names = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
-]
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
 #: a path from the host on, in which ``{name}`` stands for a value; no other brace can be meant
 Path = Annotated[str, Field(pattern=r"^/([^?#\s{}]|\{[a-z_]+\})*$")]
 
 
+#: the key of a list, or of one in each object of another: ``accounts[].positions[]``
+ListName = Annotated[str, Field(pattern=r"^([^\[\]]+|[^\[\]]+(\[\]\.[^\[\]]+)+\[\])$")]
 #: a text that can be put into an address
 WireText = Annotated[str, Field(min_length=1), AfterValidator(_encodable)]
 
@@ -165,7 +168,10 @@ class ListEndpoint(Endpoint):
     """A list of rows.
 
     :param rows: keys under which the list may stand in an object, its own name first, which tells it from lists of
-        something else beside it; a bare array is always understood.
+        something else beside it; a bare array is always understood. ``accounts[].positions[]`` are the lists in each
+        object of another one, whose fields a row has, too, but for its lists.
+    :param shape: what the answer is: a ``list`` of objects; an ``object``, which is the only row; or a list of plain
+        ``values``, of which each is the key of a row.
     :param paging: ``page`` (numbered), ``offset``, ``cursor``, or ``none``: one answer, perhaps capped.
     :param first_page: number of the first page (``page``); ``null``: 0 or 1, which is found out before reading.
     :param page_size: rows to ask for at once; ``null`` to leave it to the server.
@@ -180,11 +186,13 @@ class ListEndpoint(Endpoint):
     :param has_more: keys of the statement that there are more pages (boolean).
     :param next_page: keys of the next page's number or address, ``null`` on the last.
     :param next_cursor: keys of the cursor of the next page, ``null`` on the last.
+    :param is_last: keys of the statement that a page is the last (boolean), of a list with cursors.
     :param secret_fields: the server's name of a field -> whether it holds a secret, where its name tells it wrong; of
-        a list that goes to XCom.
+        a list whose secrets are masked.
     """
 
-    rows: Annotated[Names, Field(min_length=1)] = ROWS
+    rows: Annotated[tuple[ListName, ...], BeforeValidator(_one_or_more), Field(min_length=1)] = ROWS
+    shape: Literal["list", "object", "values"] = "list"
     paging: Literal["page", "offset", "cursor", "none"] = "none"
     first_page: int | None = None
     page_size: int | None = Field(default=None, ge=1)
@@ -198,12 +206,23 @@ class ListEndpoint(Endpoint):
     has_more: Names = ("has_more", "hasMore", "has_next", "hasNext")
     next_page: Names = ("next_page", "nextPage", "next", "next_url")
     next_cursor: Names = ("next_cursor",)
+    is_last: Names = ()
     secret_fields: dict[str, bool] = {}
 
     @model_validator(mode="after")
     def _offsets_need_a_page_size(self) -> ListEndpoint:
         if self.paging == "offset" and self.page_size is None:
             raise ValueError("paging 'offset' needs a page_size")
+        return self
+
+    @model_validator(mode="after")
+    def _shape_fits(self) -> ListEndpoint:
+        if self.shape == "object" and self.paging != "none":
+            raise ValueError("shape 'object' has no pages: paging must be 'none'")
+        if self.shape == "values" and len(self.key) != 1:
+            raise ValueError("shape 'values' needs a key of one field, which is what a value is called")
+        if self.is_last and self.paging != "cursor":
+            raise ValueError("is_last is known of paging 'cursor' only")
         return self
 
     def wire(self, value: Any) -> str:

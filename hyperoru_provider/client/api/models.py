@@ -52,6 +52,12 @@ class Model(BaseModel):
     )
 
 
+class Snapshot(Model):
+    """Base of what is as it is now, with no time or key of its own; ``as_of``, when reading began, is ours."""
+
+    as_of: Maybe[UtcTime] = None
+
+
 class Health(Model):
     """The state of the service."""
 
@@ -113,7 +119,7 @@ class Kline(Model):
     volume: Maybe[Amount] = None
 
 
-class Coverage(Model):
+class Coverage(Snapshot):
     """Which candles of a symbol and interval there are: from the start of the first to the start of the last."""
 
     symbol: str

@@ -10,9 +10,16 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from hyperoru_provider.client.api.endpoints import GENERAL_ROWS, ListEndpoint
-from hyperoru_provider.client.decoding import ERROR_FIELDS, NOT_JSON, check_success, describe_body
+from hyperoru_provider.client.api.endpoints import GENERAL_ROWS, ROWS, ListEndpoint
+from hyperoru_provider.client.decoding import (
+    ERROR_FIELDS,
+    NOT_JSON,
+    check_success,
+    describe_body,
+    parse_object,
+)
 from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.texts import flattened, with_fields
 from hyperoru_provider.client.surrogates import in_one_line, mark_halves, replace_halves, unmark_halves
 
 _PAGING_OBJECTS = ("pagination", "paging", "page_info", "meta")
@@ -65,6 +72,8 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
 
     :raises HyperoruContractError: there is no list in it, or it can't be told which.
     """
+    if endpoint.shape == "object":
+        return _page_of_object(body, endpoint)
     try:
         body.decode()  # what the rows hold is not looked at below, and would get into files as it is
         data = _decode(body)
@@ -74,16 +83,45 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     if isinstance(data, list):
         if endpoint.paging == "cursor":
             raise HyperoruContractError("A bare list has no cursor for its next page. Correct the contract's paging.")
-        return Page(data)
+        return Page(_shaped(data, endpoint))
     beside = {name: value for name, value in data.items() if not isinstance(value, (list, dict))}
     check_success({**beside, **errors}, endpoint, beside_list=True)
     beside = {**_nested(data, endpoint), **beside}
     return Page(
-        texts=_find_rows(data, endpoint),
+        texts=_shaped(_find_rows(data, endpoint), endpoint),
         total=_total(beside, endpoint),
         more=_more(beside, endpoint),
         cursor=_cursor(beside, endpoint),
     )
+
+
+def _page_of_object(body: bytes, endpoint: ListEndpoint) -> Page:
+    """Return an answer that is the only row; ``null`` is no row, and an object without a field is no answer.
+
+    :raises HyperoruContractError: it is no object, or says that the request failed.
+    """
+    text = body.strip()
+    if text == b"null":
+        return Page([])
+    if not parse_object(body, endpoint, has_detail=True):
+        raise HyperoruContractError("The answer is an object without any field, which says nothing.")
+    return Page([msgspec.Raw(text)])
+
+
+def _shaped(rows: _Rows, endpoint: ListEndpoint) -> _Rows:
+    """Return the rows as objects, where the list has plain values.
+
+    :raises HyperoruContractError: a value is not plain.
+    """
+    if endpoint.shape != "values":
+        return rows
+    (field,) = endpoint.key
+    names = endpoint.names_of(field)
+    if any(bytes(value)[:1] in (b"{", b"[") for value in rows):
+        raise HyperoruContractError(
+            "A list of plain values was expected, and one of them is an object or a list. Correct the contract's shape."
+        )
+    return [msgspec.Raw(with_fields(b"{}", {names: value})) for value in rows]
 
 
 def _decode(body: bytes) -> Any:
@@ -115,7 +153,7 @@ def _decode_errors(data: Mapping[str, Any] | _Rows) -> dict[str, Any]:
 
 def _nested(data: Mapping[str, Any], endpoint: ListEndpoint) -> dict[str, Any]:
     """Return what an answer says about paging in an object of its own."""
-    names = (*endpoint.total, *endpoint.has_more, *endpoint.next_page, *endpoint.next_cursor)
+    names = (*endpoint.total, *endpoint.has_more, *endpoint.next_page, *endpoint.next_cursor, *endpoint.is_last)
     objects = [data[name] for name in _PAGING_OBJECTS if isinstance(data.get(name), dict)]
     return {name: msgspec.json.decode(each[name]) for each in objects for name in names if name in each}
 
@@ -125,16 +163,19 @@ def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
 
     :raises HyperoruContractError: there is none, or it can't be told which.
     """
-    lists = {name: data[name] for name in endpoint.rows if name in data and isinstance(data[name], (list, NoneType))}
+    heads: dict[str, str] = {}
+    for name in endpoint.rows:
+        heads.setdefault(name.partition("[]")[0], name)
+    lists = {name: data[name] for name in heads if name in data and isinstance(data[name], (list, NoneType))}
     names = list(lists)
-    own = (endpoint.rows[0], *GENERAL_ROWS)
+    own = {endpoint.rows[0].partition("[]")[0], *GENERAL_ROWS, *({*heads} - {*ROWS})}
     if len(names) > 1:  # beside a list under its own name or a general one, the others are of something else
         names = [name for name in names if name in own]
     if len(names) > 1:
         names = [name for name in names if lists[name] is not None]
     others = [name for name, value in data.items() if isinstance(value, list) and value and name not in lists]
     if len(names) == 1 and (names[0] in own or not others):  # else the rows may stand under the name not known
-        return lists[names[0]] or []
+        return flattened(lists[names[0]] or [], heads[names[0]].split("[]")[1:-1])
     lists.update((name, data[name]) for name in others)
     found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
     raise HyperoruContractError(
@@ -163,13 +204,17 @@ def _more(beside: Mapping[str, Any], endpoint: ListEndpoint) -> bool | None:
                 f"{name} is {value!r}, neither true nor false. Correct the contract's has_more."
             )
         return value
+    for name, value in _values(beside, endpoint.is_last):
+        if not isinstance(value, bool):
+            raise HyperoruContractError(f"{name} is {value!r}, neither true nor false. Correct the contract's is_last.")
+        return not value
     for _, value in _values(beside, endpoint.next_page):
         return value not in (None, "", 0)
     return True if any(value not in (None, "") for _, value in _values(beside, endpoint.next_cursor)) else None
 
 
 def _cursor(beside: Mapping[str, Any], endpoint: ListEndpoint) -> str | None:
-    if endpoint.paging != "cursor":
+    if endpoint.paging != "cursor" or any(value is True for _, value in _values(beside, endpoint.is_last)):
         return None
     for _, value in _values(beside, endpoint.next_cursor):
         return None if value in (None, "") else str(value)

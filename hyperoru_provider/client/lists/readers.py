@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
 from hyperoru_provider.client.api.contract import Contract
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
+from hyperoru_provider.client.api.resource import Resource
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
+from hyperoru_provider.client.lists.editing import editor_for
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import SLICE_ROWS, WindowReader
 from hyperoru_provider.client.times import interval_length, shift, utc_window
 
-_KLINES_AT_ONCE = 98  # a server that cuts its lists at 100 shows these whole
+_ROWS_AT_ONCE = 98  # a server that cuts its lists at 100 shows these whole
 _NO_FILTERS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -32,6 +33,8 @@ def list_reader(
     slice_rows: int = SLICE_ROWS,
     spacing: timedelta | None = None,
     first_pages: MutableMapping[str, int] | None = None,
+    as_of: datetime | None = None,
+    mask: bool = False,
 ) -> WindowReader:
     """Return a reader of a list.
 
@@ -43,25 +46,70 @@ def list_reader(
     :param slice_rows: see :class:`WindowReader`; a list that is not read by time is one slice.
     :param spacing: see :class:`WindowReader`.
     :param first_pages: see :class:`WindowReader`.
+    :param as_of: the present, for rows of a list that have no key and are read as they are now.
+    :param mask: whether to mask secrets, in lists whose rows may hold some.
     :raises HyperoruConfigError: there is no such list or filter, a filter that is needed is missing, or the window is
         empty, missing, or given for a list that has none.
     """
-    row = RESOURCES.get(resource)
-    if row is None:
-        raise HyperoruConfigError(f"resource {resource!r}: there are {', '.join(RESOURCES)}.")
+    row = known_resource(resource)
     if unknown := sorted(set(filters) - set(row.filters)):
         known = ", ".join(row.filters) or "none"
         raise HyperoruConfigError(f"{resource} can't be filtered by {', '.join(unknown)}; its filters are {known}.")
     endpoint = contract.lists[resource]
     endpoint.target(filters)  # refuses what the path lacks
+    given = {name: value for name, value in filters.items() if value is not None}
+    as_of = as_of if row.is_snapshot else None
+    options: dict[str, Any] = {
+        "first_pages": first_pages,
+        "editor": editor_for(row, endpoint, given, as_of, mask=mask),
+        "as_of": as_of,
+    }
     if not isinstance(endpoint, WindowedEndpoint):
         if start is not None or end is not None:
             raise HyperoruConfigError(f"{resource} is not read by time: leave out start and end.")
-        return WindowReader(endpoint, None, None, filters, sys.maxsize, first_pages=first_pages)
+        return WindowReader(endpoint, None, None, filters, sys.maxsize, **options)
     if start is None or end is None:
         raise HyperoruConfigError(f"{resource} is read by time: give start and end.")
     window = utc_window(start, end)
-    return WindowReader(endpoint, *window, filters, slice_rows, spacing=spacing, first_pages=first_pages)
+    return WindowReader(endpoint, *window, filters, slice_rows, spacing=spacing, **options)
+
+
+def known_resource(name: str) -> Resource[Any]:
+    """Return a list by its name.
+
+    :raises HyperoruConfigError: there is none.
+    """
+    if name not in RESOURCES:
+        raise HyperoruConfigError(f"resource {name!r}: there are {', '.join(RESOURCES)}.")
+    return RESOURCES[name]
+
+
+def list_readers(
+    contract: Contract,
+    resource: str,
+    start: datetime | None,
+    end: datetime | None,
+    filters: Mapping[str, Any],
+    **options: Any,
+) -> Iterator[WindowReader]:
+    """Return readers that together are one of a list; see :func:`list_reader`.
+
+    Of rows that are so far apart as a filter says, such as candles, they are of stretches that a capped list can mostly
+    show whole.
+    """
+    spacing = known_resource(resource).spacing
+    if spacing is None:
+        yield list_reader(contract, resource, start, end, filters, **options)
+        return
+    if start is None or end is None or filters.get(spacing) is None:
+        raise HyperoruConfigError(f"{resource} is read by time and {spacing}: give start, end and {spacing}.")
+    start, end = utc_window(start, end)
+    length, cap = interval_length(str(filters[spacing])), contract.lists[resource].cap
+    stretch = length * max(cap - 2 if cap else _ROWS_AT_ONCE, 1)
+    while start < end:
+        last = min(shift(start, stretch), end)
+        yield list_reader(contract, resource, start, last, filters, spacing=length, **options)
+        start = last
 
 
 class RowCounter:
@@ -118,33 +166,55 @@ def trade_counter(
     return RowCounter(reader, limit)
 
 
-def kline_readers(
-    contract: Contract, symbol: str, interval: str, start: datetime, end: datetime
-) -> Iterator[WindowReader]:
-    """Return readers of the candles of a window, in stretches that a capped list can mostly show whole."""
-    start, end = utc_window(start, end)
-    length = interval_length(interval)
-    stretch = length * max(contract.klines.cap - 2 if contract.klines.cap else _KLINES_AT_ONCE, 1)
-    filters = {"symbol": symbol, "interval": interval}
-    while start < end:
-        yield list_reader(contract, "klines", start, min(shift(start, stretch), end), filters, spacing=length)
-        start = shift(start, stretch)
+class SpacingCheck:
+    """Checks that rows are as far apart as was asked for, as candles are; holds none of them.
 
-
-def check_interval(symbol: str, interval: str, times: list[datetime]) -> None:
-    """Raise if candles are not of the interval that was asked for.
-
-    :raises HyperoruContractError: they are not.
+    :param resource: their list.
+    :param filters: what limits the rows; one of them says how far apart they are.
     """
-    length = interval_length(interval)
-    gaps = {later - earlier for earlier, later in pairwise(times)}
-    if gaps and length not in gaps:
-        raise HyperoruContractError(
-            f"Candles of {interval} were asked for, but those of {symbol} are at least {min(gaps)} apart: the server "
-            "seems to ignore the interval. Correct the contract's klines.params."
-        )
-    if any(gap % length for gap in gaps):
-        raise HyperoruContractError(
-            f"Candles of {interval} were asked for, but some of {symbol} are closer together: the server seems to "
-            "ignore the interval. Correct the contract's klines.params."
+
+    def __init__(self, resource: Resource[Any], filters: Mapping[str, Any]) -> None:
+        self._resource = resource
+        self._interval = str(filters[resource.spacing or ""])
+        self._length = interval_length(self._interval)
+        self._of = filters.get("symbol")
+        self._last: datetime | None = None
+        self._least: timedelta | None = None
+
+    def record(self, batches: Iterable[Rows]) -> Iterator[Rows]:
+        """Pass batches of rows on, and look at their times.
+
+        :raises HyperoruContractError: they are of another interval.
+        """
+        for rows in batches:
+            self.add(rows.times)
+            yield rows
+        self.finish()
+
+    def add(self, times: Sequence[datetime | None]) -> None:
+        """Look at the times of further rows.
+
+        :raises HyperoruContractError: two are closer together.
+        """
+        for moment in times:
+            if moment is not None and self._last is not None:
+                gap = moment - self._last
+                self._least = gap if self._least is None else min(gap, self._least)
+                if gap % self._length:
+                    raise self._ignored(f"some of {self._of} are closer together")
+            self._last = moment
+
+    def finish(self) -> None:
+        """Look at all together, once there are no more.
+
+        :raises HyperoruContractError: no two of them are next to each other.
+        """
+        if self._least is not None and self._least != self._length:
+            raise self._ignored(f"those of {self._of} are at least {self._least} apart")
+
+    def _ignored(self, found: str) -> HyperoruContractError:
+        name = self._resource.name
+        return HyperoruContractError(
+            f"Candles of {self._interval} were asked for, but {found}: the server seems to ignore the interval. "
+            f"Correct the contract's {name}.params."
         )

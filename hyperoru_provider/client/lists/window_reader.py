@@ -11,6 +11,7 @@ from typing import Any
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNotFoundError
 from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
+from hyperoru_provider.client.lists.editing import RowEditor
 from hyperoru_provider.client.lists.first_page import FirstPageProbe
 from hyperoru_provider.client.lists.page import PAST_THE_END, Page
 from hyperoru_provider.client.lists.pass_reader import (
@@ -47,6 +48,8 @@ class WindowReader:
     :param slice_rows: rows to hold at most, but for those that share the shortest slice.
     :param spacing: rows are at least so far apart, as candles are; ``None`` if nothing is known.
     :param first_pages: numbers of the first pages that were found out, by path; takes those found out here.
+    :param editor: changes rows before they are looked at.
+    :param as_of: when reading began, of a list that is read as it is now.
     """
 
     def __init__(
@@ -59,8 +62,12 @@ class WindowReader:
         *,
         spacing: timedelta | None = None,
         first_pages: MutableMapping[str, int] | None = None,
+        editor: RowEditor | None = None,
+        as_of: datetime | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.as_of = as_of
+        self._editor = editor or RowEditor({})
         self._window = TimeSlice(endpoint, filters, start, end)
         self._expectation = Expectation(slice_rows, spacing)
         self._first_pages = {} if first_pages is None else first_pages
@@ -89,6 +96,7 @@ class WindowReader:
 
         :raises HyperoruContractError: the answer proves that rows would be lost, doubled or changed.
         """
+        page = self._editor.edit(page)
         if self._probe is not None:
             return self._accept_probe(self._probe, page)
         if self._pass is None:
@@ -105,15 +113,19 @@ class WindowReader:
             raise error
         return self.accept(PAST_THE_END)
 
+    def ends_by(self, moment: datetime | None) -> bool:
+        """Return whether the window has no row of this time or later."""
+        return moment is not None and self._window.bounds[1] <= moment
+
     def subplans(self) -> list[WindowReader]:
         """Return readers of the rest of the window, which may be used at the same time; this one has ended then."""
         slices, self._slices = self._slices[::-1], []
         return [self._for(part) for part in slices]
 
     def after(self, last: Row) -> WindowReader:
-        """Return a reader of those rows of the window that come after one of them."""
-        _, end = self._window.bounds
-        rest = self._for(self._window.part(last.time or end, end))
+        """Return a reader of those rows of the window that come after one of them, or after one from before it."""
+        start, end = self._window.bounds
+        rest = self._for(self._window.part(max(last.time or end, start), end))
         rest._after = last
         return rest
 

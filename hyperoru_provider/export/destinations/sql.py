@@ -93,6 +93,7 @@ class SqlDestination:
             "window": self._spec.window and self._spec.window.as_dict(),
             "table": self._name,
             "mode": self._mode,
+            **self._spec.moment(),
             **self._changes._asdict(),
             **progress.times(),
         }

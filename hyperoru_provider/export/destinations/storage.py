@@ -167,6 +167,7 @@ class StorageDestination:
             "rows": manifest["rows"],
             "bytes": sum(part.bytes for part in self._committed),
             "window": manifest["window"],
+            **self._spec.moment(),
             **progress.times(),
             "manifest": self._directory.manifest,
             "prefix": self._directory.prefix,

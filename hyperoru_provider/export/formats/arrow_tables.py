@@ -28,6 +28,8 @@ _TYPES = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "json": pa.string(),
 }
+#: what the text of a column of JSON begins with
+_BEGINS: dict[Any, str] = {list: "[", dict: "{"}
 _ABSENT = msgspec.Raw(b"")
 _SHORTEST_TIME = len("2024-09-20T08:36:00")
 
@@ -90,7 +92,8 @@ class ColumnReader:
         if not isinstance(self._sent, dict):
             raise OddRowsError
         fields = column_schema.model.model_fields
-        if any(types_of(field.annotation) == {int} for field in fields.values()):  # any text fits into its column
+        self._kinds = {name: types_of(field.annotation) for name, field in fields.items()}
+        if {int} in self._kinds.values():  # any text fits into its column
             raise OddRowsError
         self._names = {field: _name(column_schema.endpoint.names_of(field), self._sent) for field in fields}
         if any(self._names.get(name, name) != name for name in self._sent):  # one of our names, for something else
@@ -170,7 +173,8 @@ class ColumnReader:
         columns: dict[str, list[str | None]] = {
             known[name]: [raw_text(value) for value in values.pop(name)] for name in raw_names if name in known
         }
-        if any(text is not None and text[0] != "[" for texts in columns.values() for text in texts):
+        begin = {name: _BEGINS[kind] for name in columns for kind in self._kinds[name] if kind in _BEGINS}
+        if any(text is not None and text[0] != begin.get(name) for name, texts in columns.items() for text in texts):
             raise OddRowsError
         columns["extra"] = [
             extra_text({name: value for name, value in zip(values, row, strict=True) if value is not _ABSENT})

@@ -11,10 +11,10 @@ import pytest
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import parse_page
-from hyperoru_provider.client.lists.readers import kline_readers
+from hyperoru_provider.client.lists.readers import list_readers
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import format_time, parse_time
-from tests.fast.client.test_window_reader import ROWS, answered, in_order, read, refusal
+from tests.fast.client.test_window_reader import BTC, ROWS, answered, in_order, read, refusal
 from tests.model_server import Server, at, inside, trade
 
 EACH_SECOND = [trade(number, number) for number in range(1000)]
@@ -109,9 +109,9 @@ def test_an_exclusive_start(paging: str, slice_rows: int) -> None:
 def test_an_exclusive_start_of_candles() -> None:
     candles = [{**trade(minute, 60 * minute), "timestamp": format_time(at(60 * minute))} for minute in range(300)]
     server, found = Starts(candles, paging="none", total="none"), []
-    for reader in kline_readers(load_contract(), "BTC", "1m", at(0), at(60 * 300)):
+    for reader in list_readers(load_contract(), "klines", at(0), at(60 * 300), BTC):
         found += [json.loads(row.raw) for rows in answered(server, reader) for row in rows]
-    assert found == candles
+    assert found == [{**candle, **BTC} for candle in candles]
 
 
 def test_times_that_are_rounded_in_rows_and_not_in_the_filter() -> None:

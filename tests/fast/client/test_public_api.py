@@ -26,6 +26,7 @@ MODELS = {
     "Price",
     "Profile",
     "Quote",
+    "Snapshot",
     "Trade",
     "Trader",
 }

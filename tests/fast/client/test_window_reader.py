@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNotFoundError
 from hyperoru_provider.client.lists.page import parse_page
-from hyperoru_provider.client.lists.readers import kline_readers, list_reader
+from hyperoru_provider.client.lists.readers import list_reader, list_readers
 from hyperoru_provider.client.lists.rows import Rows, TimeSlice
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.client.times import format_time, parse_time
@@ -50,6 +50,7 @@ def in_order(rows: list[dict[str, Any]], start: float = 0, end: float = 1000) ->
     )
 
 
+BTC = {"symbol": "BTC", "interval": "1m"}
 ROWS = [trade(number, number // 3 * 10) for number in range(60)]
 
 
@@ -546,9 +547,9 @@ def test_candles_are_counted(gaps: set[int], cap: int, order: str, begin: int, i
     server = Server(candles, paging="none", cap=cap, order=order, total="none", inclusive=inclusive)
     start, end = 60 * begin + 30, 60 * 310
     found = []
-    for reader in kline_readers(load_contract(), "BTC", "1m", at(start), at(end)):
+    for reader in list_readers(load_contract(), "klines", at(start), at(end), BTC):
         found += [json.loads(row.raw) for rows in answered(server, reader) for row in rows]
-    assert found == inside(candles, start, end)
+    assert found == [{**candle, **BTC} for candle in inside(candles, start, end)]
     assert server.asked < 60 + 10 * 310 / min(cap, 98)
 
 

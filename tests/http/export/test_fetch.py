@@ -56,14 +56,14 @@ def test_the_rows_are_those_of_one_reader(
     client_of: Make, sandbox: Sandbox, concurrency: int, total: str, slice_rows: int
 ) -> None:
     sandbox.set_faults(total=total, latency=0.005)
-    assert ids(fetch(client_of(sandbox), reader(slice_rows), concurrency)) == list(range(3000))
+    assert ids(fetch(client_of(sandbox), [reader(slice_rows)], concurrency)) == list(range(3000))
     assert sandbox.stats()["max_in_flight"] <= concurrency
 
 
 @pytest.mark.parametrize("paging", ["offset", "cursor", "none"])
 def test_any_paging_is_read_at_once(client_of: Make, sandbox: Sandbox, paging: str) -> None:
     sandbox.set_faults(paging=paging, latency=0.01, **({"cap": 100, "total": "none"} if paging == "none" else {}))
-    batches = fetch(client_of(sandbox), reader(paging=paging, page_size=None if paging == "none" else 50), 4)
+    batches = fetch(client_of(sandbox), [reader(paging=paging, page_size=None if paging == "none" else 50)], 4)
     assert ids(batches) == list(range(3000))
     assert sandbox.stats()["max_in_flight"] > 1
 
@@ -71,16 +71,16 @@ def test_any_paging_is_read_at_once(client_of: Make, sandbox: Sandbox, paging: s
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_every_page_is_counted(client_of: Make, sandbox: Sandbox, concurrency: int) -> None:
     progress = Progress()
-    assert len(ids(fetch(client_of(sandbox), reader(), concurrency, progress))) == 3000
+    assert len(ids(fetch(client_of(sandbox), [reader()], concurrency, progress))) == 3000
     assert progress.pages == sandbox.stats()["requests"] - 1  # the login
 
 
 @pytest.mark.parametrize("slice_rows", [200, 100_000])
 def test_the_rest_of_a_window_is_what_comes_after_a_row(client_of: Make, sandbox: Sandbox, slice_rows: int) -> None:
     client = client_of(sandbox)
-    rows = [row for batch in fetch(client, reader(slice_rows), 4) for row in batch]
+    rows = [row for batch in fetch(client, [reader(slice_rows)], 4) for row in batch]
     for number in (0, 1, 4, 1234, 2998, 2999):
-        rest = fetch(client, reader(slice_rows).after(rows[number]), 4)
+        rest = fetch(client, [reader(slice_rows).after(rows[number])], 4)
         assert ids(rest) == list(range(number + 1, 3000))
 
 
@@ -89,7 +89,7 @@ def test_latency_is_shared(client_of: Make, sandbox: Sandbox) -> None:
     took = {}
     for concurrency in (1, 8):
         begun = time.monotonic()
-        assert len(ids(fetch(client_of(sandbox), reader(), concurrency))) == 3000
+        assert len(ids(fetch(client_of(sandbox), [reader()], concurrency))) == 3000
         took[concurrency] = time.monotonic() - begun
     assert took[8] < took[1] / 1.5
     assert sandbox.stats()["max_in_flight"] >= 4
@@ -97,12 +97,12 @@ def test_latency_is_shared(client_of: Make, sandbox: Sandbox) -> None:
 
 def test_nothing_is_an_answer(client_of: Make) -> None:
     with Sandbox(rows=[]) as empty:
-        assert ids(fetch(client_of(empty), reader(), 4)) == []
+        assert ids(fetch(client_of(empty), [reader()], 4)) == []
 
 
 def test_a_failure_ends_it_all(client_of: Make, sandbox: Sandbox) -> None:
     client = client_of(sandbox)
-    batches = fetch(client, reader(), 4)
+    batches = fetch(client, [reader()], 4)
     next(batches)
     sandbox.set_faults(error_rate=1.0)
     with pytest.raises(HyperoruServerError):
@@ -111,7 +111,7 @@ def test_a_failure_ends_it_all(client_of: Make, sandbox: Sandbox) -> None:
 
 def test_a_reader_that_stops_stops_the_requests(client_of: Make, sandbox: Sandbox) -> None:
     sandbox.set_faults(latency=0.02)
-    batches = fetch(client_of(sandbox), reader(), 4)
+    batches = fetch(client_of(sandbox), [reader()], 4)
     next(batches)
     assert isinstance(batches, Generator)
     batches.close()
@@ -123,14 +123,14 @@ def test_a_reader_that_stops_stops_the_requests(client_of: Make, sandbox: Sandbo
 def test_faults_are_mended_and_a_429_slows_everyone(client_of: Make, sandbox: Sandbox) -> None:
     sandbox.set_faults(error_rate=0.2, rate_limit_rate=0.1, drop_rate=0.05)
     client = client_of(sandbox)
-    assert ids(fetch(client, reader(), 8)) == list(range(3000))
+    assert ids(fetch(client, [reader()], 8)) == list(range(3000))
     assert sandbox.stats()["repeated_refusals"] == 0
 
 
 def test_a_key_that_comes_at_two_times_is_an_error(client_of: Make) -> None:
     rows = [*ROWS, {**ROWS[0], "trade_time": ROWS[-1]["trade_time"]}]
     with Sandbox(rows=rows) as twice, pytest.raises(HyperoruContractError, match="different times"):
-        list(fetch(client_of(twice), reader(), 4))
+        list(fetch(client_of(twice), [reader()], 4))
 
 
 def test_one_busy_minute_of_a_long_window_is_read_slice_by_slice(client_of: Make) -> None:
@@ -139,6 +139,6 @@ def test_one_busy_minute_of_a_long_window_is_read_slice_by_slice(client_of: Make
         for number in range(3000)
     ]
     with Sandbox(rows=rows) as busy:
-        batches = list(fetch(client_of(busy), reader(200), 4))
+        batches = list(fetch(client_of(busy), [reader(200)], 4))
     assert ids(batches) == list(range(3000))
     assert max(map(len, batches)) <= 200
