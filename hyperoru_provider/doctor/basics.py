@@ -30,7 +30,7 @@ def read_document(state: State) -> None:
     if state.document is None:
         request = Request("GET", "/openapi.json", auth=False, retries=False)
         try:
-            state.document = Document.parse(state.server.send(state.client(), calls.Call(request, bytes)))
+            state.document = Document.parse(state.client().run(calls.Call(request, bytes)))
         except (HyperoruApiError, HyperoruConfigError):
             return
 
@@ -58,7 +58,7 @@ def examine_tokens(state: State) -> None:
     """Note whether the server shows somebody's traders to a wrong token."""
     client = state.client(session_token=_WRONG_TOKEN, email=None, password=None)
     try:
-        state.server.send(client, calls.body_of(state.endpoint("traders"), {}))
+        client.run(calls.body_of(state.endpoint("traders"), {}))
     except HyperoruApiError:
         return
     state.note("login", "A wrong token lists the traders, too: this server does not look at tokens there.")

@@ -84,6 +84,7 @@ class ListExam:
         proof = ListProof(self._probe, page)
         problem = proof.problem()
         self._finding.believed += [f"{self._finding.resource}: {text}." for text in proof.unproved]
+        self._finding.impossible += [f"{self._finding.resource}: {text}." for text in proof.limits]
         return problem
 
     def _find(self) -> Page | None:
@@ -158,12 +159,14 @@ class ListExam:
     def _choose_rows(self, page: Page) -> Page:
         """Return the rows that the user means, or note the question which they are."""
         name, look, filters = self._finding.resource, self._probe.look, self._probe.resource.filters
-        if name != "trades" and (page.texts or "account_id" not in filters):
-            return page
         settled = (*look.endpoint.query, *filters)
         switches = {switch: values for switch, values in self._switches.items() if switch not in settled}
+        if self._state.operation(look.endpoint.path) is None and (
+            (page.texts and name != "trades") or "account_id" not in filters
+        ):
+            return page  # nothing speaks for a switch there
         if asked := sorted({each.switch for each in self._state.questions} & set(switches)):
-            self._finding.notes.append(f"Which rows it has may depend on {' and '.join(asked)}, too.")
+            self._finding.notes.append(f"Which rows it has depends on {' and '.join(asked)}, too.")
             return page
         question = compare_values(name, switches, page, self._page_by)
         if question is None:

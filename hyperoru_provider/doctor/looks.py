@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, combinations
 from typing import Any
 
@@ -52,16 +53,30 @@ class ListLook:
 
         :raises HyperoruContractError: it can't be told, or the answer is none of success.
         """
+        page: Page | HyperoruContractError
         try:
-            return parse_page(body, self.endpoint)
+            page = parse_page(body, self.endpoint)
         except HyperoruContractError as error:
-            for name in self._lists(body):
-                before, self.override = self.override, {**self.override, "rows": name}
-                try:
-                    return parse_page(body, self.endpoint)
-                except HyperoruContractError:
-                    self.override = before
-            raise error
+            page = error
+        if isinstance(page, Page) and (not page.texts or self._fits(page)):
+            return page
+        before = self.override
+        for name in self._lists(body):
+            self.override = {**before, "rows": name}
+            with suppress(HyperoruContractError):
+                other = parse_page(body, self.endpoint)
+                if not other.texts or self._fits(other):
+                    return other
+        self.override = before
+        if isinstance(page, Page):
+            return page
+        raise page
+
+    def _fits(self, page: Page) -> bool:
+        """Return whether a row has what the model's rows have to have."""
+        row = canonical(page.rows[0], self.endpoint) if page.texts else {}
+        required = (name for name, field in self._model.model_fields.items() if field.is_required())
+        return all(name in self.known or any(each in row for each in self._names_of(name)) for name in required)
 
     def _lists(self, body: bytes) -> list[str]:
         """Return the names of the lists in an answer whose rows look like the model's, the likeliest first."""
@@ -70,8 +85,9 @@ class ListLook:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
         known = set(chain(*map(self._names_of, self._model.model_fields)))
-        scores = {name: len(known & fields) for name, fields in _lists_within(data)}
-        return [name for name in sorted(scores, key=lambda each: -scores[each]) if scores[name]]
+        scores = {name: len(known & fields) for name, fields in _lists_within(data, self._resource)}
+        inner = f".{self._resource}[]"  # of its own name, and so the likeliest
+        return sorted(filter(scores.get, scores), key=lambda name: (not name.endswith(inner), -scores[name]))
 
     def fit(self, page: Page) -> str | None:
         """Let the override say how rows are read, and return what is wrong with them all the same.
@@ -150,16 +166,19 @@ class ListLook:
         return f"The key {missing} names rows of different content, and no further field tells them apart."
 
 
-def _lists_within(data: object) -> Iterator[tuple[str, set[str]]]:
-    """Yield the lists of objects in an answer, by the names that ``rows`` gives them, with the fields of their rows."""
+def _lists_within(data: object, own_name: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield the lists of objects in an answer, by the names that ``rows`` gives them, with the fields of their rows.
+
+    :param own_name: what a list within rows is called that is meant even where it is empty.
+    """
     for name, value in data.items() if isinstance(data, dict) else ():
         if not _is_list_of_objects(value):
             continue
         yield name, set(value[0])
         for inner in value[0]:
-            nested = [each[inner] for each in value if _is_list_of_objects(each.get(inner))]
-            if nested:
-                yield f"{name}[].{inner}[]", {*nested[0][0], *value[0]}
+            nested = [row for each in value if _is_list_of_objects(each.get(inner)) for row in each[inner]]
+            if nested or inner == own_name:
+                yield f"{name}[].{inner}[]", {*(nested[0] if nested else ()), *value[0]}
 
 
 def _is_list_of_objects(value: object) -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.doctor.vocabulary import PARAMETERS, SWITCHES
+from hyperoru_provider.doctor.vocabulary import HIDING, PARAMETERS, SWITCHES
 
+_ALL = ("", "all", "any", "*")
 _PLACE = re.compile(r"\{([^{}]+)\}")
 _ALTERNATIVES = re.compile(r"\^?\(?(\w+(?:\|\w+)+)\)?\$?")
 
@@ -50,6 +51,12 @@ class Parameter:
         found = _ALTERNATIVES.fullmatch(str(self.schema.get("pattern", "")))
         return tuple(found[1].split("|")) if found else ()
 
+    @property
+    def may_hide(self) -> bool:
+        """Whether a request without it may leave something out."""
+        default = self.schema.get("default")
+        return self.name in HIDING if default is None else str(default) not in _ALL
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -73,7 +80,7 @@ class Operation:
         return {
             name: each.choices or SWITCHES[name]
             for name, each in self.parameters.items()
-            if each.place == "query" and (name in SWITCHES and (each.choices or "default" in each.schema))
+            if name in SWITCHES and each.place == "query" and each.may_hide
         }
 
 

@@ -13,6 +13,7 @@ from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.lists.page import Page, parse_page
 from hyperoru_provider.client.lists.paginator import paginator_for
+from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.rows import Key
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.doctor.looks import ListLook
@@ -37,6 +38,7 @@ class ListProbe:
         self.filters: dict[str, Any] = {}
         #: the first answer, which spares a reader the same request
         self._first: tuple[Target, bytes] | None = None
+        self._first_pages: dict[str, int] = {}
 
     @property
     def endpoint(self) -> ListEndpoint:
@@ -79,7 +81,7 @@ class ListProbe:
         return {**self.filters, **position, "page": None, **values}
 
     def _body(self, values: Mapping[str, Any]) -> bytes:
-        return self.state.server.send(self.client(), calls.body_of(self.endpoint, values))
+        return self.client().run(calls.body_of(self.endpoint, values))
 
     def read(self, client: HyperoruClient, window: Window | None = None) -> list[Key]:
         """Return the keys of all rows, read as an export reads them.
@@ -88,7 +90,10 @@ class ListProbe:
         :param window: their time; ``None`` of a list without one.
         :raises HyperoruApiError: the answers don't prove to be right and complete.
         """
-        reader = client.list_reader(self.resource.name, *(window or ()), **self.filters)
+        start, end = window or (None, None)
+        reader = list_reader(
+            client.contract, self.resource.name, start, end, self.filters, first_pages=self._first_pages
+        )
         keys: list[Key] = []
         while (values := reader.query()) is not None:
             if self._first is not None and self._first[0] == reader.endpoint.target(values):

@@ -8,10 +8,11 @@ from typing import Any
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.lists.page import Page
+from hyperoru_provider.client.times import format_time
 from hyperoru_provider.doctor.probe import ListProbe
 from hyperoru_provider.doctor.server import OutOfRequestsError
 from hyperoru_provider.doctor.vocabulary import PARAMETERS
-from hyperoru_provider.doctor.windows import Window, around, halves, newest, time_filter_of
+from hyperoru_provider.doctor.windows import Window, around, halves, newest, oldest_start, time_filter_of
 
 #: requests that reading a window of a few rows may take
 _MOST_REQUESTS = 12
@@ -25,10 +26,12 @@ class ListProof:
     :param shown: its first rows.
 
     :ivar unproved: what is believed of the list although nothing proves it.
+    :ivar limits: what can't be read of it.
     """
 
     def __init__(self, probe: ListProbe, shown: Page) -> None:
         self.unproved: list[str] = []
+        self.limits: list[str] = []
         self._probe = probe
         self._shown = shown
         self._times = probe.times(shown) if probe.resource.windowed else []
@@ -37,9 +40,14 @@ class ListProof:
 
     def problem(self) -> str | None:
         """Return why the list can't be read, whatever else is said of it; ``None`` if it can, as is said then."""
-        if self._probe.resource.windowed and self._probe.endpoint.time_filter != "none":
+        endpoint = self._probe.endpoint
+        has_filter = self._probe.resource.windowed and endpoint.time_filter != "none"
+        if has_filter and endpoint.paging != "none":  # pages are made so small that there are some
             self._say(self._window_as_seen())
         problem = self._problem_with({})
+        if problem and has_filter and endpoint.paging == "none" and (seen := self._window_as_seen()):
+            self._say(seen)
+            problem = self._problem_with({})
         if problem is None:
             return None
         for override in self._refinements():
@@ -93,13 +101,17 @@ class ListProof:
             probe.read(self._client_of_small_pages())
             return None
         window = newest(self._times) if time_filter == "none" else around(self._times)
+        if time_filter == "none" and window is not None:
+            self.limits = [
+                f"windows that begin before {format_time(oldest_start(self._times))} can't be proved any more"
+            ]
         if window is None:
             self.unproved.append("it has too few rows to show that a window of it can be read")
             return None
         whole = probe.read(self._client_of_small_pages(), window)
         if not whole and any(window.start <= time < window.end for time in self._times):
             return "Rows that it shows are missing from a window of their time."
-        if time_filter != "instant" or probe.endpoint.paging == "none" or "account_id" not in probe.resource.filters:
+        if time_filter != "instant" or probe.endpoint.paging == "none" or probe.resource.name != "trades":
             return None  # a list of one answer is read in parts anyhow
         client = probe.client()
         parts = [key for half in halves(window) for key in probe.read(client, half)]

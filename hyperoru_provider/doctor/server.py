@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
 from hyperoru_provider.client import HyperoruClient
-from hyperoru_provider.client.calls import Call
 from hyperoru_provider.client.http.deadline import LimitedTransport
 from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.http.tokens import MemoryTokenStore
 
 #: requests of an examination at most
-MOST_REQUESTS = 45
+MOST_REQUESTS = 75
 _TIMEOUT = 10.0
-
-T = TypeVar("T")
 
 
 class OutOfRequestsError(Exception):
@@ -44,7 +41,7 @@ class Server:
             "timeout": _TIMEOUT,
             **options,
             "token_stores": (MemoryTokenStore(),),
-            "retry_policy": RetryPolicy(max_retries=1, max_delay=2.0),
+            "retry_policy": RetryPolicy(max_retries=1, initial_delay=0.2, max_delay=2.0),
         }
 
     @property
@@ -63,13 +60,6 @@ class Server:
         :param options: in place of those of the server.
         """
         return HyperoruClient(**{**self._options, **options, "contract": contract, "transport": self._transport})
-
-    def send(self, client: HyperoruClient, call: Call[T]) -> T:
-        """Return what the answer to a call means.
-
-        :raises HyperoruApiError: the server refuses, or answers something else.
-        """
-        return client._run(call)
 
     @contextmanager
     def at_most(self, requests: int) -> Iterator[None]:

@@ -41,6 +41,9 @@ SWITCHES: dict[str, tuple[str, ...]] = {
     "environment": ("mainnet", "testnet"),
 }
 
+#: those whose default may hide something although no document says that they have one
+HIDING = ("trading_mode",)
+
 #: where else a resource may be, by its name
 PATHS: dict[str, tuple[str, ...]] = {
     "health": ("/health", "/healthz"),
@@ -51,7 +54,12 @@ PATHS: dict[str, tuple[str, ...]] = {
 }
 
 #: what a list teaches to ask others with: our name of the parameter -> the field of its first row
-LEARNED: dict[str, dict[str, str]] = {"traders": {"account_id": "id"}, "coverage": {"symbol": "symbol"}}
+LEARNED: dict[str, dict[str, str]] = {
+    "traders": {"account_id": "id"},
+    "coverage": {"symbol": "symbol"},
+    "decisions": {"decision_id": "id"},
+    "factor_effectiveness": {"factor_name": "factor_name"},
+}
 
 #: what is asked with until something better is known
 KNOWN = {"symbol": "BTC", "interval": "1h"}

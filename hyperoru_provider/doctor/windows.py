@@ -43,6 +43,11 @@ def newest(times: Sequence[datetime]) -> Window | None:
     return _whole_seconds(different[first], different[-1])
 
 
+def oldest_start(times: Sequence[datetime]) -> datetime:
+    """Return where a window may begin at the earliest, of a list that has to go back to before it."""
+    return sorted(set(times))[_OLDER_TIMES]
+
+
 def _whole_seconds(first: datetime, last: datetime) -> Window:
     return Window(first.replace(microsecond=0), last.replace(microsecond=0) + _SECOND)
 
