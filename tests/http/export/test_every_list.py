@@ -78,12 +78,12 @@ def facts(sandbox: Sandbox, resource: Resource[Any]) -> list[dict[str, Any]]:
     """Return the rows as the sandbox has them, by a way of its own."""
     filters, bounds = filters_of(resource), DAY if resource.windowed else ()
     if resource.name not in OWN:
-        found = map(exact, sandbox.facts(resource.name, *bounds, **filters))
+        found = [exact(text) for text in sandbox.facts(resource.name, *bounds, **filters)]
         if resource.endpoint.time_filter == "none":  # the facts are those of any time
-            found = (row for row in found if DAY[0] <= row[resource.endpoint.time] < DAY[1])
-        return list(found)
+            found = [row for row in found if DAY[0] <= row[resource.endpoint.time] < DAY[1]]
+        return found
     path = resource.endpoint.path.format_map(filters)
-    query = {name: filters[name] for name in ("symbol", "interval") if name in filters}
+    query: dict[str, Any] = {name: filters[name] for name in ("symbol", "interval") if name in filters}
     query |= {"per_page": 500} if resource.name == "trades" else {}
     query |= dict(zip(("start", "end"), bounds, strict=False))
     login = httpx.post(f"{sandbox.url}/api/users/login", json={"email": sandbox.email, "password": sandbox.password})
