@@ -86,7 +86,15 @@ def test_an_object_is_the_only_row_and_null_is_none() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"{}", b"", b"[]", b'{"detail": "Not here"}', b'{"success": false}', b'{"error": "x", "a": 1}', b'{"status": "error"}'],
+    [
+        b"{}",
+        b"",
+        b"[]",
+        b'{"detail": "gone"}',
+        b'{"success": false}',
+        b'{"error": "x", "a": 1}',
+        b'{"status": "error"}',
+    ],
 )
 def test_an_object_that_is_no_answer_is_an_error(body: bytes) -> None:
     with pytest.raises(HyperoruContractError):
