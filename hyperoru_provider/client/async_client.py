@@ -52,7 +52,7 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
 
     async def health(self) -> Health:
         """See :meth:`.HyperoruClient.health`."""
-        return await self._run(calls.health(self.contract))
+        return await self.run(calls.health(self.contract))
 
     async def login(self) -> None:
         """See :meth:`.HyperoruClient.login`."""
@@ -60,7 +60,7 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
 
     async def profile(self) -> Profile:
         """See :meth:`.HyperoruClient.profile`."""
-        return await self._run(calls.profile(self.contract))
+        return await self.run(calls.profile(self.contract))
 
     async def list_rows(
         self, resource: str, start: Moment | None = None, end: Moment | None = None, **filters: Any
@@ -81,7 +81,7 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
 
     async def price(self, symbol: str) -> Price:
         """See :meth:`.HyperoruClient.price`."""
-        return await self._run(calls.price(self.contract, symbol))
+        return await self.run(calls.price(self.contract, symbol))
 
     async def klines(self, symbol: str, interval: str, start: Moment, end: Moment) -> list[Kline]:
         """See :meth:`.HyperoruClient.klines`."""
@@ -99,11 +99,11 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
 
     async def backfill_klines(self, wanted: Backfill) -> BackfillJob:
         """See :meth:`.HyperoruClient.backfill_klines`."""
-        return await self._run(calls.backfill_klines(self.contract, wanted))
+        return await self.run(calls.backfill_klines(self.contract, wanted))
 
     async def backfill_job(self, task_id: int | str) -> BackfillJob:
         """See :meth:`.HyperoruClient.backfill_job`."""
-        return self.redacted(await self._run(calls.backfill_job(self.contract, task_id)))
+        return self.redacted(await self.run(calls.backfill_job(self.contract, task_id)))
 
     async def count_trades(
         self,
@@ -143,7 +143,7 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
     async def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
         """See :meth:`.HyperoruClient.read_page`."""
         try:
-            return await self._run(calls.page(reader, values))
+            return await self.run(calls.page(reader, values))
         except HyperoruNotFoundError as error:
             return reader.accept_missing(error)
 
@@ -174,7 +174,11 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _run(self, call: calls.Call[T]) -> T:
+    async def run(self, call: calls.Call[T]) -> T:
+        """Return what the answer to a call means.
+
+        :raises HyperoruApiError: the server refuses, or its answer is not as expected.
+        """
         answer = await self._transport.send(call.request)
         with self._settings.map_errors(call.request, answer):
             if len(answer.body) > _LARGE:

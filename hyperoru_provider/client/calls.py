@@ -82,6 +82,14 @@ def page(reader: WindowReader, values: Mapping[str, Any]) -> Call[Rows]:
     return Call(_get(endpoint, values), lambda body: reader.accept(parse_page(body, endpoint)))
 
 
+def body_of(endpoint: Endpoint, values: Mapping[str, Any]) -> Call[bytes]:
+    """Return the call for an endpoint's answer as it comes, for who looks at what is in it.
+
+    :param values: by our names of the parameters.
+    """
+    return Call(_get(endpoint, values), lambda body: body)
+
+
 def backfill_klines(contract: Contract, wanted: Backfill) -> Call[BackfillJob]:
     """Return the call that starts a job which writes candles at the server; sent twice, it would start two.
 

@@ -53,7 +53,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
 
     def health(self) -> Health:
         """Return the state of the service; never repeated, needs no session."""
-        return self._run(calls.health(self.contract))
+        return self.run(calls.health(self.contract))
 
     def login(self) -> None:
         """Log in, unless a usable token is known."""
@@ -61,7 +61,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
 
     def profile(self) -> Profile:
         """Return the user behind the session."""
-        return self._run(calls.profile(self.contract))
+        return self.run(calls.profile(self.contract))
 
     def list_rows(
         self, resource: str, start: Moment | None = None, end: Moment | None = None, **filters: Any
@@ -97,7 +97,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
 
         :param symbol: for example ``BTC``.
         """
-        return self._run(calls.price(self.contract, symbol))
+        return self.run(calls.price(self.contract, symbol))
 
     def klines(self, symbol: str, interval: str, start: Moment, end: Moment) -> list[Kline]:
         """Return the candles that begin in ``start <= timestamp < end``, oldest first.
@@ -129,14 +129,14 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :param wanted: which candles.
         :raises HyperoruConfigError: its window is empty, or its interval is not one.
         """
-        return self._run(calls.backfill_klines(self.contract, wanted))
+        return self.run(calls.backfill_klines(self.contract, wanted))
 
     def backfill_job(self, task_id: int | str) -> BackfillJob:
         """Return how a job is.
 
         :param task_id: its id.
         """
-        return self.redacted(self._run(calls.backfill_job(self.contract, task_id)))
+        return self.redacted(self.run(calls.backfill_job(self.contract, task_id)))
 
     def count_trades(
         self,
@@ -196,7 +196,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :param values: what its ``query`` returned.
         """
         try:
-            return self._run(calls.page(reader, values))
+            return self.run(calls.page(reader, values))
         except HyperoruNotFoundError as error:
             return reader.accept_missing(error)
 
@@ -215,7 +215,11 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, call: calls.Call[T]) -> T:
+    def run(self, call: calls.Call[T]) -> T:
+        """Return what the answer to a call means.
+
+        :raises HyperoruApiError: the server refuses, or its answer is not as expected.
+        """
         answer = self._transport.send(call.request)
         with self._settings.map_errors(call.request, answer):
             return call.read(answer.body)

@@ -81,7 +81,7 @@ class HyperoruHook(BaseHook):
         from hyperoru_provider.client.http.retry import RetryPolicy
 
         try:
-            options = self._options(self.get_connection(self.hyperoru_conn_id))
+            options = self.get_client_options()
         except Exception as error:  # noqa: BLE001 - the form shows whatever went wrong
             return False, _describe(error)
         options |= {
@@ -101,16 +101,20 @@ class HyperoruHook(BaseHook):
         from hyperoru_provider.client.errors import HyperoruConfigError
 
         try:
-            return client(**self._options(self.get_connection(self.hyperoru_conn_id)))
+            return client(**self.get_client_options())
         except HyperoruConfigError as error:  # some tracebacks show variables, and Airflow's connections their password
             raise error.with_traceback(None) from None
 
-    def _options(self, connection: Connection) -> dict[str, Any]:
-        """Return the arguments of a client for a connection."""
+    def get_client_options(self) -> dict[str, Any]:
+        """Return the arguments of a client for the connection.
+
+        :raises HyperoruConfigError: the connection has a wrong value; the text names its field.
+        """
         from hyperoru_provider.client.errors import HyperoruConfigError
         from hyperoru_provider.client.http.retry import RetryPolicy
         from hyperoru_provider.client.http.tokens import MemoryTokenStore, TokenStore
 
+        connection = self.get_connection(self.hyperoru_conn_id)
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request
         if connection.conn_type not in (None, "", self.conn_type):
             raise HyperoruConfigError(

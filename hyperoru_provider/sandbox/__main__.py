@@ -31,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--allow-remote", action="store_true", help="allow a --host that others can reach")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
     parser.add_argument("--data", metavar="FILE", help="trades to serve, .ndjson or .ndjson.gz")
+    parser.add_argument(
+        "--dialect", choices=("default", "family"), default="default", help="the API to speak (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=7, help="of the market and the faults (default: %(default)s)")
     parser.add_argument("--email", default="demo@hyperoru.example", help="login (default: %(default)s)")
     parser.add_argument(
@@ -90,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Sandbox(
+            dialect=options.dialect,
             seed=options.seed,
             data=options.data,
             email=options.email,
@@ -99,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             **_faults(options),
         ) as sandbox:
             password = f"of {_VARIABLE}" if sandbox.password == hidden else sandbox.password
-            print(f"Hyperoru sandbox: {sandbox.url} (login {sandbox.email}, password {password})", flush=True)
+            login = sandbox.username if options.dialect == "family" else sandbox.email
+            print(f"Hyperoru sandbox: {sandbox.url} (login {login}, password {password})", flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:
         pass

@@ -18,6 +18,7 @@ from hyperoru_provider.sandbox.lists import OrderList, TradeList
 from hyperoru_provider.sandbox.orders import OrderBook
 from hyperoru_provider.sandbox.prices import INTERVALS, Prices, number
 from hyperoru_provider.sandbox.queries import boolean, integer, moment, read_query, read_window, text
+from hyperoru_provider.sandbox.row_faults import is_merged
 from hyperoru_provider.sandbox.rows import SECOND, iso
 from hyperoru_provider.sandbox.state import State
 
@@ -38,6 +39,10 @@ class Api:
 
     #: The paths that need no token.
     public = ("/api/health", "/api/users/login", "/openapi.json")
+    #: Whether the others need one.
+    checks_tokens = True
+    #: The shape of errors.
+    error_body = "default"
 
     def __init__(self, state: State, book: Book, orders: OrderBook, prices: Prices) -> None:
         #: The backfill jobs.
@@ -68,6 +73,20 @@ class Api:
             "/api/arena/trades": {"GET": self._list_trades},
             "/api/orders/account/{account_id}": {"GET": self._list_orders},
         }
+
+    def rows(
+        self, resource: str, start: int, end: int, *, account_id: int | None = None, symbol: str | None = None
+    ) -> list[str]:
+        """Return the rows that there are in a window as JSON text, newest first, without those that are merged.
+
+        :raises ValueError: if the sandbox has no rows of this resource by time
+        """
+        if resource != "trades":
+            raise ValueError(f"There are no rows of {resource!r} by time here")
+        with self._book.lock:
+            rows = list(self._book.select(account_id, symbol, start, end))
+        share = self._state.faults.merge_after_limit
+        return [row.body.decode() for row in reversed(rows) if not is_merged(row.body, share)]
 
     def _query(self, incoming: Incoming, **known: Callable[[str], Any]) -> dict[str, Any]:
         return read_query(incoming.query, known, self._state.faults)
@@ -140,29 +159,17 @@ class Api:
 
     def _coverage(self, incoming: Incoming) -> Response:
         self._query(incoming)
-        rows = [self._covered(symbol, interval) for symbol in self._prices.symbols for interval in INTERVALS]
-        return self._list(list_answer(_bodies(rows), self._state.faults))
-
-    def _covered(self, symbol: str, interval: str) -> dict[str, object]:
-        """Return what the coverage says of the candles of a symbol and an interval."""
-        step = INTERVALS[interval]
-        start, end = self._book.window()
-        stretches = [
-            range(-(-start // step) * step, end, step),
-            *self.jobs.written(symbol, interval, self._state.faults),
+        rows = [
+            {
+                "symbol": symbol,
+                "interval": interval,
+                "earliest": None if first is None else iso(first),
+                "latest": None if last is None else iso(last),
+                "total_candles": total,
+            }
+            for symbol, interval, first, last, total in self.jobs.coverage(self._state.faults)
         ]
-        stretches = sorted(filter(None, stretches), key=lambda stretch: stretch.start)
-        total, reached = 0, 0
-        for stretch in stretches:
-            total += len(range(max(stretch.start, reached), stretch.stop, step))
-            reached = max(reached, stretch[-1] + step)
-        return {
-            "symbol": symbol,
-            "interval": interval,
-            "earliest": iso(stretches[0].start) if stretches else None,
-            "latest": iso(reached - step) if stretches else None,
-            "total_candles": total,
-        }
+        return self._list(list_answer(_bodies(rows), self._state.faults))
 
     def _symbols(self, incoming: Incoming) -> Response:
         self._query(incoming)

@@ -28,14 +28,27 @@ class SandboxApp:
     :param state: tokens, faults and counts
     :param api: the routes of the API, whose requests are counted and meet faults
     :param public: the paths among them that need no token
+    :param checks_tokens: whether the others do; each of their requests is one of those that ``fail_next`` counts
+    :param error_body: the shape of errors, as long as the fault ``error_body`` doesn't say otherwise
     :param control: the routes that steer the sandbox; no token, no counts, no faults
     """
 
-    def __init__(self, state: State, api: Routes, public: Collection[str], control: Routes) -> None:
+    def __init__(
+        self,
+        state: State,
+        api: Routes,
+        public: Collection[str],
+        control: Routes,
+        *,
+        checks_tokens: bool = True,
+        error_body: str = "default",
+    ) -> None:
         #: Closes the connection of a client (its address) without an answer; set by the server.
         self.hang_up: Callable[[Any], None] = lambda client: None
         self._state = state
         self._public = public
+        self._checks_tokens = checks_tokens
+        self._error_body = error_body
         self._routes = api | control
         self._templates = {_pattern(path): path for path in self._routes if "{" in path}
 
@@ -79,7 +92,8 @@ class SandboxApp:
             try:
                 response = self._answer(incoming)
             except Refusal as refusal:
-                response = error_response(refusal, request_id, state.faults.error_body)
+                shape = state.faults.error_body
+                response = error_response(refusal, request_id, self._error_body if shape == "default" else shape)
             status = None if response is None else response.status_code
             return response
         finally:
@@ -95,7 +109,7 @@ class SandboxApp:
         if incoming.body and incoming.content_type != "application/json":
             raise Refusal(400, "INVALID_JSON", "Invalid JSON: the Content-Type must be application/json")
         if incoming.path not in self._public:
-            if not state.accepts(incoming.token):
+            if self._checks_tokens and not state.accepts(incoming.token):
                 raise Refusal(401, "UNAUTHORIZED", "The session token is missing, unknown or expired")
             if state.take_failure():
                 raise self._failure(faults.error_status)

@@ -16,14 +16,18 @@ class Refusal(Exception):
     :param code: the machine code
     :param message: what went wrong, for people
     :param headers: further headers of the answer
+    :param detail: what FastAPI says of it; the message without it
     """
 
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None, *, detail: object = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers
+        self.detail = message if detail is None else detail
 
 
 def error_response(refusal: Refusal, request_id: str, shape: str = "default") -> Response:
@@ -44,7 +48,7 @@ def error_response(refusal: Refusal, request_id: str, shape: str = "default") ->
         case "details":
             body = {"code": refusal.code, "details": {}, "message": refusal.message}
         case "detail":
-            body = {"detail": refusal.message}
+            body = {"detail": refusal.detail}
         case "detail_list":
             body = {"detail": [{"loc": ["query"], "msg": refusal.message, "type": refusal.code.lower()}]}
         case _:

@@ -78,13 +78,15 @@ class Feed:
 
     :param state: tokens, faults and counts
     :param live: the live market
+    :param event_text: returns the message of an event, of its channel and the JSON text of what happened
     """
 
-    def __init__(self, state: State, live: Live) -> None:
+    def __init__(self, state: State, live: Live, event_text: Callable[[str, str], str]) -> None:
         #: Who gets the events.
         self.clients: set[Client] = set()
         self._state = state
         self._live = live
+        self._event_text = event_text
         self._held: list[_Event] = []
         self._period = 0
 
@@ -141,7 +143,7 @@ class Feed:
 
     def _messages(self, events: list[_Event], faults: Faults) -> Iterator[Message]:
         """Yield what is sent for the events of a tick, with the faults of messages."""
-        for message in _in_batches(self._in_faulty_order(events, faults), faults.socket_batch):
+        for message in self._in_batches(self._in_faulty_order(events, faults), faults.socket_batch):
             text = str(message.content)
             if self._state.strikes("socket_malformed_rate", faults.socket_malformed_rate):
                 half = text[: len(text) // 2]
@@ -164,17 +166,16 @@ class Feed:
         dice.shuffle(present)
         return present
 
-
-def _in_batches(events: list[_Event], size: int | None) -> list[Message]:
-    """Return the message of each event, with up to ``size`` trades in one."""
-    if size is None:
-        return [Message(message_text(channel, text), channel, 1) for channel, text in events]
-    others = [event for event in events if event[0] != "trades"]
-    trades = [text for channel, text in events if channel == "trades"]
-    batches = [trades[first : first + size] for first in range(0, len(trades), size)]
-    return _in_batches(others, None) + [
-        Message(message_text("trades", f"[{','.join(batch)}]"), "trades", len(batch)) for batch in batches
-    ]
+    def _in_batches(self, events: list[_Event], size: int | None) -> list[Message]:
+        """Return the message of each event, with up to ``size`` trades in one."""
+        if size is None:
+            return [Message(self._event_text(channel, text), channel, 1) for channel, text in events]
+        others = [event for event in events if event[0] != "trades"]
+        trades = [text for channel, text in events if channel == "trades"]
+        batches = [trades[first : first + size] for first in range(0, len(trades), size)]
+        return self._in_batches(others, None) + [
+            Message(self._event_text("trades", f"[{','.join(batch)}]"), "trades", len(batch)) for batch in batches
+        ]
 
 
 def message_text(kind: str, data: str, request_id: object = None) -> str:

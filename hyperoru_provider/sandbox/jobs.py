@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from hyperoru_provider.sandbox.book import Book
@@ -100,7 +101,21 @@ class Jobs:
         """Return what the API says of all jobs, newest first."""
         return [] if faults.backfill_gone else [self._shown(job, faults) for job in reversed(self._jobs)]
 
-    def written(self, symbol: str, period: str, faults: Faults) -> list[range]:
+    def coverage(self, faults: Faults) -> Iterator[tuple[str, str, int | None, int | None, int]]:
+        """Yield what candles there are: symbol, interval, start of the first and of the last one, and their number."""
+        start, end = self._book.window()
+        for symbol, (interval, step) in product(self._symbols, INTERVALS.items()):
+            stretches = [range(-(-start // step) * step, end, step), *self._written(symbol, interval, faults)]
+            stretches = sorted(filter(None, stretches), key=lambda stretch: stretch.start)
+            total, reached = 0, 0
+            for stretch in stretches:
+                total += len(range(max(stretch.start, reached), stretch.stop, step))
+                reached = max(reached, stretch[-1] + step)
+            yield (symbol, interval, stretches[0].start, reached - step, total) if stretches else (
+                symbol, interval, None, None, 0,
+            )  # fmt: skip
+
+    def _written(self, symbol: str, period: str, faults: Faults) -> list[range]:
         """Return the starts of the candles of a symbol that were written by jobs."""
         jobs = [job for job in self._jobs if (job.symbol, job.period) == (symbol, period)]
         return [job.candles(self._share(job, faults)) for job in jobs]

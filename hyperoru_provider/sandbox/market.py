@@ -13,7 +13,7 @@ from hyperoru_provider.sandbox.book import Book, WindowTooLong, account
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices, number
 from hyperoru_provider.sandbox.rows import DAY, SECOND, Listing, Row, Rows, iso
 
-__all__ = ["SIDES", "TRADERS", "WALLETS", "Market", "Order", "fill", "order"]
+__all__ = ["BUSY", "QUIET", "SIDES", "TRADERS", "WALLETS", "Market", "Order", "fill", "order"]
 
 TRADERS: list[dict[str, object]] = [
     account(1, "Atlas", model="gpt-4o", avatar_preset_id=3, default_leverage=2, max_leverage=10),
@@ -27,6 +27,8 @@ _TRADING = (1, 2, 3, 4)  # trader 5 never traded
 
 # What a side is, and what an order of it is called that opens and that closes a position.
 SIDES = {"BUY": ("Open Long", "Close Short"), "SELL": ("Open Short", "Close Long")}
+#: How many fills a trader has on a day, at least and at most: in a busy market, and in a quiet one.
+BUSY, QUIET = (40, 120), (10, 30)
 _WEIGHTS = (40, 18, 12, 10, 9, 5, 3, 3)  # of the symbols, in their order
 _ALIGNMENTS = (1, 1, 60, 60, 60, 3_600, 86_400)  # a burst is at a whole second, minute, hour or at midnight
 _FIRST_DAY = 719_163  # the day 1970-01-01, counted from the year 1
@@ -51,13 +53,17 @@ class Market(Book):
     :param seed: the same seed gives the same trades
     :param prices: what the trades are made at
     :param clock: the present, in seconds since 1970; the timeline ends there
+    :param fills: :data:`BUSY` or :data:`QUIET`
     """
 
-    def __init__(self, seed: int, prices: Prices, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, seed: int, prices: Prices, clock: Callable[[], float] = time.time, *, fills: tuple[int, int] = BUSY
+    ) -> None:
         super().__init__(TRADERS, list(SYMBOLS))
         self._seed = seed
         self._prices = prices
         self._clock = clock
+        self._fills_a_day = fills
 
     def window(self) -> tuple[int, int]:
         """Return the last seven days, up to now."""
@@ -94,9 +100,10 @@ class Market(Book):
     def _fills(self, account_id: int, day: int) -> Iterator[Row]:
         """Yield the trades of one trader on one day, in no order, each without the start of its JSON text."""
         rng = random.Random(f"{self._seed}:{account_id}:{day}")
-        left = rng.randint(40, 120)
+        left = rng.randint(*self._fills_a_day)
+        most = self._fills_a_day[1]
         if rng.random() < 0.03:
-            yield from self._burst(rng, account_id, day, rng.randint(150, 400))
+            yield from self._burst(rng, account_id, day, rng.randint(most * 5 // 4, most * 10 // 3))
         while left > 0:
             size = min(left, rng.randint(2, 30)) if rng.random() < 0.3 else 1
             yield from self._burst(rng, account_id, day, size)

@@ -68,7 +68,8 @@ class Records:
     """
 
     def __init__(self, seed: int | str, book: Book, prices: Prices, clock: Callable[[], float]) -> None:
-        self._seed = seed
+        #: What the records are made from.
+        self.seed = seed
         self._book = book
         self._prices = prices
         self._clock = clock
@@ -135,7 +136,7 @@ class Records:
 
     def positions(self, account_id: int) -> list[dict[str, object]]:
         """Return the open positions of an account, now."""
-        rng = random.Random(f"{self._seed}:positions:{account_id}:{self.now // DAY}")
+        rng = random.Random(f"{self.seed}:positions:{account_id}:{self.now // DAY}")
         symbols = rng.sample(self._prices.symbols, min(rng.randint(0, 3), len(self._prices.symbols)))
         return [self._position(rng, symbol) for symbol in symbols]
 
@@ -259,7 +260,7 @@ class Records:
             if (kind, day) not in self._days:
                 if len(self._days) >= _CACHED_DAYS:
                     self._days.clear()
-                made = make(random.Random(f"{self._seed}:{kind}:{day}"), day)
+                made = make(random.Random(f"{self.seed}:{kind}:{day}"), day)
                 self._days[kind, day] = sorted(made, key=lambda record: record.time)
             found += (record for record in self._days[kind, day] if start <= record.time < end)
         return found
@@ -281,7 +282,7 @@ class Records:
 
     def _used(self, account_id: int, moment: int) -> float:
         """Return what of it is tied up in positions."""
-        share = random.Random(f"{self._seed}:{account_id}:{moment // (6 * 3_600 * SECOND)}").choice((0, 0.1, 0.37))
+        share = random.Random(f"{self.seed}:{account_id}:{moment // (6 * 3_600 * SECOND)}").choice((0, 0.1, 0.37))
         return self._equity(account_id, moment) * share
 
 

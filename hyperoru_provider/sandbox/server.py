@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 
@@ -20,9 +20,11 @@ from hyperoru_provider.sandbox.app import SandboxApp
 from hyperoru_provider.sandbox.book import Book, FileBook, read_rows
 from hyperoru_provider.sandbox.connection import Connection, connection_class
 from hyperoru_provider.sandbox.control import Control
+from hyperoru_provider.sandbox.family.api import FamilyApi
+from hyperoru_provider.sandbox.family.sockets import FamilySockets
 from hyperoru_provider.sandbox.faults import Faults
 from hyperoru_provider.sandbox.live import Live
-from hyperoru_provider.sandbox.market import Market
+from hyperoru_provider.sandbox.market import BUSY, QUIET, Market
 from hyperoru_provider.sandbox.orders import OrderBook
 from hyperoru_provider.sandbox.prices import SYMBOLS, Prices
 from hyperoru_provider.sandbox.records import Records
@@ -48,6 +50,8 @@ class Sandbox:
                 base_url=sandbox.url, email=sandbox.email, password=sandbox.password
             )
 
+    :param dialect: ``default``, the API that the provider assumes, or ``family``, that of the servers from which the
+        service descends
     :param seed: of the market and of the random faults
     :param data: a file with one trade on each line (``.ndjson`` or ``.ndjson.gz``), in place of the market
     :param rows: the trades themselves, in place of a file
@@ -64,6 +68,7 @@ class Sandbox:
     def __init__(
         self,
         *,
+        dialect: Literal["default", "family"] = "default",
         seed: int = 7,
         data: str | Path | None = None,
         rows: Sequence[bytes] | Sequence[dict[str, Any]] | None = None,
@@ -77,6 +82,9 @@ class Sandbox:
     ) -> None:
         if data is not None and rows is not None:
             raise ValueError("Give data or rows, not both")
+        if dialect not in ("default", "family"):
+            raise ValueError(f"dialect can't be {dialect!r}; it takes default or family")
+        is_family = dialect == "family"
         self.email = email
         self.password = password
         self._state = State(email, password, Faults().merged(faults), seed, clock)
@@ -87,7 +95,7 @@ class Sandbox:
             prices = Prices(seed, self._book.symbols)
         else:
             prices = Prices(seed, SYMBOLS)
-            self._book = Market(seed, prices, clock)
+            self._book = Market(seed, prices, clock, fills=QUIET if is_family else BUSY)
         self._orders = OrderBook(seed, self._book.traders, prices, orders)
         self._live = Live(seed, self._book, prices, self._state.clock)
         self._records = Records(seed, self._book, prices, clock)
@@ -96,12 +104,32 @@ class Sandbox:
             *AccountLists(self._records, self._book, self._orders).all(),
             *SetUpLists(seed, self._records, self._book).all(),
         ]
-        self._api = Api(self._state, self._book, self._orders, prices)
-        routes = self._api.routes | list_routes(self._lists, self._records, self._state)
+        self._sockets: Sockets
+        self._api: Api | FamilyApi
+        if is_family:
+            self._api = FamilyApi(seed, self._state, self._book, prices)
+            self._sockets = FamilySockets(self._state, self._live, self._api.tables["mainnet"])
+            routes = self._api.routes
+        else:
+            self._api = Api(self._state, self._book, self._orders, prices)
+            self._sockets = Sockets(self._state, self._live)
+            routes = self._api.routes | list_routes(self._lists, self._records, self._state)
         control = Control(self._state, self._live, self.reset)
-        self._app = SandboxApp(self._state, routes, self._api.public, control.routes)
+        self._app = SandboxApp(
+            self._state,
+            routes,
+            self._api.public,
+            control.routes,
+            checks_tokens=self._api.checks_tokens,
+            error_body=self._api.error_body,
+        )
         self._address = (host, port)
         self._server: _Server | None = None
+
+    @property
+    def username(self) -> str:
+        """The user name of the one user."""
+        return self._state.username
 
     @property
     def url(self) -> str:
@@ -116,7 +144,7 @@ class Sandbox:
         # Accepted connections inherit it; without it an answer in two writes waits for a delayed ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._address = listener.getsockname()[:2]
-        self._server = _Server(self._app, Sockets(self._state, self._live), listener)
+        self._server = _Server(self._app, self._sockets, listener)
         self._server.start()
 
     def stop(self) -> None:
@@ -195,10 +223,20 @@ class Sandbox:
         :param account_id: of one trader
         :param symbol: of one symbol
         """
-        with self._book.lock:
-            rows = list(self._book.select(account_id, symbol, micros(start), micros(end)))
-        share = self.faults.merge_after_limit
-        return [json.loads(row.body) for row in reversed(rows) if not is_merged(row.body, share)]
+        return [json.loads(text) for text in self.rows("trades", start, end, account_id=account_id, symbol=symbol)]
+
+    def rows(self, resource: str, start: str, end: str, **of: Any) -> list[str]:
+        """Return the rows that there are of a list, to the last digit, newest first, whatever the faults.
+
+        :param resource: ``trades``; of the family also ``decisions``, ``program_runs``, ``closed_trades``,
+            ``signal_triggers``, ``account_snapshots`` and ``asset_curve``
+        :param start: the start of the window, in ISO 8601
+        :param end: its end, which is not in it
+        :param of: ``account_id`` and ``symbol``; of the family also the trading ``mode`` (``mainnet`` without it)
+            and the ``timeframe`` of the asset curve
+        :raises ValueError: for another list
+        """
+        return self._api.rows(resource, micros(start), micros(end), **of)
 
     def orders(self, account_id: int) -> list[dict[str, Any]]:
         """Return the orders of an account, newest first, whatever the faults; without those that are merged.

@@ -18,9 +18,10 @@ from hyperoru_provider.sandbox.prices import number
 from hyperoru_provider.sandbox.queries import read_query
 from hyperoru_provider.sandbox.state import State
 
-__all__ = ["Sockets"]
+__all__ = ["CHANNELS", "Sockets"]
 
-_CHANNELS = ("trades", "positions", "model_chat", "asset_curve")
+#: What can be subscribed to.
+CHANNELS = ("trades", "positions", "model_chat", "asset_curve")
 
 
 class Sockets:
@@ -32,7 +33,7 @@ class Sockets:
 
     def __init__(self, state: State, live: Live) -> None:
         #: Sends the events.
-        self.feed = Feed(state, live)
+        self.feed = Feed(state, live, self.event_text)
         self._state = state
         self._live = live
         self._answers: dict[str, Callable[[Client, dict[str, Any]], tuple[str, str]]] = {
@@ -46,11 +47,19 @@ class Sockets:
             "place_order": self._place_order,
         }
 
+    def event_text(self, channel: str, text: str) -> str:
+        """Return the message of an event.
+
+        :param channel: its channel
+        :param text: the JSON text of what happened
+        """
+        return message_text(channel, text)
+
     async def serve(self, connection: Connection) -> None:
         """Serve one socket, from its handshake to its end."""
         await asyncio.sleep(self._state.faults.socket_latency)
         try:
-            token = self._greet(connection.target)
+            token = self.greet(connection.target)
         except Refusal as refusal:
             self._count("refused")
             connection.refuse(error_response(refusal, "req_" + token_hex(10), self._state.faults.error_body))
@@ -76,7 +85,7 @@ class Sockets:
         if client.ended.done():
             connection.close(*client.ended.result())
 
-    def _greet(self, target: str) -> str | None:
+    def greet(self, target: str) -> str | None:
         """Return the token of a handshake, which is valid; None where a message is to bring it.
 
         :param target: the path and the query of the handshake
@@ -101,7 +110,7 @@ class Sockets:
     async def _read(self, client: Client) -> None:
         while (content := await client.connection.receive()) is not None:
             if not self._state.faults.socket_silent:
-                self._answer(client, content)
+                self.answer(client, content)
 
     async def _write(self, client: Client) -> None:
         while True:
@@ -119,7 +128,7 @@ class Sockets:
                 with self._state.lock:
                     self._state.stats.socket_events[message.channel] += message.events
 
-    def _answer(self, client: Client, content: str | bytes) -> None:
+    def answer(self, client: Client, content: str | bytes) -> None:
         """Do what a message asks for, and answer it."""
         kind, request_id = "invalid", None
         try:
@@ -151,8 +160,8 @@ class Sockets:
 
     def _subscribe(self, client: Client, data: dict[str, Any]) -> tuple[str, str]:
         channel = data.get("channel")
-        if channel not in _CHANNELS:
-            raise Refusal(400, "UNKNOWN_CHANNEL", f"channel must be one of {', '.join(_CHANNELS)}")
+        if channel not in CHANNELS:
+            raise Refusal(400, "UNKNOWN_CHANNEL", f"channel must be one of {', '.join(CHANNELS)}")
         client.channels.add(channel)
         return "subscribed", json.dumps({"channel": channel})
 

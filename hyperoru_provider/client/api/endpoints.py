@@ -181,6 +181,7 @@ class ListEndpoint(Endpoint):
     :param time_filter: what the server's time filter compares: ``instant``, ``day`` for whole UTC days, or ``none``: it
         has no such filter, and its list is read from the newest row back to before the window.
     :param time_format: how the server reads and writes times: ``iso``, or ``seconds`` or ``milliseconds`` since 1970.
+    :param window_format: how it reads those of a window, where that is not how it writes them; ``null``: it is.
     :param verified_fields: fields by which a row shows that it belongs to what was asked for.
     :param total: keys of the number of all rows; empty to ignore what the server says.
     :param has_more: keys of the statement that there are more pages (boolean).
@@ -201,6 +202,7 @@ class ListEndpoint(Endpoint):
     time: str | None = None
     time_filter: Literal["instant", "day", "none"] = "instant"
     time_format: TimeFormat = "iso"
+    window_format: TimeFormat | None = None
     verified_fields: Names = ()
     total: Names = ("total", "total_count")
     has_more: Names = ("has_more", "hasMore", "has_next", "hasNext")
@@ -227,7 +229,10 @@ class ListEndpoint(Endpoint):
 
     def wire(self, value: Any) -> str:
         """Return a value as text of a request."""
-        return write_time(value, self.time_format) if isinstance(value, datetime) else super().wire(value)
+        if not isinstance(value, datetime):
+            return super().wire(value)
+        written = self.window_format or self.time_format
+        return f"{value:%Y-%m-%d}" if self.time_filter == "day" and written == "iso" else write_time(value, written)
 
 
 class WindowedEndpoint(ListEndpoint):

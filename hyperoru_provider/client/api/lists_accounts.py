@@ -115,6 +115,7 @@ class AccountLists:
             key=("account_id", "timestamp"),
             time="timestamp",
             time_format="seconds",
+            window_format="iso",
             verified_fields=("account_id", "timeframe"),
         ),
     )

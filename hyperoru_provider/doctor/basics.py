@@ -1,0 +1,108 @@
+"""Examines what is no list: the health, the login, the session and the price."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from hyperoru_provider.client import HyperoruClient, calls
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError, HyperoruNotFoundError
+from hyperoru_provider.client.http.request import Request
+from hyperoru_provider.doctor.openapi import Document
+from hyperoru_provider.doctor.report import Finding, Verdict
+from hyperoru_provider.doctor.state import State
+
+_WRONG_TOKEN = "hyperoru-doctor-asks-with-a-wrong-token"  # noqa: S105
+_TOKEN_PARAMS = ("session_token", "token")
+
+T = TypeVar("T")
+
+
+def examine_health(state: State) -> None:
+    """Find out whether the service calls itself healthy."""
+    finding, health = _first_that_works(state, "health", _paths(state, "health"), HyperoruClient.health)
+    if health is not None and not health.healthy:
+        finding.notes.append(f"It says that it is {health.status}; only 'healthy' is taken for healthy.")
+
+
+def read_document(state: State) -> None:
+    """Ask the server what it says of itself, if nothing was given."""
+    if state.document is None:
+        request = Request("GET", "/openapi.json", auth=False, retries=False)
+        try:
+            state.document = Document.parse(state.client().run(calls.Call(request, bytes)))
+        except (HyperoruApiError, HyperoruConfigError):
+            return
+
+
+def examine_login(state: State) -> None:
+    """Find out how to log in."""
+    overrides = [{}, {"identity": "username"}, {"identity": "email"}]
+    _first_that_works(state, "login", overrides, HyperoruClient.login, (400, 422))
+
+
+def examine_profile(state: State) -> None:
+    """Find out how the user behind the session can be asked for."""
+    overrides: list[dict[str, Any]] = [{}, *({"token_param": name} for name in _TOKEN_PARAMS)]
+    operation = state.operation(state.endpoint("profile").path)
+    if operation is not None:
+        named = [name for name in _TOKEN_PARAMS if name in operation.parameters]
+        wanted = [name for name in named if operation.parameters[name].required]
+        overrides = [{"token_param": name} for name in wanted] or overrides[:1]
+    _, profile = _first_that_works(state, "profile", overrides, HyperoruClient.profile, (400, 401, 422))
+    if profile is not None and profile.id is not None:
+        state.known["user_id"] = profile.id
+
+
+def examine_tokens(state: State) -> None:
+    """Note whether the server shows somebody's traders to a wrong token."""
+    client = state.client(session_token=_WRONG_TOKEN, email=None, password=None)
+    try:
+        client.run(calls.body_of(state.endpoint("traders"), {}))
+    except HyperoruApiError:
+        return
+    state.note("login", "A wrong token lists the traders, too: this server does not look at tokens there.")
+
+
+def examine_price(state: State) -> None:
+    """Find out how the price of a symbol can be asked for."""
+    symbol = str(state.known["symbol"])
+    _first_that_works(state, "price", _paths(state, "price"), lambda client: client.price(symbol))
+
+
+def _paths(state: State, resource: str) -> list[dict[str, Any]]:
+    """Return the overrides that lead to where a resource may be."""
+    own = state.endpoint(resource).path
+    return [{} if path == own else {"path": path} for path in state.paths(resource)]
+
+
+def _first_that_works(
+    state: State,
+    resource: str,
+    overrides: Sequence[dict[str, Any]],
+    ask: Callable[[HyperoruClient], T],
+    goes_on_after: Sequence[int] = (404,),
+) -> tuple[Finding, T | None]:
+    """Ask with one override after another, add what was found out, and return it with the first answer.
+
+    :param resource: what is asked for.
+    :param overrides: of it, the likeliest first; without any, the server does not have it.
+    :param ask: asks with a client.
+    :param goes_on_after: statuses of errors after which the next override is tried.
+    """
+    finding = Finding(resource, Verdict.ABSENT, ["The server's /openapi.json does not have it."])
+    found = None
+    for override in overrides:
+        try:
+            found = ask(state.client(resource, override))
+        except HyperoruApiError as error:
+            if override == overrides[0]:
+                absent = isinstance(error, HyperoruNotFoundError)
+                finding = Finding(resource, Verdict.ABSENT if absent else Verdict.REFUSED, [str(error)])
+            if error.status not in goes_on_after:
+                break
+        else:
+            finding = Finding(resource, Verdict.DIFFERS if override else Verdict.WORKS, override=override)
+            break
+    state.add(finding)
+    return finding, found

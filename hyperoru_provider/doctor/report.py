@@ -1,0 +1,110 @@
+"""What an examination found: a row for each resource, and one override for all. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """How a resource is."""
+
+    WORKS = "works"
+    DIFFERS = "differs"
+    REFUSED = "refused"
+    ABSENT = "absent"
+    UNKNOWN = "can't be told"
+
+
+#: of what can be used, with the override
+WORKING = (Verdict.WORKS, Verdict.DIFFERS)
+
+
+@dataclass
+class Finding:
+    """What was found out about a resource.
+
+    :param resource: its name in the contract.
+    :param verdict: how it is.
+    :param notes: what was seen, a sentence each.
+    :param override: what its contract has to say, beside what it says already.
+    :param believed: what of that nothing proves.
+    :param impossible: what no override can do.
+    """
+
+    resource: str
+    verdict: Verdict = Verdict.UNKNOWN
+    notes: list[str] = field(default_factory=list)
+    override: dict[str, Any] = field(default_factory=dict)
+    believed: list[str] = field(default_factory=list)
+    impossible: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Question:
+    """What only the user can know: which value of a switch is meant.
+
+    :param switch: the server's name of the parameter.
+    :param resource: the list that was asked with each value.
+    :param rows: how many rows an answer showed by each; ``(default)`` is without the parameter.
+    """
+
+    switch: str
+    resource: str
+    rows: dict[str, int]
+
+
+@dataclass
+class Report:
+    """The end of an examination.
+
+    :param base_url: the server.
+    :param contract: the whole override: what was given, and what was found.
+    :param resources: the findings.
+    :param questions: what is still to be answered.
+    :param requests: how many were sent.
+    """
+
+    base_url: str
+    contract: dict[str, Any] = field(default_factory=dict)
+    resources: list[Finding] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    requests: int = 0
+
+    @property
+    def reached(self) -> bool:
+        """Whether the server could be examined: it answered, and let us in."""
+        return any(each.resource == "login" and each.verdict in WORKING for each in self.resources)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the contract has to change, or a question is open."""
+        return bool(self.questions) or any(each.override for each in self.resources)
+
+    @property
+    def exit_status(self) -> int:
+        """What a script learns: 0 if nothing is to be changed, 1 if something is, 2 if nobody could look."""
+        return 2 if not self.reached else int(self.changed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        return {
+            "base_url": self.base_url,
+            "contract": self.contract,
+            "resources": [{**asdict(each), "verdict": str(each.verdict)} for each in self.resources],
+            "questions": [asdict(each) for each in self.questions],
+            "requests": self.requests,
+        }
+
+
+def merged(contract: Mapping[str, Any], resource: str, override: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a contract with an override of a resource, by the rules of the contract itself.
+
+    ``params``, ``query``, ``fields`` and ``channels`` are merged entry by entry, anything else as a whole.
+    """
+    present = dict(contract.get(resource, {}))
+    for name, value in override.items():
+        present[name] = {**present.get(name, {}), **value} if isinstance(value, Mapping) else value
+    return {**contract, resource: present} if present else dict(contract)

@@ -1,0 +1,53 @@
+"""Prints a report for people."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hyperoru_provider.client.escaping import printable
+from hyperoru_provider.doctor.report import Report, Verdict
+
+_COLOURS = {
+    Verdict.WORKS: "green",
+    Verdict.DIFFERS: "yellow",
+    Verdict.REFUSED: "red",
+    Verdict.ABSENT: "dim",
+    Verdict.UNKNOWN: "magenta",
+}
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report: the table, what only the user can know, and the override."""
+    table = Table("Resource", "Verdict", "What was seen", title=f"{report.base_url}, by {report.requests} requests")
+    for each in report.resources:
+        texts = [*each.notes, *([json.dumps(each.override)] if each.override else [])]
+        colour = _COLOURS[each.verdict]
+        table.add_row(each.resource, f"[{colour}]{each.verdict}[/]", escape("\n".join(map(printable, texts))))
+    console.print(table)
+    for question in report.questions:
+        counts = ", ".join(f"{value}: {rows} rows" for value, rows in question.rows.items())
+        answers = " or ".join(f"--set {question.switch}={value}" for value in question.rows if value[0] != "(")
+        console.print(
+            f"[bold]Which {question.switch} do you mean?[/] It decides which {question.resource} there are "
+            f"({escape(counts)}). Run the doctor again with {answers}."
+        )
+    _list(console, "Believed without proof", [text for each in report.resources for text in each.believed])
+    _list(console, "What no override can do", [text for each in report.resources for text in each.impossible])
+    if not report.reached:
+        console.print("[red]The server could not be examined.[/]")
+    elif report.changed:
+        console.print('Put this into the connection\'s extra, as its "contract":')
+        console.print(json.dumps(report.contract, indent=2), markup=False, highlight=False, soft_wrap=True)
+    else:
+        console.print("The contract fits as it is: there is nothing to change.")
+
+
+def _list(console: Console, title: str, texts: list[str]) -> None:
+    if texts:
+        console.print(f"[bold]{title}:[/]")
+    for text in texts:
+        console.print(f"- {escape(printable(text))}")

@@ -1,0 +1,82 @@
+"""How a list takes a window and pages: what a few answers show of it. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from hyperoru_provider.client.api.endpoints import ListEndpoint
+from hyperoru_provider.client.lists.rows import TimeSlice
+
+_SECOND = timedelta(seconds=1)
+_ROWS = 20
+_OLDER_TIMES = 12
+
+
+class Window(NamedTuple):
+    """A time range, its end exclusive."""
+
+    start: datetime
+    end: datetime
+
+
+def around(times: Sequence[datetime], rows: int = _ROWS) -> Window:
+    """Return a window with some rows of a list, from its middle, so that others are before and after it.
+
+    :param times: of the rows that were shown.
+    :param rows: how many at most, and no more than half of them.
+    """
+    ordered = sorted(times)
+    rows = min(rows, -(-len(ordered) // 2))
+    first = (len(ordered) - rows) // 2
+    last = first + rows - 1
+    return _whole_seconds(ordered[first], ordered[last])
+
+
+def newest(times: Sequence[datetime]) -> Window | None:
+    """Return a window with the newest rows of a list that goes back to before it; ``None`` if there are too few."""
+    different = sorted(set(times))
+    if len(different) <= _OLDER_TIMES:
+        return None
+    first = max(len(different) - _ROWS, _OLDER_TIMES)
+    return _whole_seconds(different[first], different[-1])
+
+
+def oldest_start(times: Sequence[datetime]) -> datetime:
+    """Return where a window may begin at the earliest, of a list that has to go back to before it."""
+    return sorted(set(times))[_OLDER_TIMES]
+
+
+def _whole_seconds(first: datetime, last: datetime) -> Window:
+    return Window(first.replace(microsecond=0), last.replace(microsecond=0) + _SECOND)
+
+
+def halves(window: Window) -> list[Window]:
+    """Return the two halves of a window, which meet at a whole second; the window alone if it is too short."""
+    middle = (window.start + (window.end - window.start) / 2).replace(microsecond=0)
+    if not window.start < middle < window.end:
+        return [window]
+    return [Window(window.start, middle), Window(middle, window.end)]
+
+
+def time_filter_of(
+    endpoint: ListEndpoint, window: Window, without: Sequence[datetime], within: Sequence[datetime]
+) -> Literal["instant", "day", "none"] | None:
+    """Return what a list's time filter compares, or ``None`` if it can't be told.
+
+    :param endpoint: the list.
+    :param window: what was asked for.
+    :param without: the times of the rows that were shown without it.
+    :param within: the times of those that were shown with it.
+    """
+    present = [moment for moment in without if window.start <= moment < window.end]
+    if not within or not present:
+        return None
+    kinds: tuple[Literal["instant", "day"], ...] = ("instant", "day")
+    for kind in kinds:
+        filtered = endpoint.model_copy(update={"time_filter": kind})
+        first, last = TimeSlice(filtered, {}, window.start, window.end).accepted_range
+        if all(first <= moment <= last for moment in within):
+            return None if all(first <= moment <= last for moment in without) else kind
+    return "none"
