@@ -163,16 +163,23 @@ class BaseClient(Lists, Generic[HttpT, TransportT]):
         return list_reader(self.contract, resource, first, last, filters, **self._reading())
 
     def list_readers(
-        self, resource: str, start: Moment | None, end: Moment | None, filters: Mapping[str, Any], *, mask: bool = False
+        self,
+        resource: str,
+        start: Moment | None,
+        end: Moment | None,
+        filters: Mapping[str, Any],
+        *,
+        mask: bool = False,
+        as_of: datetime | None = None,
     ) -> Iterator[WindowReader]:
         """Return readers that together are one of a list; see :func:`.readers.list_readers`."""
         first = None if start is None else parse_moment("start", start)
         last = None if end is None else parse_moment("end", end)
-        return list_readers(self.contract, resource, first, last, filters, mask=mask, **self._reading())
+        return list_readers(self.contract, resource, first, last, filters, mask=mask, **self._reading(as_of))
 
-    def _reading(self) -> dict[str, Any]:
+    def _reading(self, as_of: datetime | None = None) -> dict[str, Any]:
         """Return what readers know beside the list: the first pages of all lists, and the present."""
-        return {"first_pages": self._first_pages, "as_of": datetime.now(UTC).replace(microsecond=0)}
+        return {"first_pages": self._first_pages, "as_of": as_of or datetime.now(UTC).replace(microsecond=0)}
 
     def explaining(self, endpoint: Endpoint) -> AbstractContextManager[None]:
         """Return a context in which errors about rows of an endpoint name its path, and hold no secret."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -41,6 +42,7 @@ def export_list(
     *,
     concurrency: int = 4,
     on_empty: str | None = None,
+    as_of: datetime | None = None,
 ) -> Any:
     """Export the rows of a list, each once and none missing, or nothing at all.
 
@@ -51,6 +53,7 @@ def export_list(
     :param destination: where the rows go.
     :param concurrency: how many requests to have under way at once, at least 1.
     :param on_empty: what becomes of a list without rows; see :func:`export_rows`.
+    :param as_of: when reading began, where several lists are read as one; ``None``: now, for a list without a key.
     :return: what the destination makes of it, or ``None`` for no rows where ``on_empty`` is ``skip``.
     :raises HyperoruConfigError: the list, the window, a filter or the destination is wrong. Nothing was asked.
     :raises HyperoruContractError: the server's answers don't prove to be right and complete, or are empty where that
@@ -58,10 +61,10 @@ def export_list(
     :raises HyperoruApiError: the server refused or could not be asked. Nothing was committed.
     """
     start, end = (window.start, window.end) if window else (None, None)
-    readers = client.list_readers(resource, start, end, filters, mask=True)
+    readers = client.list_readers(resource, start, end, filters, mask=True, as_of=as_of)
     first = next(readers)
     row = RESOURCES[resource]
-    spec = ExportSpec(resource, window, filters, row.model, first.endpoint, client.user, first.as_of)
+    spec = ExportSpec(resource, window, filters, row.model, first.endpoint, client.user, as_of or first.as_of)
 
     def read(state: ExportState, progress: Progress) -> Iterable[Rows]:
         rest = _after(state.last, chain([first], readers))

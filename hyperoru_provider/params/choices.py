@@ -12,4 +12,6 @@ DEFAULT_FORMAT = "jsonl"
 SQL_MODES = ("replace", "upsert")
 ON_NUL = ("fail", "replace")
 ON_EMPTY = ("succeed", "skip", "fail")
+#: what a snapshot of a trader can hold: lists of the service
+SNAPSHOT_PARTS = ("account_overview", "balances", "positions", "orders")
 MARKET_DATA = ("price", "klines")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -24,6 +25,7 @@ from hyperoru_provider.sandbox.state import State
 __all__ = ["Api"]
 
 _MOST_CANDLES = 50_000
+_OPENAPI = Path(__file__).with_name("openapi.json")  # written by scripts/api_document.py
 
 
 class Api:
@@ -36,7 +38,7 @@ class Api:
     """
 
     #: The paths that need no token.
-    public = ("/api/health", "/api/users/login")
+    public = ("/api/health", "/api/users/login", "/openapi.json")
     #: Whether the others need one.
     checks_tokens = True
     #: The shape of errors.
@@ -55,6 +57,7 @@ class Api:
     def routes(self) -> Routes:
         """The handlers by path template and method."""
         return {
+            "/openapi.json": {"GET": self._openapi},
             "/api/health": {"GET": self._health},
             "/api/users/login": {"POST": self._login},
             "/api/users/logout": {"POST": self._logout},
@@ -98,6 +101,9 @@ class Api:
     def _now(self) -> int:
         """Return the present, in microseconds since 1970."""
         return int(self._state.clock() * SECOND)
+
+    def _openapi(self, incoming: Incoming) -> Response:
+        return Response(_OPENAPI.read_bytes(), media_type="application/json")
 
     def _health(self, incoming: Incoming) -> Response:
         self._query(incoming)

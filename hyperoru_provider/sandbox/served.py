@@ -26,6 +26,9 @@ from hyperoru_provider.sandbox.state import State
 __all__ = ["ServedList", "list_routes", "rows_of"]
 
 
+_LONGEST = 400 * DAY
+
+
 @dataclass(frozen=True)
 class ServedList:
     """A list of facts, or an object that is its only row.
@@ -64,7 +67,7 @@ class ServedList:
     def bounds(self, query: Mapping[str, Any], book: Book | Records, faults: Faults) -> dict[str, int]:
         """Return the half-open window of a query, in microseconds since 1970.
 
-        :raises Refusal: if the window ends before it starts
+        :raises Refusal: if the window ends before it starts, or is too long to be made up
         """
         names = zip(("start", "end"), self.window or (), strict=False)
         given = {ours: query[name] for ours, name in names if name in query}
@@ -72,6 +75,8 @@ class ServedList:
             given["end"] = (given["end"] // DAY + 1) * DAY
             given["start"] = given.get("start", 0) // DAY * DAY
         start, end = read_window(given, book, faults)
+        if self.window is not None and end - start > _LONGEST:
+            raise Refusal(422, "WINDOW_TOO_LONG", f"The window is longer than {_LONGEST // DAY} days")
         return {"start": start, "end": end + (self.closed_end == "moment" and "end" in given)}
 
 

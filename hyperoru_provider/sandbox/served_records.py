@@ -16,6 +16,7 @@ __all__ = ["RecordLists", "known_account"]
 
 _SNAPSHOT_DAYS = 14
 _TRIGGER_DAYS = 30
+_MOST_POINTS = 50_000
 _ACCOUNT = {"account_id": integer}
 
 Query = Mapping[str, Any]
@@ -120,6 +121,8 @@ class RecordLists:
         wanted, step = query.get("account_id"), CURVE_STEPS[query.get("timeframe", "1h")]
         traders = [int(str(trader["id"])) for trader in self._book.traders]
         accounts = traders if wanted is None else [known_account(self._book, wanted)]
+        if (query["end"] - query["start"]) // step * len(accounts) > _MOST_POINTS:
+            raise Refusal(422, "WINDOW_TOO_LONG", f"The window has more than {_MOST_POINTS} points")
         points = [
             point for each in accounts for point in self._records.asset_curve(each, step, query["start"], query["end"])
         ]
