@@ -14,11 +14,13 @@ from hyperoru_provider.sandbox.errors import Refusal
 from hyperoru_provider.sandbox.incoming import Incoming, Routes
 from hyperoru_provider.sandbox.jobs import Jobs
 from hyperoru_provider.sandbox.lists import OrderList, TradeList
+from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.orders import OrderBook
 from hyperoru_provider.sandbox.prices import INTERVALS, Prices, number
 from hyperoru_provider.sandbox.queries import boolean, integer, moment, read_query, read_window, text
 from hyperoru_provider.sandbox.row_faults import is_merged
 from hyperoru_provider.sandbox.rows import SECOND, iso
+from hyperoru_provider.sandbox.sockets import Sockets
 from hyperoru_provider.sandbox.state import State
 
 __all__ = ["Api"]
@@ -70,6 +72,10 @@ class Api:
             "/api/arena/trades": {"GET": self._list_trades},
             "/api/orders/account/{account_id}": {"GET": self._list_orders},
         }
+
+    def sockets(self, live: Live) -> Sockets:
+        """Return the WebSocket of this API."""
+        return Sockets(self._state, live)
 
     def rows(
         self, resource: str, start: int, end: int, *, account_id: int | None = None, symbol: str | None = None

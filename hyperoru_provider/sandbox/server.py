@@ -20,7 +20,6 @@ from hyperoru_provider.sandbox.book import Book, FileBook, read_rows
 from hyperoru_provider.sandbox.connection import Connection, connection_class
 from hyperoru_provider.sandbox.control import Control
 from hyperoru_provider.sandbox.family.api import FamilyApi
-from hyperoru_provider.sandbox.family.sockets import FamilySockets
 from hyperoru_provider.sandbox.faults import Faults
 from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.market import BUSY, QUIET, Market
@@ -76,7 +75,6 @@ class Sandbox:
             raise ValueError("Give data or rows, not both")
         if dialect not in ("default", "family"):
             raise ValueError(f"dialect can't be {dialect!r}; it takes default or family")
-        is_family = dialect == "family"
         self.email = email
         self.password = password
         self._state = State(email, password, Faults().merged(faults), seed)
@@ -87,26 +85,16 @@ class Sandbox:
             prices = Prices(seed, self._book.symbols)
         else:
             prices = Prices(seed, SYMBOLS)
-            self._book = Market(seed, prices, fills=QUIET if is_family else BUSY)
+            self._book = Market(seed, prices, fills=QUIET if dialect == "family" else BUSY)
         self._orders = OrderBook(seed, self._book.traders, prices, orders)
         self._live = Live(seed, self._book, prices, self._state.clock)
-        self._sockets: Sockets
         self._api: Api | FamilyApi
-        if is_family:
+        if dialect == "family":
             self._api = FamilyApi(seed, self._state, self._book, prices)
-            self._sockets = FamilySockets(self._state, self._live, self._api.tables["mainnet"])
         else:
             self._api = Api(self._state, self._book, self._orders, prices)
-            self._sockets = Sockets(self._state, self._live)
         control = Control(self._state, self._live, self.reset)
-        self._app = SandboxApp(
-            self._state,
-            self._api.routes,
-            self._api.public,
-            control.routes,
-            checks_tokens=self._api.checks_tokens,
-            error_body=self._api.error_body,
-        )
+        self._app = SandboxApp(self._state, self._api, control.routes)
         self._address = (host, port)
         self._server: _Server | None = None
 
@@ -128,7 +116,7 @@ class Sandbox:
         # Accepted connections inherit it; without it an answer in two writes waits for a delayed ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._address = listener.getsockname()[:2]
-        self._server = _Server(self._app, self._sockets, listener)
+        self._server = _Server(self._app, self._api.sockets(self._live), listener)
         self._server.start()
 
     def stop(self) -> None:
