@@ -34,8 +34,8 @@ VALUES: dict[str, dict[str, Any]] = {
     "cursor": {"type": "integer", "minimum": 0, "maximum": 10**6},
 }
 PAGING = {"page": ("page", "per_page"), "offset": ("offset", "limit"), "cursor": ("cursor", "limit")}
-TIMES = {"iso": TIME, "seconds": {"type": "integer", "minimum": 10**8, "maximum": 10**10}}
-DAY = {"type": "string", "format": "date"}
+TIMES: dict[str, dict[str, Any]] = {"iso": TIME, "seconds": {"type": "integer", "minimum": 10**8, "maximum": 10**10}}
+DAY: dict[str, Any] = {"type": "string", "format": "date"}
 #: a NUL or half a character can't stand in an address, and a slash would be another one
 PATH_TEXT = {**TEXT, "pattern": r"^[A-Za-z0-9_.@-]+$", "maxLength": 100}
 

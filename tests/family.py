@@ -27,6 +27,18 @@ CONTRACT: dict[str, Any] = {
         },
         "time_format": "seconds",
     },
+    "stream": {
+        "user_id": 1,
+        "params": {"session_token": None},
+        "channels": {
+            "trades": "trade_update",
+            "positions": "position_update",
+            "model_chat": "model_chat_update",
+            "asset_curve": "arena_asset_update",
+        },
+        "payloads": {"trades": "trade", "positions": "positions", "model_chat": "decision", "asset_curve": None},
+        "fields": {"time": ["decision_time", "taken_at", "timestamp"]},
+    },
     "backfill_jobs": {"rows": "tasks", "fields": {"id": "task_id", "progress_pct": "progress"}},
     "backfill_status": {"fields": {"id": "task_id", "progress_pct": "progress", "error": "error_message"}},
 }

@@ -15,11 +15,13 @@ from hyperoru_provider.sandbox.errors import Refusal
 from hyperoru_provider.sandbox.incoming import Incoming, Routes
 from hyperoru_provider.sandbox.jobs import Jobs
 from hyperoru_provider.sandbox.lists import OrderList, TradeList
+from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.orders import OrderBook
 from hyperoru_provider.sandbox.prices import INTERVALS, Prices, number
 from hyperoru_provider.sandbox.queries import boolean, integer, moment, read_query, read_window, text
 from hyperoru_provider.sandbox.row_faults import is_merged
 from hyperoru_provider.sandbox.rows import SECOND, iso
+from hyperoru_provider.sandbox.sockets import Sockets
 from hyperoru_provider.sandbox.state import State
 
 __all__ = ["Api"]
@@ -35,6 +37,7 @@ class Api:
     :param book: traders and trades
     :param orders: their orders
     :param prices: prices and candles
+    :param further: the routes of all other lists
     """
 
     #: The paths that need no token.
@@ -44,7 +47,7 @@ class Api:
     #: The shape of errors.
     error_body = "default"
 
-    def __init__(self, state: State, book: Book, orders: OrderBook, prices: Prices) -> None:
+    def __init__(self, state: State, book: Book, orders: OrderBook, prices: Prices, further: Routes) -> None:
         #: The backfill jobs.
         self.jobs = Jobs(book, prices.symbols, state.clock)
         self._state = state
@@ -52,6 +55,7 @@ class Api:
         self._prices = prices
         self._trades = TradeList(book, self._now)
         self._orders = OrderList(orders)
+        self._further = further
 
     @property
     def routes(self) -> Routes:
@@ -72,7 +76,12 @@ class Api:
             "/api/klines/backfill/status/{task_id}": {"GET": self._backfill},
             "/api/arena/trades": {"GET": self._list_trades},
             "/api/orders/account/{account_id}": {"GET": self._list_orders},
+            **self._further,
         }
+
+    def sockets(self, live: Live) -> Sockets:
+        """Return the WebSocket of this API."""
+        return Sockets(self._state, live)
 
     def rows(
         self, resource: str, start: int, end: int, *, account_id: int | None = None, symbol: str | None = None

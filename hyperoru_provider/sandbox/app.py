@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Callable, Collection
 from email.utils import formatdate
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -19,37 +19,43 @@ from hyperoru_provider.sandbox.errors import Refusal, error_response
 from hyperoru_provider.sandbox.incoming import Handler, Incoming, Routes
 from hyperoru_provider.sandbox.state import State
 
-__all__ = ["SandboxApp"]
+__all__ = ["Dialect", "SandboxApp"]
+
+
+class Dialect(Protocol):
+    """An API that the sandbox speaks."""
+
+    @property
+    def routes(self) -> Routes:
+        """The handlers by path template and method."""
+
+    @property
+    def public(self) -> Collection[str]:
+        """The paths that need no token, and that ``fail_next`` leaves alone."""
+
+    @property
+    def checks_tokens(self) -> bool:
+        """Whether the others need one."""
+
+    @property
+    def error_body(self) -> str:
+        """The shape of errors, as long as the fault ``error_body`` says nothing else."""
 
 
 class SandboxApp:
     """The sandbox as an ASGI application.
 
     :param state: tokens, faults and counts
-    :param api: the routes of the API, whose requests are counted and meet faults
-    :param public: the paths among them that need no token
-    :param checks_tokens: whether the others do; each of their requests is one of those that ``fail_next`` counts
-    :param error_body: the shape of errors, as long as the fault ``error_body`` doesn't say otherwise
+    :param api: the API, whose requests are counted and meet faults
     :param control: the routes that steer the sandbox; no token, no counts, no faults
     """
 
-    def __init__(
-        self,
-        state: State,
-        api: Routes,
-        public: Collection[str],
-        control: Routes,
-        *,
-        checks_tokens: bool = True,
-        error_body: str = "default",
-    ) -> None:
+    def __init__(self, state: State, api: Dialect, control: Routes) -> None:
         #: Closes the connection of a client (its address) without an answer; set by the server.
         self.hang_up: Callable[[Any], None] = lambda client: None
         self._state = state
-        self._public = public
-        self._checks_tokens = checks_tokens
-        self._error_body = error_body
-        self._routes = api | control
+        self._api = api
+        self._routes = api.routes | control
         self._templates = {_pattern(path): path for path in self._routes if "{" in path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,7 +99,7 @@ class SandboxApp:
                 response = self._answer(incoming)
             except Refusal as refusal:
                 shape = state.faults.error_body
-                response = error_response(refusal, request_id, self._error_body if shape == "default" else shape)
+                response = error_response(refusal, request_id, self._api.error_body if shape == "default" else shape)
             status = None if response is None else response.status_code
             return response
         finally:
@@ -108,8 +114,8 @@ class SandboxApp:
             raise self._failure(429)
         if incoming.body and incoming.content_type != "application/json":
             raise Refusal(400, "INVALID_JSON", "Invalid JSON: the Content-Type must be application/json")
-        if incoming.path not in self._public:
-            if self._checks_tokens and not state.accepts(incoming.token):
+        if incoming.path not in self._api.public:
+            if self._api.checks_tokens and not state.accepts(incoming.token):
                 raise Refusal(401, "UNAUTHORIZED", "The session token is missing, unknown or expired")
             if state.take_failure():
                 raise self._failure(faults.error_status)

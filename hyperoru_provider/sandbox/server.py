@@ -21,7 +21,6 @@ from hyperoru_provider.sandbox.book import Book, FileBook, read_rows
 from hyperoru_provider.sandbox.connection import Connection, connection_class
 from hyperoru_provider.sandbox.control import Control
 from hyperoru_provider.sandbox.family.api import FamilyApi
-from hyperoru_provider.sandbox.family.sockets import FamilySockets
 from hyperoru_provider.sandbox.faults import Faults
 from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.market import BUSY, QUIET, Market
@@ -84,7 +83,6 @@ class Sandbox:
             raise ValueError("Give data or rows, not both")
         if dialect not in ("default", "family"):
             raise ValueError(f"dialect can't be {dialect!r}; it takes default or family")
-        is_family = dialect == "family"
         self.email = email
         self.password = password
         self._state = State(email, password, Faults().merged(faults), seed, clock)
@@ -95,34 +93,23 @@ class Sandbox:
             prices = Prices(seed, self._book.symbols)
         else:
             prices = Prices(seed, SYMBOLS)
-            self._book = Market(seed, prices, clock, fills=QUIET if is_family else BUSY)
+            self._book = Market(seed, prices, clock, fills=QUIET if dialect == "family" else BUSY)
         self._orders = OrderBook(seed, self._book.traders, prices, orders)
         self._live = Live(seed, self._book, prices, self._state.clock)
-        self._records = Records(seed, self._book, prices, clock)
+        records = Records(seed, self._book, prices, clock)
         self._lists = [
-            *RecordLists(self._records, self._book).all(),
-            *AccountLists(self._records, self._book, self._orders).all(),
-            *SetUpLists(seed, self._records, self._book).all(),
+            *RecordLists(records, self._book).all(),
+            *AccountLists(records, self._book, self._orders).all(),
+            *SetUpLists(seed, records, self._book).all(),
         ]
-        self._sockets: Sockets
         self._api: Api | FamilyApi
-        if is_family:
+        if dialect == "family":
             self._api = FamilyApi(seed, self._state, self._book, prices)
-            self._sockets = FamilySockets(self._state, self._live, self._api.tables["mainnet"])
-            routes = self._api.routes
         else:
-            self._api = Api(self._state, self._book, self._orders, prices)
-            self._sockets = Sockets(self._state, self._live)
-            routes = self._api.routes | list_routes(self._lists, self._records, self._state)
+            further = list_routes(self._lists, records, self._state)
+            self._api = Api(self._state, self._book, self._orders, prices, further)
         control = Control(self._state, self._live, self.reset)
-        self._app = SandboxApp(
-            self._state,
-            routes,
-            self._api.public,
-            control.routes,
-            checks_tokens=self._api.checks_tokens,
-            error_body=self._api.error_body,
-        )
+        self._app = SandboxApp(self._state, self._api, control.routes)
         self._address = (host, port)
         self._server: _Server | None = None
 
@@ -144,7 +131,7 @@ class Sandbox:
         # Accepted connections inherit it; without it an answer in two writes waits for a delayed ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._address = listener.getsockname()[:2]
-        self._server = _Server(self._app, self._sockets, listener)
+        self._server = _Server(self._app, self._api.sockets(self._live), listener)
         self._server.start()
 
     def stop(self) -> None:

@@ -5,8 +5,8 @@ for example::
 
     {"trades": {"path": "/api/trades", "paging": "offset", "params": {"start": "from"}, "key": ["table", "trade_id"]}}
 
-What is given is merged over the default: ``params``, ``query``, ``fields`` and ``channels`` entry by entry, anything
-else as a whole.
+What is given is merged over the default: ``params``, ``query``, ``fields``, ``channels`` and ``payloads`` entry by
+entry, anything else as a whole.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Contract(BaseModel):
             "time": ("time", "taken_at", "created_at", "timestamp"),
         },
         channels={name: name for name in ("trades", "positions", "model_chat", "asset_curve")},
+        payloads=dict.fromkeys(("trades", "positions", "model_chat", "asset_curve"), "data"),
     )
     lists: dict[str, ListEndpoint] = {name: resource.endpoint for name, resource in RESOURCES.items()}
 
@@ -129,7 +130,7 @@ def _overridden(where: str, default: Endpoint, given: Mapping[str, Any]) -> Endp
             raise HyperoruConfigError(f"{where}.{name}: no such key; there are {_listed(values)}.")
     nested = {
         name: {**values[name], **given[name]}
-        for name in ("params", "query", "fields", "channels")
+        for name in ("params", "query", "fields", "channels", "payloads")
         if isinstance(given.get(name), Mapping)
     }
     try:
@@ -158,6 +159,7 @@ def _check_names(resource: str, endpoint: Endpoint) -> None:
         checks["verified_fields"] = (endpoint.verified_fields, params)
     if isinstance(endpoint, StreamEndpoint):
         checks["channels"] = (endpoint.channels, DEFAULT_CONTRACT.stream.channels)
+        checks["payloads"] = (endpoint.payloads, DEFAULT_CONTRACT.stream.channels)
     checks["fields"] = (endpoint.fields, fields)
     _check_query(resource, endpoint, params)
     for where, (used, known) in checks.items():

@@ -246,10 +246,17 @@ class StreamEndpoint(Endpoint):
     """The WebSocket. Its fields are those of all channels but ``trades``, whose rows are the trades' own.
 
     :param auth: how the token is sent: ``query``, in the address, or ``message``, in a first message ``connect``.
-    :param channels: our name of a channel -> the server's; ``null`` if the server has none.
+    :param user_id: the user whose events are to be sent. With it, all are subscribed to by one message
+        ``{"type": "subscribe", "user_id": 1}``, which no answer is expected to; without it, each channel by its name.
+    :param channels: our name of a channel -> the server's, which is the type of its messages; ``null`` if the server
+        has none.
+    :param payloads: our name of a channel -> the key of its messages under which an event, or a list of some, stands;
+        ``null`` if the message itself is the event.
     :param refused_codes: codes with which the server closes a socket whose token it refuses.
     """
 
     auth: Literal["query", "message"] = "query"
+    user_id: int | WireText | None = None
     channels: dict[str, str | None] = {}
+    payloads: dict[str, str | None] = {}
     refused_codes: tuple[int, ...] = (4401, 1008)

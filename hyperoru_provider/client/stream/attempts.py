@@ -82,7 +82,7 @@ class ConnectionAttempts:
             raise error.as_type(
                 HyperoruContractError,
                 f"{self._early_ends} times in a row the socket ended right after the subscription: {error.message}. "
-                "If the server is well, correct the contract's stream: its path, auth, params or channels.",
+                "If the server is well, correct the contract's stream: its path, auth, params, user_id or channels.",
             )
 
     def _note_end(self, now: float) -> None:

@@ -41,6 +41,7 @@ from hyperoru_provider.client.stream.messages import (
     read_refusal,
     server_channels,
     write_message,
+    write_subscription,
 )
 
 log = logging.getLogger(__name__)
@@ -130,14 +131,18 @@ class EventStream:
         :return: the newest events that came meanwhile; the gap that is told before them covers the rest.
         """
         early: deque[Event] = deque(maxlen=_MAX_EARLY_EVENTS)
-        if self._contract.stream.auth == "message":
-            name = self._contract.stream.params.get("session_token") or "session_token"
+        stream = self._contract.stream
+        if stream.auth == "message":
+            name = stream.params.get("session_token") or "session_token"
             await self._request(connection, [("connect", {name: token})], early)
-        await self._request(connection, [("subscribe", {"channel": channel}) for channel in self._channels], early)
+        if stream.user_id is not None:
+            await connection.send(write_subscription(stream.user_id))
+        else:
+            await self._request(connection, [("subscribe", {"channel": channel}) for channel in self._channels], early)
         log.info(
             "Listening to %s at %s",
             ", ".join(self._channels.values()),
-            stream_address(self._settings, self._contract.stream),
+            stream_address(self._settings, stream),
         )
         return early
 

@@ -97,7 +97,14 @@ class Message(NamedTuple):
     @property
     def is_cut(self) -> bool:
         """Whether it holds more events than are read."""
-        return isinstance(self.data, list) and len(self.data) > MAX_EVENTS
+        values = (self.data, *self.beside.values())
+        return any(isinstance(value, list) and len(value) > MAX_EVENTS for value in values)
+
+    def payload(self, key: str | None) -> Any:
+        """Return what stands under a key; without a key, all fields but the type and the id of a request."""
+        if key is None:
+            return {**self.beside} if self.data is None else {**self.beside, "data": self.data}
+        return self.data if key == "data" else self.beside.get(key)
 
 
 class Refusal(NamedTuple):
@@ -119,6 +126,11 @@ class Refusal(NamedTuple):
 def write_message(message_type: str, request_id: str, data: Mapping[str, Any]) -> str:
     """Return a request as the text of a message."""
     return msgspec.json.encode({"type": message_type, "request_id": request_id, "data": data}).decode()
+
+
+def write_subscription(user_id: int | str) -> str:
+    """Return the text of the message that subscribes to all events of a user."""
+    return msgspec.json.encode({"type": "subscribe", "user_id": user_id}).decode()
 
 
 def read_message(text: str | bytes) -> Message:
@@ -182,6 +194,10 @@ class EventReader:
 
     def __init__(self, contract: Contract, channels: Mapping[str, str]) -> None:
         self._channels = channels
+        self._payloads = contract.stream.payloads
+        # whoever subscribes as a user gets the events of all channels
+        unwanted = contract.stream.channels.values() if contract.stream.user_id is not None else ()
+        self._unwanted = {*unwanted} - {*channels}
         self._names = {channel: _server_fields(contract, channel) for channel in channels.values()}
         self._warned: set[str] = set()
 
@@ -190,7 +206,7 @@ class EventReader:
 
         :raises HyperoruContractError: the message belongs to a channel, but holds something other than objects.
         """
-        if message.request_id is not None or message.type == _ERROR:
+        if message.request_id is not None or message.type == _ERROR or message.type in self._unwanted:
             return []
         channel = self._channels.get(message.type)
         if channel is None:
@@ -200,7 +216,8 @@ class EventReader:
                 "over. If it is a channel's name, set it in the contract's stream.channels.",
             )
             return []
-        rows = message.data[:MAX_EVENTS] if isinstance(message.data, list) else [message.data]
+        payload = message.payload(self._payloads[channel])
+        rows = payload[:MAX_EVENTS] if isinstance(payload, list) else [payload]
         if not all(isinstance(row, dict) for row in rows):
             raise HyperoruContractError(f"a message of {channel} holds something that is not an object")
         return [self._event(channel, row, received_at) for row in rows]

@@ -22,14 +22,17 @@ from hyperoru_provider.sandbox.family.operations import (
     switch,
     text,
 )
+from hyperoru_provider.sandbox.family.sockets import FamilySockets
 from hyperoru_provider.sandbox.family.table import Table, naive
 from hyperoru_provider.sandbox.faults import Faults
 from hyperoru_provider.sandbox.incoming import Routes
 from hyperoru_provider.sandbox.jobs import Jobs
+from hyperoru_provider.sandbox.live import Live
 from hyperoru_provider.sandbox.market import QUIET, Market
 from hyperoru_provider.sandbox.prices import Prices
 from hyperoru_provider.sandbox.records import Records
 from hyperoru_provider.sandbox.rows import SECOND
+from hyperoru_provider.sandbox.sockets import Sockets
 from hyperoru_provider.sandbox.state import State
 
 __all__ = ["FamilyApi"]
@@ -58,11 +61,11 @@ class FamilyApi:
         self._book = book
         self._prices = prices
         testnet = Market(seed + 1, prices, state.clock, fills=QUIET)
-        self.tables = {
+        self._tables = {
             "mainnet": Table(book, Records(seed, book, prices, state.clock)),
             "testnet": Table(testnet, Records(seed + 1, testnet, prices, state.clock)),
         }
-        self._lists = Lists(state, self.tables)
+        self._lists = Lists(state, self._tables)
 
     @property
     def routes(self) -> Routes:
@@ -144,6 +147,10 @@ class FamilyApi:
         for name in _BREAKDOWNS:
             yield Operation("GET", f"/api/analytics/by-{name}", self._lists.breakdown(name), limits)
 
+    def sockets(self, live: Live) -> Sockets:
+        """Return the WebSocket of this API."""
+        return FamilySockets(self._state, live, self._tables["mainnet"])
+
     def rows(
         self,
         resource: str,
@@ -156,7 +163,7 @@ class FamilyApi:
         timeframe: str = "1h",
     ) -> list[str]:
         """Return the rows that there are in a window, newest first; see :meth:`Table.texts`."""
-        return self.tables[mode].texts(resource, start, end, account_id=account_id, symbol=symbol, timeframe=timeframe)
+        return self._tables[mode].texts(resource, start, end, account_id=account_id, symbol=symbol, timeframe=timeframe)
 
     def _openapi(self) -> dict[str, Any]:
         return document(self._operations())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hyperoru_provider.sandbox.book import Book
 from hyperoru_provider.sandbox.records import CURVE_STEPS, Record, Records
@@ -92,11 +92,11 @@ class Table:
         moment = epoch if resource == "asset_curve" else naive
         return [each.text(moment) for each in sorted(made, key=lambda each: each.time)[::-1]]
 
-    def _fills(self, start: int, end: int, account_id: int | None, symbol: str | None) -> list[Record]:
+    def _fills(self, start: int, end: int, account_id: int | None, symbol: str | None) -> Iterator[Record]:
         oldest = min(self.book.window()[0], self.records.now - _HISTORY)
         with self.book.lock:
             rows = list(self.book.select(account_id, symbol, max(start, oldest), end))
-        return [trade_record(row) for row in reversed(rows)]
+        return map(trade_record, reversed(rows))
 
 
 def trade_record(row: Row) -> Record:

@@ -22,6 +22,7 @@ from hyperoru_provider.client.stream.messages import (
     read_refusal,
     server_channels,
     write_message,
+    write_subscription,
 )
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -206,3 +207,53 @@ def test_an_override_that_means_nothing_is_an_error(overrides: dict[str, Any], w
 def test_a_time_far_ahead_is_that_of_receipt(told: str, time: datetime) -> None:
     (event,) = read(f'{{"type": "trades", "data": {{"trade_time": "{told}"}}}}')
     assert event.time == time
+
+
+AS_A_USER = {
+    "user_id": 1,
+    "channels": {"trades": "trade_update", "positions": "position_update", "asset_curve": "asset_update"},
+    "payloads": {"trades": "trade", "positions": "positions", "asset_curve": None},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"type": "trade_update", "trade": {"account_id": 1}}', [("trades", {"account_id": 1})]),
+        ('{"type": "position_update", "positions": [{}, {"a": 2}]}', [("positions", {}), ("positions", {"a": 2})]),
+        ('{"type": "position_update", "positions": []}', []),
+        ('{"type": "asset_update", "account_id": 1, "data": 2}', [("asset_curve", {"account_id": 1, "data": 2})]),
+        ('{"type": "model_chat", "data": {"account_id": 3}}', [("model_chat", {"account_id": 3})]),
+    ],
+)  # fmt: skip
+def test_an_event_stands_where_the_contract_says(text: str, expected: list[tuple[str, dict[str, Any]]]) -> None:
+    assert [(event.channel, event.data) for event in read(text, stream=AS_A_USER)] == expected
+
+
+def test_a_message_without_its_payload_is_an_error() -> None:
+    with pytest.raises(HyperoruContractError, match="not an object"):
+        read('{"type": "trade_update", "data": {"account_id": 1}}', stream=AS_A_USER)
+
+
+def test_a_list_that_is_cut_is_known_wherever_it_stands() -> None:
+    rows = ",".join(["{}"] * 1001)
+    assert read_message(f'{{"type": "position_update", "positions": [{rows}]}}').is_cut
+    assert not read_message('{"type": "position_update", "positions": [{}]}').is_cut
+
+
+def test_who_subscribes_as_a_user_is_not_surprised_by_other_channels(caplog: pytest.LogCaptureFixture) -> None:
+    for stream, warnings in ((AS_A_USER, 0), ({**AS_A_USER, "user_id": None}, 1)):
+        caplog.clear()
+        contract = load_contract({"stream": stream})
+        reader = EventReader(contract, server_channels(contract, ["positions"]))
+        assert reader.read(read_message('{"type": "trade_update", "trade": {}}'), NOW) == []
+        assert len(caplog.records) == warnings
+
+
+def test_a_subscription_as_a_user_has_nothing_else_in_it() -> None:
+    assert write_subscription(1) == '{"type":"subscribe","user_id":1}'
+
+
+def test_payloads_are_those_of_channels_that_there_are() -> None:
+    with pytest.raises(HyperoruConfigError, match=r"stream\.payloads\.fills"):
+        load_contract({"stream": {"payloads": {"fills": "fill"}}})
