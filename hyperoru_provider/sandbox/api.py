@@ -37,7 +37,7 @@ class Api:
     :param book: traders and trades
     :param orders: their orders
     :param prices: prices and candles
-    :param more: the routes of further lists
+    :param further: the routes of all other lists
     """
 
     #: The paths that need no token.
@@ -47,7 +47,7 @@ class Api:
     #: The shape of errors.
     error_body = "default"
 
-    def __init__(self, state: State, book: Book, orders: OrderBook, prices: Prices, more: Routes) -> None:
+    def __init__(self, state: State, book: Book, orders: OrderBook, prices: Prices, further: Routes) -> None:
         #: The backfill jobs.
         self.jobs = Jobs(book, prices.symbols, state.clock)
         self._state = state
@@ -55,12 +55,12 @@ class Api:
         self._prices = prices
         self._trades = TradeList(book, self._now)
         self._orders = OrderList(orders)
-        self._more = more
+        self._further = further
 
     @property
     def routes(self) -> Routes:
         """The handlers by path template and method."""
-        return self._more | {
+        return {
             "/openapi.json": {"GET": self._openapi},
             "/api/health": {"GET": self._health},
             "/api/users/login": {"POST": self._login},
@@ -76,6 +76,7 @@ class Api:
             "/api/klines/backfill/status/{task_id}": {"GET": self._backfill},
             "/api/arena/trades": {"GET": self._list_trades},
             "/api/orders/account/{account_id}": {"GET": self._list_orders},
+            **self._further,
         }
 
     def sockets(self, live: Live) -> Sockets:

@@ -106,8 +106,8 @@ class Sandbox:
         if dialect == "family":
             self._api = FamilyApi(seed, self._state, self._book, prices)
         else:
-            more = list_routes(self._lists, records, self._state)
-            self._api = Api(self._state, self._book, self._orders, prices, more)
+            further = list_routes(self._lists, records, self._state)
+            self._api = Api(self._state, self._book, self._orders, prices, further)
         control = Control(self._state, self._live, self.reset)
         self._app = SandboxApp(self._state, self._api, control.routes)
         self._address = (host, port)
