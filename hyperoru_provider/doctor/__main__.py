@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from hyperoru_provider.client.base import DEFAULT_BASE_URL
-from hyperoru_provider.client.errors import HyperoruError
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruError
 from hyperoru_provider.doctor.connection import client_options, write_contract
 from hyperoru_provider.doctor.examination import examine
 from hyperoru_provider.doctor.openapi import Document
@@ -76,6 +77,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    logging.getLogger("hyperoru_provider").setLevel(logging.ERROR)  # the report says what is worth it
     try:
         report = _examined(options)
         _print(report, as_json=options.json)
@@ -98,6 +100,10 @@ def _options(options: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of a client."""
     if options.conn_id is not None:
         return client_options(options.conn_id)
+    if options.write:
+        raise HyperoruConfigError("--write needs --conn-id: there is no connection to write to.")
+    if not options.login:
+        raise HyperoruConfigError("Give --login, or --conn-id for a connection that has one.")
     password = os.environ.get(_PASSWORD) or getpass.getpass(f"Password of {options.login}: ")
     return {"base_url": options.base_url or DEFAULT_BASE_URL, "email": options.login, "password": password}
 

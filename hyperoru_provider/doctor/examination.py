@@ -19,6 +19,7 @@ from hyperoru_provider.doctor.openapi import Document
 from hyperoru_provider.doctor.report import Finding, Report
 from hyperoru_provider.doctor.server import OutOfRequestsError, Server
 from hyperoru_provider.doctor.state import State
+from hyperoru_provider.doctor.stream import examine_stream
 from hyperoru_provider.doctor.vocabulary import ALIKE
 
 #: the lists that are asked first, as most requests are worth it there; the others follow
@@ -69,6 +70,7 @@ def _examine_the_rest(state: State) -> None:
             state.add(ListExam(state, name).run())
         examine_tokens(state)
         examine_price(state)
+        examine_stream(state)
         for name in (*_FIRST, *others):
             state.add(ListExam(state, name).run())
     except OutOfRequestsError:

@@ -68,7 +68,11 @@ class Server:
 
         :param options: in place of those of the server.
         """
-        return HyperoruClient(**{**self._options, **options, "contract": contract, "transport": self._transport})
+        return HyperoruClient(**{**self.options(contract), **options, "transport": self._transport})
+
+    def options(self, contract: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a client with a contract, in the session of all of them."""
+        return {**self._options, "contract": contract}
 
     @contextmanager
     def at_most(self, requests: int) -> Iterator[None]:
