@@ -6,6 +6,7 @@ The sandbox and the client don't know each other, so the document is a file of t
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ VALUES: dict[str, dict[str, Any]] = {
 }
 PAGING = {"page": ("page", "per_page"), "offset": ("offset", "limit"), "cursor": ("cursor", "limit")}
 TIMES: dict[str, dict[str, Any]] = {"iso": TIME, "seconds": {"type": "integer", "minimum": 10**8, "maximum": 10**10}}
-DAY: dict[str, Any] = {"type": "string", "format": "date"}
+DAY = {"type": "string", "format": "date"}
 #: a NUL or half a character can't stand in an address, and a slash would be another one
 PATH_TEXT = {**TEXT, "pattern": r"^[A-Za-z0-9_.@-]+$", "maxLength": 100}
 
@@ -140,11 +141,11 @@ def login() -> dict[str, Any]:
 def parameter(endpoint: Endpoint, name: str, required: bool) -> dict[str, Any]:
     """Return a parameter under the server's name."""
     in_path = name in endpoint.path_names
-    schema: dict[str, Any] = VALUES.get(name, PATH_TEXT if in_path else TEXT)
+    schema: Mapping[str, Any] = VALUES.get(name, PATH_TEXT if in_path else TEXT)
     if name in ("start", "end") and isinstance(endpoint, ListEndpoint):
-        schema = DAY if endpoint.time_filter == "day" else TIMES[endpoint.time_format]
+        schema = DAY if endpoint.time_filter == "day" else TIMES[endpoint.window_format or endpoint.time_format]
     elif name in ("limit", "per_page") and isinstance(endpoint, ListEndpoint):
-        schema = {"type": "integer", "minimum": 1, "maximum": endpoint.page_size}
+        schema = {**WHOLE, "minimum": 1, "maximum": endpoint.page_size}
     sent = name if in_path else endpoint.params.get(name, name)
     return {"name": sent, "in": "path" if in_path else "query", "required": required, "schema": schema}
 

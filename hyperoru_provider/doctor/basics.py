@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from hyperoru_provider.client import HyperoruClient, calls
-from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError, HyperoruNotFoundError
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError
 from hyperoru_provider.client.http.request import Request
 from hyperoru_provider.doctor.openapi import Document
-from hyperoru_provider.doctor.report import Finding, Verdict
+from hyperoru_provider.doctor.report import Finding, Verdict, verdict_of
 from hyperoru_provider.doctor.state import State
 
 _WRONG_TOKEN = "hyperoru-doctor-asks-with-a-wrong-token"  # noqa: S105
@@ -97,8 +97,7 @@ def _first_that_works(
             found = ask(state.client(resource, override))
         except HyperoruApiError as error:
             if override == overrides[0]:
-                absent = isinstance(error, HyperoruNotFoundError)
-                finding = Finding(resource, Verdict.ABSENT if absent else Verdict.REFUSED, [str(error)])
+                finding = Finding(resource, verdict_of(error), [str(error)])
             if error.status not in goes_on_after:
                 break
         else:

@@ -19,6 +19,7 @@ from hyperoru_provider.doctor.openapi import Document
 from hyperoru_provider.doctor.report import Finding, Report
 from hyperoru_provider.doctor.server import OutOfRequestsError, Server
 from hyperoru_provider.doctor.state import State
+from hyperoru_provider.doctor.vocabulary import ALIKE
 
 #: the lists that are asked first, as most requests are worth it there; the others follow
 _FIRST = ("trades", "closed_trades", "decisions", "program_runs", "klines", "orders", "backfill_jobs")
@@ -48,13 +49,20 @@ def examine(
             _examine_the_rest(state)
         for name in RESOURCES:
             if all(name != each.resource for each in state.findings):
-                state.add(Finding(name, notes=["Nobody could log in." if not state.is_logged_in else _NOT_ASKED]))
+                state.add(Finding(name, notes=[_reason(state, name)]))
         return Report(server.base_url, state.contract, state.findings, state.questions, server.requests)
+
+
+def _reason(state: State, name: str) -> str:
+    """Return why a list was not asked for."""
+    if not state.is_logged_in:
+        return "Nobody could log in."
+    return f"It was not asked for; {ALIKE[name]} is like it." if name in ALIKE else _NOT_ASKED
 
 
 def _examine_the_rest(state: State) -> None:
     first = ("traders", "coverage")
-    others = [name for name in RESOURCES if name not in (*first, *_FIRST)]
+    others = [name for name in RESOURCES if name not in (*first, *_FIRST, *ALIKE)]
     try:
         examine_profile(state)
         for name in first:
@@ -62,7 +70,6 @@ def _examine_the_rest(state: State) -> None:
         examine_tokens(state)
         examine_price(state)
         for name in (*_FIRST, *others):
-            if name in RESOURCES:
-                state.add(ListExam(state, name).run())
+            state.add(ListExam(state, name).run())
     except OutOfRequestsError:
         return

@@ -17,14 +17,14 @@ from hyperoru_provider.doctor.inference import override_by_document
 from hyperoru_provider.doctor.openapi import Operation, with_our_names
 from hyperoru_provider.doctor.probe import ListProbe
 from hyperoru_provider.doctor.proofs import ListProof
-from hyperoru_provider.doctor.report import Finding, Verdict
+from hyperoru_provider.doctor.report import Finding, Verdict, verdict_of
 from hyperoru_provider.doctor.server import OutOfRequestsError
 from hyperoru_provider.doctor.state import State
 from hyperoru_provider.doctor.switches import compare_values, switches_of
 from hyperoru_provider.doctor.vocabulary import LEARNED, NEEDED
 
 #: requests that a list may take, and that of trades
-_MOST_REQUESTS, _MOST_OF_TRADES = 12, 30
+_MOST_REQUESTS, _MOST_OF_TRADES = 20, 40
 _REFUSALS = (HyperoruBadRequestError, HyperoruValidationError)
 _NUMBER, _PLACE = re.compile(r"\d+"), re.compile(r"\{(\w+)\}")
 
@@ -50,11 +50,10 @@ class ListExam:
                 self._examine()
         except OutOfRequestsError:
             self._tell(Verdict.UNKNOWN, "It was not looked at to the end: no more requests were left for it.")
-        except HyperoruNotFoundError as error:
-            self._tell(Verdict.ABSENT, str(error))
         except HyperoruApiError as error:
-            self._tell(Verdict.REFUSED, str(error))
-        if finding.verdict not in (Verdict.REFUSED, Verdict.ABSENT):
+            self._tell(verdict_of(error), str(error))
+            return finding
+        if finding.verdict is not Verdict.ABSENT:
             finding.override = self._probe.look.override
         return finding
 

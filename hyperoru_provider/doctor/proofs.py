@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from hyperoru_provider.client import HyperoruClient
@@ -10,12 +11,14 @@ from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.doctor.probe import ListProbe
-from hyperoru_provider.doctor.server import OutOfRequestsError
+from hyperoru_provider.doctor.server import OutOfRequestsError, raise_if_transient
 from hyperoru_provider.doctor.vocabulary import PARAMETERS
 from hyperoru_provider.doctor.windows import Window, around, halves, newest, oldest_start, time_filter_of
 
 #: requests that reading a window of a few rows may take
-_MOST_REQUESTS = 12
+_MOST_REQUESTS = 16
+#: requests of a window whose halves would show nothing new
+_ENOUGH = 6
 _SMALL_PAGE = 10
 
 
@@ -44,16 +47,23 @@ class ListProof:
         has_filter = self._probe.resource.windowed and endpoint.time_filter != "none"
         if has_filter and endpoint.paging != "none":  # pages are made so small that there are some
             self._say(self._window_as_seen())
-        problem = self._problem_with({})
-        if problem and has_filter and endpoint.paging == "none" and (seen := self._window_as_seen()):
-            self._say(seen)
+        try:
             problem = self._problem_with({})
+            if problem and has_filter and endpoint.paging == "none" and (seen := self._window_as_seen()):
+                self._say(seen)
+                problem = self._problem_with({})
+        except OutOfRequestsError:
+            if not self._probe.state.server.left:
+                raise
+            self.unproved.append(f"reading a few rows takes more than {_MOST_REQUESTS} requests")
+            return None
         if problem is None:
             return None
         for override in self._refinements():
-            if self._problem_with(override) is None:
-                self._say(override)
-                return None
+            with suppress(OutOfRequestsError):
+                if self._problem_with(override) is None:
+                    self._say(override)
+                    return None
         return problem
 
     def _say(self, override: Mapping[str, Any]) -> None:
@@ -73,25 +83,29 @@ class ListProof:
         return {"time_filter": "none"}
 
     def _filter_seen(self, window: Window, override: Mapping[str, Any]) -> str | None:
-        """Return what the time filter compares; ``None`` if that does not show."""
+        """Return what the time filter compares; ``None`` if that does not show.
+
+        :raises HyperoruApiError: the server could not be asked.
+        """
         try:
             with self._probe.trying(override):
                 self._within = self._probe.page(start=window.start, end=window.end)
                 return time_filter_of(self._probe.endpoint, window, self._times, self._probe.times(self._within))
-        except HyperoruApiError:
+        except HyperoruApiError as error:
+            raise_if_transient(error)
             return None
 
     def _problem_with(self, override: Mapping[str, Any]) -> str | None:
-        """Return what is wrong with what is read, if this is said of the list, too."""
-        server = self._probe.state.server
+        """Return what is wrong with what is read, if this is said of the list, too.
+
+        :raises OutOfRequestsError: it takes too many requests.
+        :raises HyperoruApiError: the server could not be asked.
+        """
         try:
-            with server.at_most(_MOST_REQUESTS), self._probe.trying(override):
+            with self._probe.state.server.at_most(_MOST_REQUESTS), self._probe.trying(override):
                 return self._problem_of_rows()
-        except OutOfRequestsError:
-            if not server.left:
-                raise
-            return f"Reading a window of a few rows takes more than {_MOST_REQUESTS} requests."
         except HyperoruApiError as error:
+            raise_if_transient(error)
             return error.message
 
     def _problem_of_rows(self) -> str | None:
@@ -108,11 +122,13 @@ class ListProof:
         if window is None:
             self.unproved.append("it has too few rows to show that a window of it can be read")
             return None
+        before = probe.state.server.requests
         whole = probe.read(self._client_of_small_pages(), window)
         if not whole and any(window.start <= time < window.end for time in self._times):
             return "Rows that it shows are missing from a window of their time."
-        if time_filter != "instant" or probe.endpoint.paging == "none" or probe.resource.name != "trades":
-            return None  # a list of one answer is read in parts anyhow
+        was_long = probe.state.server.requests - before > _ENOUGH
+        if was_long or time_filter != "instant" or probe.endpoint.paging == "none" or probe.resource.name != "trades":
+            return None  # what is read by many requests is read in parts anyhow
         client = probe.client()
         parts = [key for half in halves(window) for key in probe.read(client, half)]
         return None if whole == parts else "A window of it has other rows than its two halves."

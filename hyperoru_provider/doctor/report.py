@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruNotFoundError
+
 
 class Verdict(StrEnum):
     """How a resource is."""
@@ -16,6 +18,13 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     ABSENT = "absent"
     UNKNOWN = "can't be told"
+
+
+def verdict_of(error: HyperoruApiError) -> Verdict:
+    """Return how a resource is that can't be asked for."""
+    if isinstance(error, HyperoruNotFoundError):
+        return Verdict.ABSENT
+    return Verdict.UNKNOWN if error.transient and error.status != 500 else Verdict.REFUSED
 
 
 #: of what can be used, with the override

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from hyperoru_provider.client import HyperoruClient
+from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.http.deadline import LimitedTransport
 from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.retry import RetryPolicy
@@ -17,10 +18,18 @@ from hyperoru_provider.client.http.tokens import MemoryTokenStore
 #: requests of an examination at most
 MOST_REQUESTS = 75
 _TIMEOUT = 10.0
+#: status of a fault of the server's own, which asking again won't mend
+_OWN_FAULT = 500
 
 
 class OutOfRequestsError(Exception):
     """No further request is allowed."""
+
+
+def raise_if_transient(error: HyperoruApiError) -> None:
+    """Raise an error again that says nothing of what was asked, but that the server is busy or far away."""
+    if error.transient and error.status != _OWN_FAULT:
+        raise error
 
 
 class Server:
@@ -41,7 +50,7 @@ class Server:
             "timeout": _TIMEOUT,
             **options,
             "token_stores": (MemoryTokenStore(),),
-            "retry_policy": RetryPolicy(max_retries=1, initial_delay=0.2, max_delay=2.0),
+            "retry_policy": RetryPolicy(max_retries=2, initial_delay=0.2, max_delay=2.0),
         }
 
     @property

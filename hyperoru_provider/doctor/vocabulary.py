@@ -66,3 +66,9 @@ KNOWN = {"symbol": "BTC", "interval": "1h"}
 
 #: filters without which a list can't be asked for
 NEEDED: dict[str, tuple[str, ...]] = {"klines": ("symbol", "interval")}
+
+#: lists that are asked for as another one is, which spares a request for each
+ALIKE = {
+    f"analytics_by_{each}": "analytics_by_symbol"
+    for each in ("account", "strategy", "operation", "trigger_type", "factor")
+}

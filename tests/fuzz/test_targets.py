@@ -33,6 +33,7 @@ FOUND: dict[str, dict[str, bytes]] = {
     "answers": {
         "a list of jobs, which have a field of few words": b'{"tasks":[{"id":1,"status":"completed"}]}',
         "a count that is a word": b'{"tasks":[{"id":7,"status":"done","rows_written":"many"}]}',
+        "a number of 5,000 digits for a total": b'{"data":[],"pagination":{"total":{"x":%b}}}' % (b"9" * 5000),
         "a number of 5,000 digits beside what is looked at": b'[{"id":1,"x":%b}]' % (b"9" * 5000),
     },
 }

@@ -155,7 +155,10 @@ def _nested(data: Mapping[str, Any], endpoint: ListEndpoint) -> dict[str, Any]:
     """Return what an answer says about paging in an object of its own."""
     names = (*endpoint.total, *endpoint.has_more, *endpoint.next_page, *endpoint.next_cursor, *endpoint.is_last)
     objects = [data[name] for name in _PAGING_OBJECTS if isinstance(data.get(name), dict)]
-    return {name: msgspec.json.decode(each[name]) for each in objects for name in names if name in each}
+    try:
+        return {name: msgspec.json.decode(each[name]) for each in objects for name in names if name in each}
+    except NOT_JSON as error:  # a number of a thousand digits
+        raise HyperoruContractError(f"What the answer says about its pages can't be read: {error}.") from None
 
 
 def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
