@@ -13,8 +13,13 @@ from zlib import crc32
 from hyperoru_provider.client.errors import HyperoruNotFoundError, HyperoruServerError, HyperoruValidationError
 from hyperoru_provider.client.times import format_time, parse_time
 
-moment_of = lru_cache(100_000)(parse_time)
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@lru_cache(100_000)
+def moment_of(text: str) -> datetime:
+    """Return a time, or the midnight of a date, as a filter by whole days may be asked with."""
+    return parse_time(text if "T" in text else f"{text}T00:00:00Z")
 
 
 def at(seconds: float) -> datetime:

@@ -361,7 +361,7 @@ def test_several_that_fit_are_named(sandbox: Sandbox) -> None:
     task = lost(sandbox)
     for _ in range(2):
         started(sandbox)
-    with pytest.raises(errors.HyperoruAmbiguousWriteError, match=f"2, 1 were started since.*remove {KEY}") as caught:
+    with pytest.raises(errors.HyperoruAmbiguousWriteError, match=f"1, 2 were started since.*remove {KEY}") as caught:
         task.attempt()
     assert caught.value.path == "/api/klines/backfill-tasks"
     assert jobs(sandbox) == 2

@@ -171,7 +171,8 @@ def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
         heads.setdefault(name.partition("[]")[0], name)
     lists = {name: data[name] for name in heads if name in data and isinstance(data[name], (list, NoneType))}
     names = list(lists)
-    own = {endpoint.rows[0].partition("[]")[0], *GENERAL_ROWS, *({*heads} - {*ROWS})}
+    first = endpoint.rows[0].partition("[]")[0]
+    own = {*GENERAL_ROWS, *([first] if first in lists else {*heads} - {*ROWS})}
     if len(names) > 1:  # beside a list under its own name or a general one, the others are of something else
         names = [name for name in names if name in own]
     if len(names) > 1:

@@ -473,7 +473,7 @@ def test_what_an_error_repeats_of_a_row_is_escaped_short_and_no_secret(
 @pytest.mark.parametrize(
     ("resource", "filters", "told"),
     [
-        ("order", {}, "resource 'order': there are trades, orders"),
+        ("order", {}, "resource 'order': there are trades, klines"),
         ("trades", {"account_id": 1}, "trades is read by time: give start and end"),
         ("orders", {"account_id": 1, "start": START, "end": END}, "orders is not read by time"),
         ("orders", {"acount_id": 1}, "can't be filtered by acount_id; its filters are account_id"),
