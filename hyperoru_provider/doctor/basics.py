@@ -101,7 +101,8 @@ def _first_that_works(
             if error.status not in goes_on_after:
                 break
         else:
-            finding = Finding(resource, Verdict.DIFFERS if override else Verdict.WORKS, override=override)
+            changes = override if state.changes(resource, override) else {}
+            finding = Finding(resource, Verdict.DIFFERS if changes else Verdict.WORKS, override=changes)
             break
     state.add(finding)
     return finding, found

@@ -15,11 +15,17 @@ def client_options(conn_id: str) -> dict[str, Any]:
     :raises HyperoruConfigError: the connection has a wrong value, or there is none.
     """
     from airflow.sdk.exceptions import AirflowException
+    from airflow.models import Connection
 
     from hyperoru_provider.hooks.hyperoru import HyperoruHook
 
+    class Hook(HyperoruHook):
+        @classmethod
+        def get_connection(cls, conn_id: str) -> Any:  # outside of tasks, only this one looks into the database
+            return Connection.get_connection_from_secrets(conn_id)
+
     try:
-        return HyperoruHook(conn_id).get_client_options()
+        return Hook(conn_id).get_client_options()
     except AirflowException as error:
         raise HyperoruConfigError(f"The connection {conn_id} can't be read: {error}") from None
 

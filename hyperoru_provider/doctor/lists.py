@@ -21,7 +21,7 @@ from hyperoru_provider.doctor.report import Finding, Verdict, verdict_of
 from hyperoru_provider.doctor.server import OutOfRequestsError
 from hyperoru_provider.doctor.state import State
 from hyperoru_provider.doctor.switches import compare_values, switches_of
-from hyperoru_provider.doctor.vocabulary import LEARNED, NEEDED
+from hyperoru_provider.doctor.vocabulary import LEARNED, NEEDED, SWITCHES
 
 #: requests that a list may take, and that of trades
 _MOST_REQUESTS, _MOST_OF_TRADES = 20, 40
@@ -54,7 +54,7 @@ class ListExam:
             self._tell(verdict_of(error), str(error))
             return finding
         if finding.verdict is not Verdict.ABSENT:
-            finding.override = self._probe.look.override
+            finding.override = self._probe.look.changes
         return finding
 
     def _tell(self, verdict: Verdict, *notes: str) -> None:
@@ -74,7 +74,7 @@ class ListExam:
             self._tell(Verdict.DIFFERS, problem)
             self._finding.impossible.append(f"{self._finding.resource}: {problem}")
             return
-        self._tell(Verdict.DIFFERS if self._probe.look.override else Verdict.WORKS)
+        self._tell(Verdict.DIFFERS if self._probe.look.changes else Verdict.WORKS)
         row = canonical(page.rows[0], self._probe.endpoint)
         self._state.known |= {name: row[field] for name, field in LEARNED.get(self._finding.resource, {}).items()}
 
@@ -158,12 +158,12 @@ class ListExam:
     def _choose_rows(self, page: Page) -> Page:
         """Return the rows that the user means, or note the question which they are."""
         name, look, filters = self._finding.resource, self._probe.look, self._probe.resource.filters
+        is_documented = self._state.operation(look.endpoint.path) is not None
+        # a document may pass over a switch, and an empty list be hidden by one
+        may_have_one = (name == "trades" and not is_documented) if page.texts else "account_id" in filters
+        possible = (self._switches if is_documented else {}) or (SWITCHES if may_have_one else {})
         settled = (*look.endpoint.query, *filters)
-        switches = {switch: values for switch, values in self._switches.items() if switch not in settled}
-        if self._state.operation(look.endpoint.path) is None and (
-            (page.texts and name != "trades") or "account_id" not in filters
-        ):
-            return page  # nothing speaks for a switch there
+        switches = {switch: values for switch, values in possible.items() if switch not in settled}
         if asked := sorted({each.switch for each in self._state.questions} & set(switches)):
             self._finding.notes.append(f"Which rows it has depends on {' and '.join(asked)}, too.")
             return page

@@ -48,6 +48,12 @@ class ListLook:
         """The list, with the override."""
         return load_contract(merged(self._contract, self._resource, self.override)).lists[self._resource]
 
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What of the override the contract does not say already."""
+        before, now = load_contract(self._contract).lists[self._resource].model_dump(), self.endpoint.model_dump()
+        return {name: value for name, value in self.override.items() if before[name] != now[name]}
+
     def page(self, body: bytes) -> Page:
         """Return the rows of an answer, and let the override name the list that holds them.
 

@@ -40,11 +40,15 @@ class State:
         """Return a client with the contract as it is known, and a further override of one resource."""
         return self.server.client(merged(self.contract, resource, override or {}), **options)
 
-    def endpoint(self, resource: str) -> Endpoint:
-        """Return what the contract says of a resource."""
-        contract = load_contract(self.contract)
+    def endpoint(self, resource: str, override: Mapping[str, Any] | None = None) -> Endpoint:
+        """Return what the contract says of a resource, with a further override."""
+        contract = load_contract(merged(self.contract, resource, override or {}))
         found: Endpoint = contract.lists[resource] if resource in contract.lists else getattr(contract, resource)
         return found
+
+    def changes(self, resource: str, override: Mapping[str, Any]) -> bool:
+        """Return whether an override says anything that the contract does not say already."""
+        return self.endpoint(resource, override) != self.endpoint(resource)
 
     @property
     def is_logged_in(self) -> bool:

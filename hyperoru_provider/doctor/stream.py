@@ -48,7 +48,8 @@ def examine_stream(state: State) -> None:
 async def _listen(state: State, override: dict[str, Any]) -> Finding:
     """Return what comes of listening with an override for a moment."""
     options = state.server.options(merged(state.contract, "stream", override))
-    kept = Finding("stream", Verdict.DIFFERS if override else Verdict.WORKS, override=override)
+    changes = override if state.changes("stream", override) else {}
+    kept = Finding("stream", Verdict.DIFFERS if changes else Verdict.WORKS, override=changes)
     try:
         async with AsyncHyperoruClient(**options) as client, aclosing(client.events(give_up_after=_PATIENCE)) as items:
             async with asyncio.timeout(2 * _PATIENCE):

@@ -22,16 +22,17 @@ class Window(NamedTuple):
 
 
 def around(times: Sequence[datetime], rows: int = _ROWS) -> Window:
-    """Return a window with some rows of a list, from its middle, so that others are before and after it.
+    """Return a window with some rows of a list, of the most different times, so that others are before or after it.
 
     :param times: of the rows that were shown.
     :param rows: how many at most, and no more than half of them.
     """
     ordered = sorted(times)
     rows = min(rows, -(-len(ordered) // 2))
-    first = (len(ordered) - rows) // 2
-    last = first + rows - 1
-    return _whole_seconds(ordered[first], ordered[last])
+    spare = len(ordered) - rows
+    stretches = [ordered[spare * part // 8 :][:rows] for part in (4, 3, 5, 2, 6, 1, 7)]  # the middle first
+    best = max(stretches, key=lambda stretch: len(set(stretch)))
+    return _whole_seconds(best[0], best[-1])
 
 
 def newest(times: Sequence[datetime]) -> Window | None:
@@ -77,6 +78,10 @@ def time_filter_of(
     for kind in kinds:
         filtered = endpoint.model_copy(update={"time_filter": kind})
         first, last = TimeSlice(filtered, {}, window.start, window.end).accepted_range
-        if all(first <= moment <= last for moment in within):
-            return None if all(first <= moment <= last for moment in without) else kind
+        if not all(first <= moment <= last for moment in within):
+            continue
+        if not all(first <= moment <= last for moment in without):
+            return kind
+        # no row is of another time: it can't be told, but that an instant made no difference
+        return None if kind == "instant" else "none"
     return "none"
