@@ -14,8 +14,8 @@ def client_options(conn_id: str) -> dict[str, Any]:
 
     :raises HyperoruConfigError: the connection has a wrong value, or there is none.
     """
-    from airflow.sdk.exceptions import AirflowException
     from airflow.models import Connection
+    from airflow.sdk.exceptions import AirflowException
 
     from hyperoru_provider.hooks.hyperoru import HyperoruHook
 
