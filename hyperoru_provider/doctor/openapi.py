@@ -12,6 +12,7 @@ import msgspec
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.doctor.vocabulary import HIDING, PARAMETERS, SWITCHES
 
+_LARGEST = 1_000_000
 _ALL = ("", "all", "any", "*")
 _PLACE = re.compile(r"\{([^{}]+)\}")
 _ALTERNATIVES = re.compile(r"\^?\(?(\w+(?:\|\w+)+)\)?\$?")
@@ -35,8 +36,8 @@ class Parameter:
     @property
     def maximum(self) -> int | None:
         """The largest number that it takes."""
-        found = self.schema.get("maximum", self.schema.get("exclusiveMaximum", 0) - 1)
-        return int(found) if found and found > 0 else None
+        limits = (self.schema.get("maximum"), _number(self.schema.get("exclusiveMaximum")) - 1)
+        return next((int(number) for number in map(_number, limits) if number >= 1), None)
 
     @property
     def is_day(self) -> bool:
@@ -46,8 +47,8 @@ class Parameter:
     @property
     def choices(self) -> tuple[str, ...]:
         """The values that it takes, if it names them."""
-        if values := self.schema.get("enum"):
-            return tuple(map(str, values))
+        if values := _items(self.schema.get("enum")):
+            return tuple(value for value in values if isinstance(value, str) and value and value.isprintable())
         found = _ALTERNATIVES.fullmatch(str(self.schema.get("pattern", "")))
         return tuple(found[1].split("|")) if found else ()
 
@@ -119,7 +120,7 @@ class Document:
 
     def _parameters(self, path: str) -> Iterator[Parameter]:
         entry = self._paths[path]
-        for each in [*entry.get("parameters", ()), *entry["get"].get("parameters", ())]:
+        for each in [*_items(entry.get("parameters")), *_items(entry["get"].get("parameters"))]:
             given = self._resolved(each)
             if given.get("in") in ("path", "query") and isinstance(given.get("name"), str):
                 schema = self._plain(given.get("schema", {}))
@@ -128,7 +129,7 @@ class Document:
     def _plain(self, schema: Any) -> Mapping[str, Any]:
         """Return a schema without what only says that it may be missing."""
         schema = self._resolved(schema)
-        options = [self._resolved(each) for each in (*schema.get("anyOf", ()), *schema.get("allOf", ()))]
+        options = [self._resolved(each) for each in (*_items(schema.get("anyOf")), *_items(schema.get("allOf")))]
         real = [each for each in options if each.get("type") != "null"]
         return {**real[0], **schema} if len(real) == 1 else schema
 
@@ -144,6 +145,16 @@ class Document:
             for step in reference.removeprefix("#/").split("/"):
                 value = value.get(step, {}) if isinstance(value, Mapping) else {}
         return {}
+
+
+def _items(value: object) -> list[Any]:
+    """Return a list, or an empty one in place of what is none: nobody checks what a server says of itself."""
+    return value if isinstance(value, list) else []
+
+
+def _number(value: object) -> float:
+    """Return a number of rows, or zero in place of what is none."""
+    return value if isinstance(value, (int, float)) and 0 < value < _LARGEST and value is not True else 0
 
 
 def _shape(path: str) -> str:
