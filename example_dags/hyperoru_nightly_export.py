@@ -7,6 +7,7 @@ laid out by list: ``decisions/<window>,account_id-1``, ``positions/latest,accoun
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pendulum
@@ -28,7 +29,13 @@ with DAG(
     start_date=pendulum.datetime(2024, 9, 20, tz="UTC"),
     catchup=False,
     default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
-    params={"destination": Param("/tmp/hyperoru", type="string", description="object-storage URL or local path")},  # noqa: S108
+    params={
+        "destination": Param(
+            os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/nightly_export",
+            type="string",
+            description="object-storage URL or local path",
+        )
+    },
     tags=["hyperoru"],
     doc_md=__doc__,
 ):

@@ -12,6 +12,7 @@ from typing import Any
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
+from hyperoru_provider.operators.snapshot import HyperoruSnapshotOperator
 from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.operators.traders import HyperoruListTradersOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
@@ -161,6 +162,14 @@ def orders_in_files(place: Place) -> str:
     return compared(map(order_fact, files(place.directory)), place.truth.orders)
 
 
+def orders_of_a_snapshot(place: Place) -> str:
+    operator = HyperoruSnapshotOperator(
+        task_id="t", account_id=ACCOUNT, parts=["orders"], destination=str(place.directory)
+    )
+    place.keep(operator.execute({}))
+    return compared(map(order_fact, files(place.directory)), place.truth.orders)
+
+
 def orders_in_a_table(place: Place) -> str:
     operator = HyperoruToSqlOperator(
         task_id="t",
@@ -243,6 +252,14 @@ _ALL = [
     Subject("trades: table", HyperoruTradesToSqlOperator, _TRADES, trades_in_a_table, lands=True),
     Subject(
         "orders: jsonl", HyperoruExportOperator, _ORDERS, orders_in_files, frozenset({"in JSON lines"}), lands=True
+    ),
+    Subject(
+        "orders: snapshot",
+        HyperoruSnapshotOperator,
+        _ORDERS,
+        orders_of_a_snapshot,
+        frozenset({"in JSON lines", "afresh"}),  # an empty list is the state of that moment
+        lands=True,
     ),
     Subject("orders: table", HyperoruToSqlOperator, _ORDERS, orders_in_a_table, frozenset({"afresh"})),
     Subject("backfill: poke", HyperoruBackfillKlinesOperator, _BEGUN, tasks.backfill(deferrable=False)),
