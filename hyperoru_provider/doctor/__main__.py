@@ -77,7 +77,9 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    logging.getLogger("hyperoru_provider").setLevel(logging.ERROR)  # the report says what is worth it
+    logger = logging.getLogger("hyperoru_provider")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # the report says what is worth it
     try:
         report = _examined(options)
         _print(report, as_json=options.json)
@@ -86,6 +88,8 @@ def _run(options: argparse.Namespace) -> int:
     except (HyperoruError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    finally:
+        logger.setLevel(level)
     return report.exit_status
 
 
