@@ -184,16 +184,16 @@ class TestAnAccountThatOnlyThePathNames:
 @pytest.mark.parametrize(
     ("resource", "window", "filters", "named"),
     [
-        ("ordres", None, {}, "resource 'ordres'.*trades, orders"),
+        ("ordres", None, {}, "resource 'ordres'.*trades, klines, traders, orders"),
         ("orders", None, {}, "account_id is needed"),
         ("orders", None, {"account_id": None}, "account_id is needed"),
         ("orders", None, {"account_id": 1, "symbol": "BTC"}, r"orders.*symbol.*account_id"),
         ("orders", DAY, {"account_id": 1}, "orders is not read by time.*leave out start and end"),
         ("trades", None, {}, "trades is read by time.*give start and end"),
         ("trades", DAY, {"side": "BUY"}, "trades.*side.*account_id, symbol"),
-        ("klines", DAY, {"symbol": "BTC", "interval": "1h"}, "klines.*market data"),
-        ("traders", None, {}, "traders.*keys"),
-        ("coverage", None, {}, "coverage.*no key"),
+        ("klines", DAY, {"symbol": "BTC"}, "klines is read by time and interval: give start, end and interval"),
+        ("traders", None, {"symbol": "BTC"}, "traders can't be filtered by symbol.*include_hidden"),
+        ("coverage", DAY, {}, "coverage is not read by time.*leave out start and end"),
     ],
 )
 def test_what_is_wrong_is_named_before_anything_is_asked(
