@@ -6,9 +6,10 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
@@ -180,6 +181,19 @@ class BaseClient(Lists, Generic[HttpT, TransportT]):
     def _reading(self, as_of: datetime | None = None) -> dict[str, Any]:
         """Return what readers know beside the list: the first pages of all lists, and the present."""
         return {"first_pages": self._first_pages, "as_of": as_of or datetime.now(UTC).replace(microsecond=0)}
+
+    def with_contract(self, contract: Contract | Mapping[str, Any]) -> Self:
+        """Return a client with another contract, on the connections and in the session of this one.
+
+        Closing either closes both. How to log in stays as it is.
+
+        :param contract: overrides of the API's contract, per resource, or a whole contract.
+        :raises HyperoruConfigError: the contract is wrong.
+        """
+        client = copy(self)
+        client.contract = contract if isinstance(contract, Contract) else load_contract(contract)
+        client._first_pages = {}
+        return client
 
     def explaining(self, endpoint: Endpoint) -> AbstractContextManager[None]:
         """Return a context in which errors about rows of an endpoint name its path, and hold no secret."""

@@ -36,9 +36,14 @@ def read_document(state: State) -> None:
 
 
 def examine_login(state: State) -> None:
-    """Find out how to log in."""
+    """Find out how to log in, and stay so."""
+
+    def log_in(client: HyperoruClient) -> None:
+        client.login()
+        state.server.stay_logged_in(client)
+
     overrides = [{}, {"identity": "username"}, {"identity": "email"}]
-    _first_that_works(state, "login", overrides, HyperoruClient.login, (400, 422))
+    _first_that_works(state, "login", overrides, log_in, (400, 422))
 
 
 def examine_profile(state: State) -> None:

@@ -126,11 +126,10 @@ class ListExam:
     def _wanted(self, operation: Operation | None) -> list[str]:
         """Return the filters without which the list can't be asked for."""
         wanted = [*self._probe.endpoint.path_names, *NEEDED.get(self._finding.resource, ())]
-        for name in self._probe.resource.filters if operation else ():
-            theirs = operation.named(name) if operation else None
-            if theirs is not None and theirs.required and name not in wanted:
-                wanted.append(name)
-        return wanted
+        if operation is not None:
+            named = ((name, operation.named(name)) for name in self._probe.resource.filters)
+            wanted += [name for name, theirs in named if theirs is not None and theirs.required]
+        return list(dict.fromkeys(wanted))
 
     def _first_rows(self) -> Page:
         """Return the rows that the list shows without a window; in another way of paging if it refuses this one."""
@@ -180,4 +179,4 @@ class ListExam:
     def _page_by(self, switch: str, value: str) -> Page:
         """Return what the list shows by a value of a switch."""
         with self._probe.trying({"query": {switch: value}}):
-            return self._probe.first_page()
+            return self._probe.page()

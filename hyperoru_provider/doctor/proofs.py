@@ -11,7 +11,8 @@ from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.doctor.probe import ListProbe
-from hyperoru_provider.doctor.server import OutOfRequestsError, raise_if_transient
+from hyperoru_provider.doctor.report import is_busy
+from hyperoru_provider.doctor.server import OutOfRequestsError
 from hyperoru_provider.doctor.vocabulary import PARAMETERS
 from hyperoru_provider.doctor.windows import Window, around, halves, newest, oldest_start, time_filter_of
 
@@ -92,7 +93,8 @@ class ListProof:
                 self._within = self._probe.page(start=window.start, end=window.end)
                 return time_filter_of(self._probe.endpoint, window, self._times, self._probe.times(self._within))
         except HyperoruApiError as error:
-            raise_if_transient(error)
+            if is_busy(error):
+                raise
             return None
 
     def _problem_with(self, override: Mapping[str, Any]) -> str | None:
@@ -105,7 +107,8 @@ class ListProof:
             with self._probe.state.server.at_most(_MOST_REQUESTS), self._probe.trying(override):
                 return self._problem_of_rows()
         except HyperoruApiError as error:
-            raise_if_transient(error)
+            if is_busy(error):
+                raise
             return error.message
 
     def _problem_of_rows(self) -> str | None:

@@ -7,7 +7,11 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from hyperoru_provider.client.api.contract import ENTRY_BY_ENTRY
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruNotFoundError
+
+#: status of a fault of the server's own, which asking again won't mend
+_OWN_FAULT = 500
 
 
 class Verdict(StrEnum):
@@ -24,7 +28,12 @@ def verdict_of(error: HyperoruApiError) -> Verdict:
     """Return how a resource is that can't be asked for."""
     if isinstance(error, HyperoruNotFoundError):
         return Verdict.ABSENT
-    return Verdict.UNKNOWN if error.transient and error.status != 500 else Verdict.REFUSED
+    return Verdict.UNKNOWN if is_busy(error) else Verdict.REFUSED
+
+
+def is_busy(error: HyperoruApiError) -> bool:
+    """Return whether an error says nothing of what was asked, but that the server is busy or can't be reached."""
+    return error.transient and error.status != _OWN_FAULT
 
 
 #: of what can be used, with the override
@@ -109,11 +118,8 @@ class Report:
 
 
 def merged(contract: Mapping[str, Any], resource: str, override: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a contract with an override of a resource, by the rules of the contract itself.
-
-    ``params``, ``query``, ``fields`` and ``channels`` are merged entry by entry, anything else as a whole.
-    """
+    """Return a contract with an override of a resource, by the rules of the contract itself."""
     present = dict(contract.get(resource, {}))
     for name, value in override.items():
-        present[name] = {**present.get(name, {}), **value} if isinstance(value, Mapping) else value
+        present[name] = {**present.get(name, {}), **value} if name in ENTRY_BY_ENTRY else value
     return {**contract, resource: present} if present else dict(contract)

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 
 from hyperoru_provider.client import HyperoruClient
-from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.http.deadline import LimitedTransport
 from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.retry import RetryPolicy
@@ -18,18 +17,10 @@ from hyperoru_provider.client.http.tokens import MemoryTokenStore
 #: requests of an examination at most
 MOST_REQUESTS = 75
 _TIMEOUT = 10.0
-#: status of a fault of the server's own, which asking again won't mend
-_OWN_FAULT = 500
 
 
 class OutOfRequestsError(Exception):
     """No further request is allowed."""
-
-
-def raise_if_transient(error: HyperoruApiError) -> None:
-    """Raise an error again that says nothing of what was asked, but that the server is busy or far away."""
-    if error.transient and error.status != _OWN_FAULT:
-        raise error
 
 
 class Server:
@@ -46,6 +37,7 @@ class Server:
         self._transport = _CountingTransport(
             LimitedTransport(**Network(self.base_url, options.get("verify")).options()), most_requests
         )
+        self._in_session: HyperoruClient | None = None
         self._options = {
             "timeout": _TIMEOUT,
             **options,
@@ -64,11 +56,17 @@ class Server:
         return self._transport.most - self._transport.count
 
     def client(self, contract: Mapping[str, Any], **options: Any) -> HyperoruClient:
-        """Return a client with a contract, on the connections and in the session of all of them.
+        """Return a client with a contract, on the connections of all of them, and in the session once there is one.
 
-        :param options: in place of those of the server.
+        :param options: in place of those of the server, for a session of its own.
         """
+        if self._in_session is not None and not options:
+            return self._in_session.with_contract(contract)
         return HyperoruClient(**{**self.options(contract), **options, "transport": self._transport})
+
+    def stay_logged_in(self, client: HyperoruClient) -> None:
+        """Let further clients use the session of one that has logged in."""
+        self._in_session = client
 
     def options(self, contract: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a client with a contract, in the session of all of them."""

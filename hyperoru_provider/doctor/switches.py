@@ -7,8 +7,7 @@ from collections.abc import Callable
 from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.doctor.openapi import Operation
-from hyperoru_provider.doctor.report import Question
-from hyperoru_provider.doctor.server import raise_if_transient
+from hyperoru_provider.doctor.report import Question, is_busy
 from hyperoru_provider.doctor.vocabulary import SWITCHES
 
 _DEFAULT = "(default)"
@@ -38,7 +37,8 @@ def compare_values(
             try:
                 pages[value] = ask(name, value)
             except HyperoruApiError as error:
-                raise_if_transient(error)
+                if is_busy(error):
+                    raise
                 break  # this server does not know the parameter, or not this value
         if any(page.rows != shown.rows for page in pages.values()):
             return Question(name, resource, {value: len(page.texts) for value, page in pages.items()})

@@ -28,6 +28,8 @@ from hyperoru_provider.client.api.models import BackfillJob, Health, Price, Prof
 from hyperoru_provider.client.api.resources import BACKFILL_FIELDS, BACKFILL_PARAMS, RESOURCES
 from hyperoru_provider.client.errors import HyperoruConfigError
 
+#: keys whose entries are merged over the default's; any other key is overridden as a whole
+ENTRY_BY_ENTRY = ("params", "query", "fields", "channels", "payloads")
 _PAGING_PARAMS = ("page", "per_page", "offset", "limit", "cursor")
 
 
@@ -128,11 +130,7 @@ def _overridden(where: str, default: Endpoint, given: Mapping[str, Any]) -> Endp
     for name in given:
         if name not in values:
             raise HyperoruConfigError(f"{where}.{name}: no such key; there are {_listed(values)}.")
-    nested = {
-        name: {**values[name], **given[name]}
-        for name in ("params", "query", "fields", "channels", "payloads")
-        if isinstance(given.get(name), Mapping)
-    }
+    nested = {name: {**values[name], **given[name]} for name in ENTRY_BY_ENTRY if isinstance(given.get(name), Mapping)}
     try:
         return type(default).model_validate({**values, **given, **nested})
     except ValidationError as error:

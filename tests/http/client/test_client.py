@@ -84,6 +84,19 @@ def test_profile(call: Call, sandbox: Sandbox) -> None:
     assert call("profile").email == sandbox.email
 
 
+def test_a_client_with_another_contract_is_in_the_same_session(sandbox: Sandbox) -> None:
+    with HyperoruClient(sandbox.url, email=sandbox.email, password=sandbox.password, token_stores=()) as client:
+        assert client.profile().email == sandbox.email
+        other = client.with_contract({"price": {"path": "/api/nowhere"}})
+        assert other.profile().email == sandbox.email
+        with pytest.raises(errors.HyperoruNotFoundError):
+            other.price("BTC")
+        assert client.price("BTC").price > 0
+        with pytest.raises(errors.HyperoruConfigError, match=r"contract\.prize"):
+            client.with_contract({"prize": {}})
+    assert sandbox.stats()["logins"] == 1
+
+
 def test_traders(call: Call) -> None:
     shown = call("list_traders", include_hidden=False)
     everyone = call("list_traders")
