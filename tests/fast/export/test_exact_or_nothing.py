@@ -162,7 +162,7 @@ def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300 if CASES < 10_000 else 0)
+@pytest.mark.timeout(900 if CASES < 10_000 else 0)
 @settings(max_examples=CASES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), server=servers)
 def test_the_exact_rows_or_nothing(
