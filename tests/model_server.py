@@ -50,6 +50,7 @@ class Server:
     :param stops: a page past the end is the last one again.
     :param absent: a page past the end is 404.
     :param keeps_last: a list without pages is cut at its other end.
+    :param limits: a list without pages has no more rows than it is asked for.
     :param drops: every so many-th row is left out of an answer, but after its rows were counted and cut; 0 for none.
     :param error_at: the request that is answered with an error beside an empty list, in an answer of success.
     :param error: how that is said.
@@ -92,6 +93,7 @@ class Server:
     failing: frozenset[int] = frozenset()
     asked: int = 0
     blind: bool = False
+    limits: bool = False
 
     def __post_init__(self) -> None:
         self._one_at_a_time = Lock()
@@ -170,7 +172,7 @@ class Server:
             return (min(number, max(length - 1, 0) // meant) if self.stops else number) * meant, size, meant
         if self.paging in ("offset", "cursor"):
             return int(query.get("offset", query.get("cursor", 0))), size, meant
-        size = self.cap or length
+        size = min(self.cap or length, asked if self.limits else length)
         return max(length - size, 0) if self.keeps_last else 0, size, meant
 
     def _matches(self, row: dict[str, Any], query: dict[str, str]) -> bool:

@@ -102,9 +102,23 @@ class Report:
         return bool(self.questions) or any(each.override for each in self.resources)
 
     @property
+    def refused(self) -> bool:
+        """Whether the server has something that can't be read, whatever the contract says."""
+        return any(
+            each.verdict is Verdict.REFUSED or (each.verdict is Verdict.DIFFERS and each.impossible)
+            for each in self.resources
+        )
+
+    @property
     def exit_status(self) -> int:
-        """What a script learns: 0 if nothing is to be changed, 1 if something is, 2 if nobody could look."""
-        return 2 if not self.reached else int(self.changed)
+        """What a script learns.
+
+        0 if all is well, 1 if the contract is to be changed, 2 if nobody could look, and 3 if the contract fits, but
+        something can't be read all the same.
+        """
+        if not self.reached:
+            return 2
+        return 1 if self.changed else 3 * self.refused
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON."""

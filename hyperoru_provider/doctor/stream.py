@@ -9,12 +9,13 @@ from typing import Any
 from hyperoru_provider.client import AsyncHyperoruClient
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruError
 from hyperoru_provider.client.stream.messages import Event, Gap
-from hyperoru_provider.doctor.report import Finding, Verdict, merged, verdict_of
+from hyperoru_provider.doctor.report import WORKING, Finding, Verdict, merged, verdict_of
 from hyperoru_provider.doctor.state import State
 
 _PATIENCE = 4.0
 #: seconds without an event or a lost socket after which a subscription is taken to be kept
 _QUIET = 1.5
+_SILENCE = f"Nothing came within {2 * _PATIENCE:g} s of subscribing."
 
 #: how servers of the family speak, beside the id of the user
 _FAMILY: dict[str, Any] = {
@@ -35,18 +36,24 @@ def examine_stream(state: State) -> None:
     overrides: list[dict[str, Any]] = [{}]
     if "user_id" in state.known:
         overrides.append({"user_id": state.known["user_id"], **_FAMILY})
-    finding = Finding("stream")
+    found: list[Finding] = []
     for override in overrides:
-        found = asyncio.run(_listen(state, override))
-        if found.verdict in (Verdict.WORKS, Verdict.DIFFERS):
-            finding = found
-            break
-        finding = found if override == {} else finding
-    state.add(finding)
+        try:
+            found.append(asyncio.run(_listen(state, override)))
+        except TimeoutError:
+            found.append(Finding("stream", notes=[_SILENCE]))
+        is_silent = found[0].notes == [_SILENCE]  # a server that says nothing keeps any subscription
+        if found[-1].verdict in WORKING and not (is_silent and found[-1].believed):
+            state.add(found[-1])
+            return
+    state.add(found[0])
 
 
 async def _listen(state: State, override: dict[str, Any]) -> Finding:
-    """Return what comes of listening with an override for a moment."""
+    """Return what comes of listening with an override for a moment.
+
+    :raises TimeoutError: nothing does.
+    """
     options = state.server.options(merged(state.contract, "stream", override))
     changes = override if state.changes("stream", override) else {}
     kept = Finding("stream", Verdict.DIFFERS if changes else Verdict.WORKS, override=changes)
@@ -63,6 +70,4 @@ async def _listen(state: State, override: dict[str, Any]) -> Finding:
     except HyperoruError as error:
         verdict = verdict_of(error) if isinstance(error, HyperoruApiError) else Verdict.REFUSED
         return Finding("stream", verdict, [str(error)])
-    except TimeoutError:
-        return Finding("stream", notes=[f"Nothing came within {2 * _PATIENCE:g} s of subscribing."])
-    return kept if isinstance(item, Event) else Finding("stream", notes=[f"It breaks off: {item.reason}."])
+    return kept if isinstance(item, Event) else Finding("stream", notes=[f"It breaks off: {item.reason.rstrip('.')}."])

@@ -83,5 +83,5 @@ def time_filter_of(
         if not all(first <= moment <= last for moment in without):
             return kind
         # no row is of another time: it can't be told, but that an instant made no difference
-        return None if kind == "instant" else "none"
+        return "none" if kind == "day" and endpoint.time_filter != "day" else None
     return "none"

@@ -107,6 +107,8 @@ class PassReader:
         self._doubtful: list[list[TimeSlice]] = []
         #: whether one of them listed only known rows, but so many that it may have been cut
         self._may_be_cut = False
+        #: the limit of a list that is asked for once more, to see that it leaves no rows out after it has cut them
+        self._borne_out: int | None = None
 
     @property
     def rows(self) -> Rows:
@@ -135,6 +137,8 @@ class PassReader:
             if "page" in position:  # without a number it is the first one, even where that is not known
                 position["page"] = self._knowledge.first_page
             return {**self._doubtful[-1][0].values(), **position}
+        if self._borne_out is not None:
+            return {**self.time_slice.values(), **paginator_for(self._endpoint, self._borne_out, 1).position()}
         return {**self.time_slice.values(), **self._paginator.position()}
 
     def accept(self, page: Page) -> PassResult:
@@ -144,6 +148,8 @@ class PassReader:
         """
         if self._doubtful:
             return self._accept_doubtful(page)
+        if self._borne_out is not None:
+            return self._complete() if len(page.texts) >= self._borne_out else Reread(_LEFT_OUT)
         if self.may_be_past_the_end and self._evidence.repeats_last_page(page):
             page = PAST_THE_END
         short = self._evidence.short_page
@@ -191,6 +197,9 @@ class PassReader:
             return Reread(_SHRINKING, self._evidence.longest)  # in full pages, after which the next one skips nothing
         if self.time_slice.reads_back and self._endpoint.paging != "none" and self._evidence.may_be_limited:
             return self._cut()
+        if self._may_leave_rows_out:
+            self._borne_out = self._evidence.longest
+            return Incomplete()
         self._doubtful, open_second = doubt(self.time_slice, self._collector.listed, again=self._may_hide_rows)
         self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
         return Incomplete() if self._doubtful else self._decide()
@@ -231,10 +240,10 @@ class PassReader:
         if self.time_slice.reads_back:
             raise HyperoruContractError(
                 f"The list ended after {self._evidence.seen} rows, too few or in no order that shows that it goes back "
-                "to before the window, so the server may have cut it within. If an answer of fewer rows than some "
-                "number is always the whole list, as that of a new account, set the contract's cap to that number; "
-                "else raise its page_size as far as the server allows, ask for newer windows, or for fewer rows by a "
-                "filter."
+                "to before the window, so the server may have cut it within. Ask for newer windows, for fewer rows by a "
+                "filter, or for all accounts at once if a filter leaves too few rows; or raise the contract's page_size "
+                "as far as the server allows. Only if an answer of fewer rows than some number is always the whole "
+                "list, as that of a new account, set its cap to that number."
             )
         if self.time_slice.start is None:
             raise HyperoruContractError(
@@ -285,6 +294,15 @@ class PassReader:
         return unpaged or first_page_is_open or self._evidence.pages_are_short
 
     @property
+    def _may_leave_rows_out(self) -> bool:
+        """Whether a short list need not be whole, as some of its rows may have been dropped after its limit took them.
+
+        It shows if the list is asked for just as many rows as it has. No smaller part of it can be asked for.
+        """
+        is_limited = self._endpoint.paging == "none" and self._knowledge.page_size is not None
+        return is_limited and not self.time_slice.is_filtered and self._evidence.longest > 0
+
+    @property
     def _is_full(self) -> bool:
         """Whether no more rows than these can be in the slice."""
         if self._expectation.spacing is None:
@@ -325,6 +343,11 @@ _GONE = (
 _UNSTEADY = (
     "The list changed each time that it was read, so it can't be told whether it was complete. Export the window once "
     "it has settled."
+)
+_LEFT_OUT = (
+    "The list has fewer rows when it is asked for just as many as it showed: it drops or merges rows after its limit "
+    "took them, so a short answer need not be all, whatever the contract's cap says. Ask for newer windows, or for "
+    "fewer rows by a filter, or raise the contract's page_size as far as the server allows."
 )
 _SHRINKING = (
     "The server sends fewer rows on a page than were asked for, however many that are: it seems to drop or merge rows "

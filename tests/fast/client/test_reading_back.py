@@ -75,6 +75,21 @@ def test_a_cap_says_which_answer_is_whole(rows: int) -> None:
     assert without_filter(server, 0, 1000, cap=20) == in_order(ROWS[:rows])
 
 
+@pytest.mark.parametrize("rows", [1, 3, 19])
+def test_a_cap_is_borne_out_by_a_limit_of_as_many_rows_as_there_are(rows: int) -> None:
+    server = Server(ROWS[:rows], paging="none", cap=20, limits=True)
+    assert without_filter(server, 0, 1000, cap=20) == in_order(ROWS[:rows])
+    assert server.asked == 2
+
+
+@pytest.mark.parametrize("drops", [2, 3, 5])
+def test_a_cap_does_not_hold_where_rows_are_dropped_after_the_limit(drops: int) -> None:
+    """The list is limited to 40 rows, of which fewer are shown: that is shorter than the cap, and not all."""
+    server = Server(ROWS, paging="none", cap=40, drops=drops, limits=True, total="none")
+    with pytest.raises(HyperoruContractError, match="drops or merges rows after its limit"):
+        without_filter(server, 0, 1000, page_size=40, cap=40)
+
+
 def test_an_answer_as_long_as_the_cap_is_not_whole() -> None:
     with pytest.raises(HyperoruContractError, match=UNPROVED):
         without_filter(Server(ROWS, paging="none", cap=20), 0, 1000, cap=20)

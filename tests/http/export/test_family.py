@@ -74,6 +74,15 @@ def test_an_old_window_can_not_be_proved(client: HyperoruClient, tmp_path: Path)
     assert not list(tmp_path.rglob("_manifest.json"))
 
 
+def test_a_cap_does_not_make_an_old_window_believed(family: Sandbox, tmp_path: Path) -> None:
+    """The server merges rows after its limit, so an answer of fewer rows than that is not the whole list."""
+    trades = {**CONTRACT["trades"], "cap": 500}
+    with family_client(family, trades=trades) as client:
+        with pytest.raises(HyperoruContractError, match="drops or merges rows after its limit"):
+            export(client, OLD, tmp_path)
+        assert export(client, OLD, tmp_path, account_id=5) == []  # who has never traded
+
+
 def test_the_default_of_the_switch_hides_everything(family: Sandbox, tmp_path: Path) -> None:
     trades = {name: value for name, value in CONTRACT["trades"].items() if name != "query"}
     with family_client(family, trades=trades) as client, pytest.raises(HyperoruContractError):
