@@ -21,7 +21,7 @@ from hyperoru_provider.client.api.models import (
 )
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
-from hyperoru_provider.client.errors import HyperoruNotFoundError
+from hyperoru_provider.client.errors import REFUSALS
 from hyperoru_provider.client.http.transport import AsyncTransport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.readers import SpacingCheck, known_resource, trade_counter
@@ -116,7 +116,7 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         """See :meth:`.HyperoruClient.count_trades`."""
         filters = {"account_id": account_id, "symbol": symbol}
         window = utc_window(start, end)
-        counter = trade_counter(self.contract, *window, filters, limit=limit, first_pages=self._first_pages)
+        counter = trade_counter(self.contract, *window, filters, limit=limit, learned=self._learned)
         while (values := counter.query()) is not None:
             counter.add(await self.read_page(counter.reader, values))
         return counter.rows
@@ -144,8 +144,8 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         """See :meth:`.HyperoruClient.read_page`."""
         try:
             return await self.run(calls.page(reader, values))
-        except HyperoruNotFoundError as error:
-            return reader.accept_missing(error)
+        except REFUSALS as error:
+            return reader.accept_refusal(error)
 
     def events(
         self, channels: Sequence[str] = tuple(FILTERS), give_up_after: float | None = None

@@ -25,7 +25,7 @@ from hyperoru_provider.client.http.request import Request, Settings
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore, can_be_token
 from hyperoru_provider.client.lists.readers import list_reader, list_readers
-from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.lists.window_reader import Learned, WindowReader
 from hyperoru_provider.client.redaction import redact_text
 from hyperoru_provider.client.times import Moment, parse_moment
 from hyperoru_provider.version import __version__
@@ -105,7 +105,7 @@ class BaseClient(Lists, Generic[HttpT, TransportT]):
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
         #: a digest that tells a user of a service from another, without naming either
         self.user = _digest(credentials)
-        self._first_pages: dict[str, int] = {}
+        self._learned = Learned()
         self._settings = Settings(
             base_url=self.base_url,
             auth=SessionAuth(credentials, self.contract.login, http.build_request, stores, on_token),
@@ -179,8 +179,8 @@ class BaseClient(Lists, Generic[HttpT, TransportT]):
         return list_readers(self.contract, resource, first, last, filters, mask=mask, **self._reading(as_of))
 
     def _reading(self, as_of: datetime | None = None) -> dict[str, Any]:
-        """Return what readers know beside the list: the first pages of all lists, and the present."""
-        return {"first_pages": self._first_pages, "as_of": as_of or datetime.now(UTC).replace(microsecond=0)}
+        """Return what readers know beside the list: what was found out of all lists, and the present."""
+        return {"learned": self._learned, "as_of": as_of or datetime.now(UTC).replace(microsecond=0)}
 
     def with_contract(self, contract: Contract | Mapping[str, Any]) -> Self:
         """Return a client with another contract, on the connections and in the session of this one.
@@ -192,7 +192,7 @@ class BaseClient(Lists, Generic[HttpT, TransportT]):
         """
         client = copy(self)
         client.contract = contract if isinstance(contract, Contract) else load_contract(contract)
-        client._first_pages = {}
+        client._learned = Learned()
         return client
 
     def explaining(self, endpoint: Endpoint) -> AbstractContextManager[None]:

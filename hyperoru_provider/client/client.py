@@ -21,7 +21,7 @@ from hyperoru_provider.client.api.models import (
 )
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
-from hyperoru_provider.client.errors import HyperoruNotFoundError
+from hyperoru_provider.client.errors import REFUSALS
 from hyperoru_provider.client.http.deadline import LimitedTransport
 from hyperoru_provider.client.http.transport import Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
@@ -158,7 +158,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         """
         filters = {"account_id": account_id, "symbol": symbol}
         window = utc_window(start, end)
-        counter = trade_counter(self.contract, *window, filters, limit=limit, first_pages=self._first_pages)
+        counter = trade_counter(self.contract, *window, filters, limit=limit, learned=self._learned)
         while (values := counter.query()) is not None:
             counter.add(self.read_page(counter.reader, values))
         return counter.rows
@@ -197,8 +197,8 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         """
         try:
             return self.run(calls.page(reader, values))
-        except HyperoruNotFoundError as error:
-            return reader.accept_missing(error)
+        except REFUSALS as error:
+            return reader.accept_refusal(error)
 
     @property
     def closed(self) -> bool:

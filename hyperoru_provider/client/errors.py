@@ -154,6 +154,10 @@ class HyperoruValidationError(HyperoruApiError):
     """422: a rule of the service forbids it."""
 
 
+#: what a server answers that does not have what it was asked for, or not in this way
+REFUSALS = (HyperoruBadRequestError, HyperoruNotFoundError, HyperoruValidationError)
+
+
 class HyperoruRateLimitError(HyperoruApiError):
     """429: too many requests, still so after the retries."""
 

@@ -15,6 +15,7 @@ from hyperoru_provider.client.lists.page import Page, parse_page
 from hyperoru_provider.client.lists.paginator import paginator_for
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.rows import Key
+from hyperoru_provider.client.lists.window_reader import Learned
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.doctor.looks import ListLook
 from hyperoru_provider.doctor.state import State
@@ -38,7 +39,7 @@ class ListProbe:
         self.filters: dict[str, Any] = {}
         #: the first answer, which spares a reader the same request
         self._first: tuple[Target, bytes] | None = None
-        self._first_pages: dict[str, int] = {}
+        self._learned = Learned()
 
     @property
     def endpoint(self) -> ListEndpoint:
@@ -91,9 +92,7 @@ class ListProbe:
         :raises HyperoruApiError: the answers don't prove to be right and complete.
         """
         start, end = window or (None, None)
-        reader = list_reader(
-            client.contract, self.resource.name, start, end, self.filters, first_pages=self._first_pages
-        )
+        reader = list_reader(client.contract, self.resource.name, start, end, self.filters, learned=self._learned)
         keys: list[Key] = []
         while (values := reader.query()) is not None:
             if self._first is not None and self._first[0] == reader.endpoint.target(values):

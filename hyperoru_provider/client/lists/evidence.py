@@ -192,7 +192,9 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes, *, again: bool) -> Doubt:
     A server may take so many rows first, and drop or merge some of them afterwards: then neither a short list nor an
     empty page is the end. What it has not shown lies before the oldest row or after the newest one: a list may be cut
     at its newest rows and shown the oldest first, and then in pages. The second of that row is asked for again, with
-    the rows that it has. Where too few rows were listed to show an order, both halves are asked for.
+    the rows that it has. And a list may be limited in each of its sources, or thinned out where it is long: the half
+    with the last of its rows must have no further one. Where too few rows were listed to show an order, both halves are
+    asked for.
 
     :param time_slice: what was read.
     :param listed: the times of its rows, as they were listed.
@@ -216,6 +218,8 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes, *, again: bool) -> Doubt:
             for side, beyond in [(older, listed.earliest < start), (newer, listed.latest >= end)]
             if not beyond  # else the list went on to before or after the slice
         ]
+        if latest - earliest > 4 * second:  # else it would hold all rows
+            sides.append([(start, middle) if listed.newest_first else (middle, end)])
     elif earliest == latest:
         sides = [older, newer]
     else:

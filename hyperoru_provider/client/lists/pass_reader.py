@@ -2,85 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
 from hyperoru_provider.client.lists.evidence import USUAL_LIMITS, ListEvidence, doubt
+from hyperoru_provider.client.lists.limit_probe import LimitProbe
 from hyperoru_provider.client.lists.page import PAST_THE_END, Page
 from hyperoru_provider.client.lists.paginator import Paginator, paginator_for
-from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
+from hyperoru_provider.client.lists.pass_result import (
+    Complete,
+    Expectation,
+    Incomplete,
+    Knowledge,
+    PassResult,
+    Reread,
+    Split,
+)
+from hyperoru_provider.client.lists.rows import Rows, TimeSlice
 
 _MOST_PIECES = 1000
 _SMALLEST_CAP = 10  # no server is known to cut its lists to fewer rows
 _OLDER_TIMES = 10  # of rows from before a window that a list can't be asked for
-
-
-class Incomplete(NamedTuple):
-    """A further answer is needed."""
-
-
-class Split(NamedTuple):
-    """The slice can't be read at once: read it in pieces."""
-
-    pieces: int
-
-
-class Reread(NamedTuple):
-    """The pass proves nothing: read the slice again.
-
-    :param reason: why, for the error if it remains so.
-    :param page_size: rows to ask for at once from now on; ``None`` for as many as now.
-    :param keys: the rows of a pass that came to its end; ``None`` for one that did not.
-    """
-
-    reason: str
-    page_size: int | None = None
-    keys: Set[Key] | None = None
-
-
-class Complete(NamedTuple):
-    """The rows of the slice, all of them, as they were listed."""
-
-    rows: Rows
-
-
-PassResult: TypeAlias = Incomplete | Split | Reread | Complete
-
-
-@dataclass
-class Knowledge:
-    """What was learned of a list so far, and holds for each pass over it.
-
-    :param page_size: rows to ask for at once.
-    :param first_page: number of the first page; ``None``: not known yet.
-    :param longest: rows of the longest answer, which the server did not cut to less.
-    :param largest_total: the most rows that the server counted, so that it does not stop to count at fewer.
-    """
-
-    page_size: int | None
-    first_page: int | None
-    longest: int = 0
-    largest_total: int = 0
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """What a pass is held against.
-
-    :param most_rows: more rows than this are read in pieces.
-    :param spacing: rows are at least so far apart, as candles are; ``None`` if nothing is known.
-    :param shown: rows of the slice that were seen already, and must be there.
-    :param previous: the rows of the pass before; ``None`` if there was none.
-    """
-
-    most_rows: int
-    spacing: timedelta | None = None
-    shown: Set[Key] = frozenset()
-    previous: Set[Key] | None = None
 
 
 class PassReader:
@@ -107,8 +50,7 @@ class PassReader:
         self._doubtful: list[list[TimeSlice]] = []
         #: whether one of them listed only known rows, but so many that it may have been cut
         self._may_be_cut = False
-        #: the limit of a list that is asked for once more, to see that it leaves no rows out after it has cut them
-        self._borne_out: int | None = None
+        self._limit_probe: LimitProbe | None = None
 
     @property
     def rows(self) -> Rows:
@@ -137,8 +79,8 @@ class PassReader:
             if "page" in position:  # without a number it is the first one, even where that is not known
                 position["page"] = self._knowledge.first_page
             return {**self._doubtful[-1][0].values(), **position}
-        if self._borne_out is not None:
-            return {**self.time_slice.values(), **paginator_for(self._endpoint, self._borne_out, 1).position()}
+        if self._limit_probe is not None:
+            return self._limit_probe.values()
         return {**self.time_slice.values(), **self._paginator.position()}
 
     def accept(self, page: Page) -> PassResult:
@@ -148,8 +90,8 @@ class PassReader:
         """
         if self._doubtful:
             return self._accept_doubtful(page)
-        if self._borne_out is not None:
-            return self._complete() if len(page.texts) >= self._borne_out else Reread(_LEFT_OUT)
+        if self._limit_probe is not None:
+            return self._complete() if self._limit_probe.bears_out(page, self._extractor) else Reread(_LEFT_OUT)
         if self.may_be_past_the_end and self._evidence.repeats_last_page(page):
             page = PAST_THE_END
         short = self._evidence.short_page
@@ -163,7 +105,7 @@ class PassReader:
         if self._is_too_large:
             return Split(self._pieces())
         if self._goes_back_far_enough:
-            return self._complete()
+            return self._limited_again(is_whole=False)
         return self._conclude(page) if self._has_ended(page) else Incomplete()
 
     @property
@@ -197,12 +139,21 @@ class PassReader:
             return Reread(_SHRINKING, self._evidence.longest)  # in full pages, after which the next one skips nothing
         if self.time_slice.reads_back and self._endpoint.paging != "none" and self._evidence.may_be_limited:
             return self._cut()
-        if self._may_leave_rows_out:
-            self._borne_out = self._evidence.longest
-            return Incomplete()
+        return self._doubt() if self.time_slice.is_filtered else self._limited_again(is_whole=True)
+
+    def _doubt(self) -> PassResult:
+        """Ask for parts of the slice that must list no further row, if there are any."""
         self._doubtful, open_second = doubt(self.time_slice, self._collector.listed, again=self._may_hide_rows)
         self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
         return Incomplete() if self._doubtful else self._decide()
+
+    def _limited_again(self, *, is_whole: bool) -> PassResult:
+        """Ask a list of one answer for fewer rows, as no smaller part of it can be asked for; any other is complete."""
+        limit = self._knowledge.page_size
+        if self._endpoint.paging != "none" or limit is None or self._evidence.longest == 0:
+            return self._complete()
+        self._limit_probe = LimitProbe(self.time_slice, self.rows, self._evidence.longest, is_whole=is_whole)
+        return Incomplete()
 
     def _accept_doubtful(self, page: Page) -> PassResult:
         """Take what a part of the slice lists that must list no further row."""
@@ -226,7 +177,7 @@ class PassReader:
             return Reread(_GONE, keys=keys)
         if not self._evidence.steady and keys != self._expectation.previous:
             return Reread(_UNSTEADY, keys=keys)
-        return Complete(self.rows)
+        return Complete(self.rows, self._is_proved)
 
     def _cut(self) -> PassResult:
         """Return how to read again what was not shown whole.
@@ -240,10 +191,10 @@ class PassReader:
         if self.time_slice.reads_back:
             raise HyperoruContractError(
                 f"The list ended after {self._evidence.seen} rows, too few or in no order that shows that it goes back "
-                "to before the window, so the server may have cut it within. Ask for newer windows, for fewer rows by a "
-                "filter, or for all accounts at once if a filter leaves too few rows; or raise the contract's page_size "
-                "as far as the server allows. Only if an answer of fewer rows than some number is always the whole "
-                "list, as that of a new account, set its cap to that number."
+                "to before the window, so the server may have cut it within. Ask for newer windows, for fewer rows by "
+                "a filter, or for all accounts at once if a filter leaves too few rows; or raise the contract's "
+                "page_size as far as the server allows. Only if an answer of fewer rows than some number is always the "
+                "whole list, as that of a new account, set its cap to that number."
             )
         if self.time_slice.start is None:
             raise HyperoruContractError(
@@ -294,15 +245,6 @@ class PassReader:
         return unpaged or first_page_is_open or self._evidence.pages_are_short
 
     @property
-    def _may_leave_rows_out(self) -> bool:
-        """Whether a short list need not be whole, as some of its rows may have been dropped after its limit took them.
-
-        It shows if the list is asked for just as many rows as it has. No smaller part of it can be asked for.
-        """
-        is_limited = self._endpoint.paging == "none" and self._knowledge.page_size is not None
-        return is_limited and not self.time_slice.is_filtered and self._evidence.longest > 0
-
-    @property
     def _is_full(self) -> bool:
         """Whether no more rows than these can be in the slice."""
         if self._expectation.spacing is None:
@@ -345,9 +287,10 @@ _UNSTEADY = (
     "it has settled."
 )
 _LEFT_OUT = (
-    "The list has fewer rows when it is asked for just as many as it showed: it drops or merges rows after its limit "
-    "took them, so a short answer need not be all, whatever the contract's cap says. Ask for newer windows, or for "
-    "fewer rows by a filter, or raise the contract's page_size as far as the server allows."
+    "Asked for fewer rows, the list does not show the first ones of those that it has shown before: it limits each of "
+    "its sources, or drops or merges rows after its limit took them. So an answer need not be all of the window, "
+    "whatever the contract's cap says. Ask for newer windows, or for fewer rows by a filter, or raise the contract's "
+    "page_size as far as the server allows."
 )
 _SHRINKING = (
     "The server sends fewer rows on a page than were asked for, however many that are: it seems to drop or merge rows "

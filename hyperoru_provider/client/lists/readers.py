@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +16,7 @@ from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContrac
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.editing import editor_for
 from hyperoru_provider.client.lists.rows import Rows
-from hyperoru_provider.client.lists.window_reader import SLICE_ROWS, WindowReader
+from hyperoru_provider.client.lists.window_reader import SLICE_ROWS, Learned, WindowReader
 from hyperoru_provider.client.times import interval_length, shift, utc_window
 
 _ROWS_AT_ONCE = 98  # a server that cuts its lists at 100 shows these whole
@@ -32,7 +32,7 @@ def list_reader(
     *,
     slice_rows: int = SLICE_ROWS,
     spacing: timedelta | None = None,
-    first_pages: MutableMapping[str, int] | None = None,
+    learned: Learned | None = None,
     as_of: datetime | None = None,
     mask: bool = False,
 ) -> WindowReader:
@@ -45,7 +45,7 @@ def list_reader(
     :param filters: what else limits the rows; ``None`` values don't.
     :param slice_rows: see :class:`WindowReader`; a list that is not read by time is one slice.
     :param spacing: see :class:`WindowReader`.
-    :param first_pages: see :class:`WindowReader`.
+    :param learned: see :class:`WindowReader`.
     :param as_of: the present, for rows of a list that have no key and are read as they are now.
     :param mask: whether to mask secrets, in lists whose rows may hold some.
     :raises HyperoruConfigError: there is no such list or filter, a filter that is needed is missing, or the window is
@@ -60,7 +60,7 @@ def list_reader(
     given = {name: value for name, value in filters.items() if value is not None}
     as_of = as_of if row.is_snapshot else None
     options: dict[str, Any] = {
-        "first_pages": first_pages,
+        "learned": learned,
         "editor": editor_for(row, endpoint, given, as_of, mask=mask),
         "as_of": as_of,
     }
@@ -157,12 +157,12 @@ def trade_counter(
     filters: Mapping[str, Any],
     *,
     limit: int | None,
-    first_pages: MutableMapping[str, int],
+    learned: Learned,
 ) -> RowCounter:
     """Return a counter of the trades of a window; see :func:`list_reader` and :class:`RowCounter`."""
     # with a limit, all pages count from the first on, as no more is held than that
     slice_rows = SLICE_ROWS if limit is None else sys.maxsize
-    reader = list_reader(contract, "trades", start, end, filters, slice_rows=slice_rows, first_pages=first_pages)
+    reader = list_reader(contract, "trades", start, end, filters, slice_rows=slice_rows, learned=learned)
     return RowCounter(reader, limit)
 
 

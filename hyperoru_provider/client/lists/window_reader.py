@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Set
+from collections.abc import Mapping, Set
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
-from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNotFoundError
+from hyperoru_provider.client.errors import HyperoruApiError, HyperoruContractError, HyperoruNotFoundError
 from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
 from hyperoru_provider.client.lists.editing import RowEditor
+from hyperoru_provider.client.lists.filter_probe import FilterProbe, Witness, last_listed
 from hyperoru_provider.client.lists.first_page import FirstPageProbe
 from hyperoru_provider.client.lists.page import PAST_THE_END, Page
-from hyperoru_provider.client.lists.pass_reader import (
+from hyperoru_provider.client.lists.pass_reader import PassReader
+from hyperoru_provider.client.lists.pass_result import (
     Complete,
     Expectation,
     Incomplete,
     Knowledge,
-    PassReader,
     PassResult,
     Reread,
     Split,
@@ -29,6 +30,18 @@ from hyperoru_provider.client.lists.rows import NO_ROWS, Key, Row, Rows, TimeSli
 #: rows to hold in memory at most, but for those that share the shortest slice
 SLICE_ROWS = 3_000
 _MOST_PASSES = 4
+
+
+@dataclass
+class Learned:
+    """What was found out of a server's lists, for all readers of them.
+
+    :param first_pages: the numbers of their first pages, by path.
+    :param filtered: the paths of those that look for a time before they are limited.
+    """
+
+    first_pages: dict[str, int] = field(default_factory=dict)
+    filtered: set[str] = field(default_factory=set)
 
 
 class UnsteadyError(HyperoruContractError):
@@ -47,7 +60,7 @@ class WindowReader:
     :param filters: what else limits the rows, by our names of the parameters.
     :param slice_rows: rows to hold at most, but for those that share the shortest slice.
     :param spacing: rows are at least so far apart, as candles are; ``None`` if nothing is known.
-    :param first_pages: numbers of the first pages that were found out, by path; takes those found out here.
+    :param learned: what was found out of the lists so far; takes what is found out here.
     :param editor: changes rows before they are looked at.
     :param as_of: when reading began, of a list that is read as it is now.
     """
@@ -61,7 +74,7 @@ class WindowReader:
         slice_rows: int = SLICE_ROWS,
         *,
         spacing: timedelta | None = None,
-        first_pages: MutableMapping[str, int] | None = None,
+        learned: Learned | None = None,
         editor: RowEditor | None = None,
         as_of: datetime | None = None,
     ) -> None:
@@ -70,7 +83,7 @@ class WindowReader:
         self._editor = editor or RowEditor({})
         self._window = TimeSlice(endpoint, filters, start, end)
         self._expectation = Expectation(slice_rows, spacing)
-        self._first_pages = {} if first_pages is None else first_pages
+        self._learned = learned or Learned()
         self._extractor = FieldExtractor(endpoint, filters)
         self._knowledge = Knowledge(endpoint.page_size, endpoint.first_page)
         self._slices = [self._window]
@@ -80,12 +93,16 @@ class WindowReader:
         self._pass: PassReader | None = None
         self._probe: FirstPageProbe | None = None
         self._after: Row | None = None
+        #: what the window has shown, to see by it that the server looks for the time first; see :class:`FilterProbe`
+        self._witness: Witness | None = None
+        self._is_empty = True
+        self._filter_probe: FilterProbe | None = None
 
     def query(self) -> dict[str, Any] | None:
         """Return the parameters of the next request, by our names; ``None`` at the end."""
+        if not self._slices:
+            return self._query_filter()
         if self._pass is None and self._probe is None:
-            if not self._slices:
-                return None
             self._begin(self._slices[-1])
         if self._probe is not None:
             return {**self._slices[-1].values(), **self._probe.position()}
@@ -97,19 +114,25 @@ class WindowReader:
         :raises HyperoruContractError: the answer proves that rows would be lost, doubled or changed.
         """
         page = self._editor.edit(page)
+        if self._filter_probe is not None:
+            self._filter_probe.accept(page)
+            return NO_ROWS
         if self._probe is not None:
             return self._accept_probe(self._probe, page)
         if self._pass is None:
             raise RuntimeError("accept() follows query()")
         return self._apply(self._pass, self._pass.accept(page))
 
-    def accept_missing(self, error: HyperoruNotFoundError) -> Rows:
-        """Take 404 for the last query: where a list may have ended, it is how some servers say so.
+    def accept_refusal(self, error: HyperoruApiError) -> Rows:
+        """Take a refusal of the last query: where a list may have ended, 404 is how some servers say so.
 
-        :raises HyperoruNotFoundError: it is not.
+        :raises HyperoruApiError: it was to be answered.
         """
+        if self._filter_probe is not None:
+            self._filter_probe.refuse()
+            return NO_ROWS
         past_the_end = self._pass.may_be_past_the_end if self._pass else self._probe and self._probe.asks_for_page_one
-        if not past_the_end:
+        if not past_the_end or not isinstance(error, HyperoruNotFoundError):
             raise error
         return self.accept(PAST_THE_END)
 
@@ -142,11 +165,23 @@ class WindowReader:
     def _begin(self, time_slice: TimeSlice) -> None:
         """Begin a pass over a slice, or find out first how the list counts its pages."""
         if self.endpoint.paging == "page" and self._knowledge.first_page is None:
-            self._knowledge.first_page = self._first_pages.get(self.endpoint.path)
+            self._knowledge.first_page = self._learned.first_pages.get(self.endpoint.path)
             if self._knowledge.first_page is None:
                 self._probe = FirstPageProbe(self._knowledge.page_size)
                 return
         self._pass = self._new_pass(time_slice)
+
+    def _query_filter(self) -> dict[str, Any] | None:
+        """Return the parameters of the next request that shows whether the server looks for the time first."""
+        path, learned = self.endpoint.path, self._learned.filtered
+        can_be_asked = self._window.is_filtered and self.endpoint.page_size is not None
+        if can_be_asked and path not in learned and self._filter_probe is None and (self._witness or self._is_empty):
+            self._filter_probe = FilterProbe(self._window, self._extractor, self._witness)
+        if self._filter_probe is None:
+            return None
+        if self._filter_probe.proved:
+            learned.add(path)
+        return None if self._filter_probe.done else self._filter_probe.values()
 
     def _accept_probe(self, probe: FirstPageProbe, page: Page) -> Rows:
         """Take an answer of the probe; once it is known, its first page is the first of the pass."""
@@ -159,7 +194,7 @@ class WindowReader:
         self._knowledge.first_page = probe.first_page
         self._pass = self._new_pass(self._slices[-1])
         if probe.certain and probe.first_page is not None:
-            self._first_pages[self.endpoint.path] = probe.first_page
+            self._learned.first_pages[self.endpoint.path] = probe.first_page
         else:
             self._knowledge.first_page = None
         return self._apply(self._pass, self._pass.accept(probe.first))
@@ -186,8 +221,11 @@ class WindowReader:
                 self._previous = keys
                 self._knowledge.page_size = page_size or self._knowledge.page_size
                 self._pass = None
-            case Complete(rows):
+            case Complete(rows, is_stated):
                 self._slices.pop()
+                self._is_empty &= not rows
+                if reader.time_slice.is_filtered and not is_stated and not (self._witness and self._witness.decides):
+                    self._witness = last_listed(rows, reader.time_slice.grain) or self._witness
                 for key in [key for key, moment in self._shown.items() if reader.time_slice.holds(moment)]:
                     del self._shown[key]
                 if reader.fits_in_one_page:
@@ -211,4 +249,5 @@ class WindowReader:
         reader._knowledge = replace(self._knowledge)
         reader._shown = {key: moment for key, moment in self._shown.items() if part.holds(moment)}
         reader._end_slice()
+        reader._is_empty = False  # the others have rows, or are asked themselves
         return reader

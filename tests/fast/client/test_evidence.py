@@ -115,13 +115,17 @@ TEN = [90.5, *range(90, 50, -5), 20.5]
 
 
 def test_beyond_the_oldest_and_the_newest_row() -> None:
-    assert doubtful(*TEN) == [(0, 21), (90, 100)]
-    assert doubtful(*TEN[::-1]) == [(0, 21), (90, 100)]
+    assert doubtful(*TEN) == [(0, 21), (90, 100), (0, 56)]
+    assert doubtful(*TEN[::-1]) == [(0, 21), (90, 100), (56, 100)]
+
+
+def test_rows_that_are_too_close_have_no_half() -> None:
+    assert doubtful(*[53.5 - number / 10 for number in range(12)]) == [(0, 53), (53, 100)]
 
 
 def test_a_list_that_went_on_before_or_after_the_slice() -> None:
-    assert doubtful(*TEN, start=20.7) == [(90, 100)]
-    assert doubtful(*TEN, end=90.5) == [(0, 21)]
+    assert doubtful(*TEN, start=20.7) == [(90, 100), (20.7, 56)]
+    assert doubtful(*TEN, end=90.5) == [(0, 21), (0, 56)]
 
 
 def test_a_few_rows_may_be_in_order_by_chance() -> None:

@@ -42,7 +42,7 @@ def test_pages_may_be_read_to_their_end_in_any_order(paging: str, order: str) ->
 def test_one_answer_goes_back_to_before_the_window() -> None:
     server = Server(ROWS, paging="none", cap=20)
     assert without_filter(server, 500, 1000) == in_order(ROWS, 500, 1000)
-    assert server.asked == 1
+    assert server.asked == 2  # once more, for fewer rows
 
 
 def test_what_is_dropped_after_the_limit_does_not_matter() -> None:

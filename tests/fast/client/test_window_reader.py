@@ -26,7 +26,7 @@ def answered(server: Server, reader: WindowReader) -> Iterator[Rows]:
         try:
             body = server.answer(reader.endpoint.target(values).query)
         except HyperoruNotFoundError as error:
-            yield reader.accept_missing(error)
+            yield reader.accept_refusal(error)
         else:
             yield reader.accept(parse_page(body, reader.endpoint))
 
@@ -183,7 +183,7 @@ def test_a_list_without_a_window_that_ignores_the_page_and_is_cut(
             if (values := reader.query()) is None:
                 break
             if absent and asked and (values.get("page") or values.get("offset")):
-                reader.accept_missing(HyperoruNotFoundError("There is no such page"))
+                reader.accept_refusal(HyperoruNotFoundError("There is no such page"))
             else:
                 body = {"items": rows[:cap], **({"total": cap} if total == "page" else {})}
                 reader.accept(parse_page(json.dumps(body).encode(), reader.endpoint))
@@ -219,7 +219,7 @@ def test_pages_of_a_list_without_a_window_that_end_with_the_last_one_again_or_40
             complete = (
                 reader.accept(parse_page(json.dumps(page).encode(), reader.endpoint))
                 if page
-                else (reader.accept_missing(HyperoruNotFoundError("There is no such page")))
+                else (reader.accept_refusal(HyperoruNotFoundError("There is no such page")))
             )
         except (HyperoruContractError, HyperoruNotFoundError):
             assert rows % 50 == 0  # a full page that comes again, or is the last, can't be told

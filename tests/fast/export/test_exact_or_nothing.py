@@ -49,7 +49,7 @@ class Client:
         try:
             body = self._server.answer(query)
         except HyperoruNotFoundError as error:
-            return reader.accept_missing(error)
+            return reader.accept_refusal(error)
         return reader.accept(parse_page(body, reader.endpoint))
 
 

@@ -1,0 +1,108 @@
+"""Whether a server looks for a time before it limits a list, or only among the rows it has limited. Pure: no I/O.
+
+A server of the second kind shows of an older window those rows that happen to be among its newest ones, or none, and
+nothing in its answers tells them from those of a window with few rows. What tells: the time of a row that it has shown,
+asked for with a limit that ends before that row.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
+from hyperoru_provider.client.lists.page import Page
+from hyperoru_provider.client.lists.paginator import paginator_for
+from hyperoru_provider.client.lists.rows import Rows, TimeSlice
+
+#: the limit: below what any server is known to cut lists at, but more than are merged into one row
+_FEW = 16
+#: rows to look at where the window has none
+_SOME = 50
+
+
+class Witness(NamedTuple):
+    """A row that was listed.
+
+    :param time: its time.
+    :param decides: whether so many rows of other times were listed before it that a limited list can't have it.
+    """
+
+    time: datetime
+    decides: bool
+
+
+def last_listed(rows: Rows, grain: timedelta) -> Witness | None:
+    """Return the last of the rows, in the order of the list; ``None`` if there are none.
+
+    :param grain: the finest step of time that the server compares.
+    """
+    times: Any = rows.times
+    if not times:
+        return None
+    return Witness(times[-1], len(times) > _FEW and abs(times[_FEW - 1] - times[-1]) > 2 * grain)
+
+
+class FilterProbe:
+    """Asks for the time of a row that the list has shown.
+
+    :param window: what was read.
+    :param extractor: reads what is looked at of the rows.
+    :param witness: a row of the window; ``None`` if it has none, and one from elsewhere is to be found.
+    """
+
+    def __init__(self, window: TimeSlice, extractor: FieldExtractor, witness: Witness | None) -> None:
+        self.done = False
+        #: whether the server was seen to look for the time first
+        self.proved = False
+        self._window = window
+        self._extractor = extractor
+        self._witness = witness
+
+    def values(self) -> dict[str, Any]:
+        """Return the parameters of the next request, by our names."""
+        endpoint = self._window.endpoint
+        most = _SOME if self._witness is None else _FEW
+        values = self._window.filters if self._witness is None else self._part(self._witness.time).values()
+        position = paginator_for(endpoint, min(endpoint.page_size or most, most), 1).position()
+        return {**values, **position, **({"page": None} if "page" in position else {})}
+
+    def accept(self, page: Page) -> None:
+        """Take the answer.
+
+        :raises HyperoruContractError: the window can't be believed.
+        """
+        if self._witness is None:
+            self._find_witness(page)
+            return
+        self.done, self.proved = True, self._witness.decides
+        if not page.texts and not page.more and page.cursor is None:
+            raise HyperoruContractError(
+                f"Asked for the time of a row that it has shown, but for no more than {_FEW} rows, the server shows "
+                "none: it seems to limit the list first and to look for the time among what is left, or to compare "
+                "times of another time zone. If no parameter does better, set the contract's time_filter to none."
+            )
+
+    def refuse(self) -> None:
+        """Take it that the server can't be asked."""
+        self.done = True
+
+    def _find_witness(self, page: Page) -> None:
+        """Look for a row where the window has none."""
+        everything = TimeSlice(self._window.endpoint, self._window.filters)
+        collector = RowCollector(everything, self._extractor)
+        collector.add(page)
+        rows = collector.rows
+        if any(self._window.holds(moment) for moment in rows.times):
+            raise HyperoruContractError(
+                "The server shows no rows of the window, but without a time it lists some that are in it: it does not "
+                "keep to its time filter. Correct the contract's params start and end, or its window_format."
+            )
+        self._witness = last_listed(rows, everything.grain)
+        self.done = self._witness is None or not self._witness.decides
+
+    def _part(self, moment: datetime) -> TimeSlice:
+        """Return the shortest part that holds a moment."""
+        first = self._window.floor(moment)
+        return self._window.part(first, self._window.ceiling(first + timedelta.resolution))
