@@ -50,6 +50,8 @@ class Server:
     :param stops: a page past the end is the last one again.
     :param absent: a page past the end is 404.
     :param keeps_last: a list without pages is cut at its other end.
+    :param filters_late: the time is looked for in a page, and not in the list.
+    :param limits_each: a list without pages is cut for each account by itself.
     :param limits: a list without pages has no more rows than it is asked for.
     :param drops: every so many-th row is left out of an answer, but after its rows were counted and cut; 0 for none.
     :param error_at: the request that is answered with an error beside an empty list, in an answer of success.
@@ -94,6 +96,8 @@ class Server:
     asked: int = 0
     blind: bool = False
     limits: bool = False
+    filters_late: bool = False
+    limits_each: bool = False
 
     def __post_init__(self) -> None:
         self._one_at_a_time = Lock()
@@ -122,7 +126,12 @@ class Server:
         if self.absent and first >= len(listed) and first:
             raise HyperoruNotFoundError("There is no such page")
         raw = listed[first : first + size]
+        if self.limits_each and self.paging == "none":
+            raw = [row for row in listed if sum(_comes_before(each, row, listed) for each in listed) < size]
         page, count = raw, len(listed)
+        if self.filters_late:
+            page = [row for row in page if self._is_of_the_time(row, query)]
+            count = len(page)
         if account_id is not None:
             page = [row for row in page if str(row["account_id"]) == account_id]
             count = sum(str(row["account_id"]) == account_id for row in listed)
@@ -147,6 +156,8 @@ class Server:
     def _listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
         """List the rows that match, in the order of this request."""
         listed = [row for row in self.rows if self._matches(row, query)]
+        if not self.filters_late:
+            listed = [row for row in listed if self._is_of_the_time(row, query)]
         listed.sort(key=lambda row: (row["trade_time"], str(row["trade_id"])), reverse=self.order == "newest")
         if self.order == "any":
             listed.sort(key=lambda row: crc32(str(row["trade_id"]).encode()) % 97)
@@ -176,6 +187,9 @@ class Server:
         return max(length - size, 0) if self.keeps_last else 0, size, meant
 
     def _matches(self, row: dict[str, Any], query: dict[str, str]) -> bool:
+        return query.get("account_id", str(row["account_id"])) == str(row["account_id"])
+
+    def _is_of_the_time(self, row: dict[str, Any], query: dict[str, str]) -> bool:
         moment = moment_of(row["trade_time"])
         if "start" in query and moment < self._bound(query["start"]):
             return False
@@ -184,7 +198,7 @@ class Server:
             end = end + timedelta(days=1) if self.by_day else end
             if not (moment < end or (self.inclusive and moment == end)):
                 return False
-        return query.get("account_id", str(row["account_id"])) == str(row["account_id"])
+        return True
 
     def _hides_that_it_is_cut(self, page: list[dict[str, Any]]) -> bool:
         """Tell whether nobody can tell: nothing new is shown, or what was asked for can't be asked more closely."""
@@ -202,3 +216,7 @@ class Server:
 
 def inside(rows: list[dict[str, Any]], start: float, end: float) -> list[dict[str, Any]]:
     return [row for row in rows if at(start) <= moment_of(row["trade_time"]) < at(end)]
+
+
+def _comes_before(one: dict[str, Any], other: dict[str, Any], listed: list[dict[str, Any]]) -> bool:
+    return one["account_id"] == other["account_id"] and listed.index(one) < listed.index(other)

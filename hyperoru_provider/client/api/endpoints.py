@@ -178,8 +178,8 @@ class ListEndpoint(Endpoint):
     :param cap: an answer of so many rows or more may have been cut; ``null``: found out, or not believed.
     :param key: fields which together name a row.
     :param time: field with the row's time.
-    :param time_filter: what the server's time filter compares: ``instant``, ``day`` for whole UTC days, or ``none``: it
-        has no such filter, and its list is read from the newest row back to before the window.
+    :param time_filter: what the server's time filter compares: ``instant``, ``day`` for whole days, of whichever time
+        zone, or ``none``: it has no such filter, and its list is read from the newest row back to before the window.
     :param time_format: how the server reads and writes times: ``iso``, or ``seconds`` or ``milliseconds`` since 1970.
     :param window_format: how it reads those of a window, where that is not how it writes them; ``null``: it is.
     :param verified_fields: fields by which a row shows that it belongs to what was asked for.

@@ -17,9 +17,7 @@ from hyperoru_provider.client.lists.paginator import paginator_for
 from hyperoru_provider.client.lists.rows import Rows, TimeSlice
 
 #: the limit: below what any server is known to cut lists at, but more than are merged into one row
-_FEW = 16
-#: rows to look at where the window has none
-_SOME = 50
+_FEW = 8
 
 
 class Witness(NamedTuple):
@@ -62,10 +60,11 @@ class FilterProbe:
 
     def values(self) -> dict[str, Any]:
         """Return the parameters of the next request, by our names."""
-        endpoint = self._window.endpoint
-        most = _SOME if self._witness is None else _FEW
-        values = self._window.filters if self._witness is None else self._part(self._witness.time).values()
-        position = paginator_for(endpoint, min(endpoint.page_size or most, most), 1).position()
+        endpoint, limit = self._window.endpoint, self._window.endpoint.page_size
+        values = self._window.filters
+        if self._witness is not None:
+            values, limit = self._part(self._witness.time).values(), min(limit or _FEW, _FEW)
+        position = paginator_for(endpoint, limit, 1).position()
         return {**values, **position, **({"page": None} if "page" in position else {})}
 
     def accept(self, page: Page) -> None:

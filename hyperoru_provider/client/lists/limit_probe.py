@@ -13,6 +13,8 @@ from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.paginator import paginator_for
 from hyperoru_provider.client.lists.rows import Rows, TimeSlice
 
+#: a list is limited to so many-th of its rows: of a few tables that are limited each, that is less than one of them has
+_PARTS = 4
 #: rows at the end of a limited list that may be others, as some of those that are merged into them are cut off
 _AT_THE_EDGE = 2
 
@@ -30,7 +32,7 @@ class LimitProbe:
         self._slice = time_slice
         self._shown = list(shown.keys)
         self._is_whole = is_whole
-        self._limit = listed if is_whole else -(-listed // 2)
+        self._limit = listed if is_whole else -(-listed // _PARTS)
 
     def values(self) -> dict[str, Any]:
         """Return the parameters of the request, by our names."""

@@ -111,7 +111,7 @@ class PassReader:
     @property
     def _only_pages_tell(self) -> bool:
         """Whether a further page is all that can be asked for: the server's word counts only if pages bear it out."""
-        return self._endpoint.paging in ("page", "offset") and not self.time_slice.is_filtered
+        return self._endpoint.paging in ("page", "offset") and not self.time_slice.can_be_split
 
     def _has_ended(self, page: Page) -> bool:
         """Return whether there is no further page to ask for."""

@@ -132,7 +132,8 @@ class TimeSlice:
     :param filters: what limits the rows, beside their time, by our names of the parameters.
     :param start: start of the time, inclusive; ``None`` with ``end`` for the whole of a list that has no times.
     :param end: end of the time, exclusive.
-    :param early: whether a second more is asked for, as a server may leave out the rows of exactly the start.
+    :param early: whether a second or day more is asked for, as a server may leave out the rows of exactly the start,
+        and its days may be those of another time zone.
     """
 
     endpoint: ListEndpoint
@@ -163,16 +164,19 @@ class TimeSlice:
         """The time, widened to bounds that the server can't cut: rows outside are dropped here."""
         start, end = self.bounds
         first, last = self.floor(start), self.ceiling(end)
-        early = self.early and self.endpoint.time_filter == "instant" and first > _NO_TIME
-        return first - self.grain if early else first, last
+        return first - self.grain if self.early and first > _NO_TIME else first, last
 
     @cached_property
     def accepted_range(self) -> tuple[datetime, datetime]:
-        """The earliest and latest time that a server which keeps to the filter may list: it may include the end."""
+        """The earliest and latest time that a server which keeps to the filter may list.
+
+        It may include the end, and its days may begin half a day before ours.
+        """
         if self.reads_back:
             return _NO_TIME, datetime.max.replace(tzinfo=UTC)
         first, last = self.request_range
-        return first, shift(last, self.grain - timedelta.resolution)
+        offset = self.grain if self.endpoint.time_filter == "day" and first > _NO_TIME else timedelta(0)
+        return first - offset, shift(last, self.grain - timedelta.resolution)
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:

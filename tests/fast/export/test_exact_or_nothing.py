@@ -107,6 +107,9 @@ servers = st.builds(
     stops=st.sampled_from([False] * 4 + [True]),
     absent=st.sampled_from([False] * 4 + [True]),
     keeps_last=st.booleans(),
+    limits=st.booleans(),
+    filters_late=st.sampled_from([False] * 4 + [True]),
+    limits_each=st.sampled_from([False] * 4 + [True]),
     drops=st.sampled_from([0, 0, 0, 2, 3, 5]),
     error_at=st.sampled_from([None] * 14 + [1, 2, 3, 4]),
     error=st.sampled_from(ERRORS),
@@ -150,8 +153,11 @@ def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
     told = server.paging == "cursor" or (server.paging != "none" and server.has_more and not server.guesses_more)
     guess = server.has_more and server.guesses_more and server.cap is not None
     skips = server.cap_skips and server.paging in ("page", "offset") and server.cap is not None
+    few = server.cap or (endpoint.page_size or 500) < 20 or server.ignored & {"per_page", "limit"}
+    unlimited = endpoint.paging == "none" and not server.limits
     return not (
-        (believed and (skips or guess))
+        (server.filters_late and (few or unlimited))
+        or (believed and (skips or guess))
         or (guess and server.cap == 3)
         or (skips and server.ignored & {"per_page", "limit"})
         or (server.filters_pages and not counted and (skips or not told))

@@ -35,6 +35,7 @@ from hyperoru_provider.client.stream.messages import Event, Gap
 from hyperoru_provider.sandbox import Sandbox
 from tests.canaries import TOKEN, seen_in
 from tests.certificates import self_signed
+from tests.listed import held
 
 FAST = RetryPolicy(initial_delay=0.02, max_delay=0.1)
 
@@ -170,7 +171,8 @@ def test_no_trade_of_a_message_is_lost(sandbox: Sandbox, fault: dict[str, Any]) 
         async with listening(sandbox) as listener:
             made = {row["trade_id"] for row in sandbox.trade(50)}
             await listener.until(lambda: set(listener.ids) >= made)
-        assert set(listener.ids) == made
+        there_are = {json.loads(row)["trade_id"] for row in held(sandbox)}  # the market trades by itself, too
+        assert set(listener.ids) <= there_are
         assert len(listener.gaps) == 1
 
     run(test)
