@@ -16,6 +16,7 @@ from hyperoru_provider.doctor.basics import (
 )
 from hyperoru_provider.doctor.lists import ListExam
 from hyperoru_provider.doctor.openapi import Document
+from hyperoru_provider.doctor.redacting import redacted_report
 from hyperoru_provider.doctor.report import Finding, Report
 from hyperoru_provider.doctor.server import OutOfRequestsError, Server
 from hyperoru_provider.doctor.state import State
@@ -51,7 +52,8 @@ def examine(
         for name in RESOURCES:
             if all(name != each.resource for each in state.findings):
                 state.add(Finding(name, notes=[_reason(state, name)]))
-        return Report(server.base_url, state.contract, state.findings, state.questions, server.requests)
+        report = Report(server.base_url, state.contract, state.findings, state.questions, server.requests)
+        return redacted_report(report, server.secrets)
 
 
 def _reason(state: State, name: str) -> str:

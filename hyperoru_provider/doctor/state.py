@@ -10,9 +10,12 @@ from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.doctor.openapi import Document, Operation
+from hyperoru_provider.doctor.redacting import redacted
 from hyperoru_provider.doctor.report import WORKING, Finding, Question, merged
 from hyperoru_provider.doctor.server import Server
 from hyperoru_provider.doctor.vocabulary import KNOWN, PATHS
+
+_REPEATS_A_SECRET = "what its contract would have to say repeats a secret, and is left out"
 
 
 @dataclass
@@ -56,7 +59,10 @@ class State:
         return any(each.resource == "login" and each.verdict in WORKING for each in self.findings)
 
     def add(self, finding: Finding) -> None:
-        """Add what was found out of a resource."""
+        """Add what was found out of a resource; an override that repeats a secret is left out."""
+        if redacted(finding.override, self.server.secrets) != finding.override:
+            finding.override = {}
+            finding.impossible.append(f"{finding.resource}: {_REPEATS_A_SECRET}")
         self.findings.append(finding)
         self.contract = merged(self.contract, finding.resource, finding.override)
 
