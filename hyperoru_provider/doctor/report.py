@@ -67,11 +67,13 @@ class Question:
     :param switch: the server's name of the parameter.
     :param resource: the list that was asked with each value.
     :param rows: how many rows an answer showed by each; ``(default)`` is without the parameter.
+    :param full: the values by which an answer was full, so that there may be more rows.
     """
 
     switch: str
     resource: str
     rows: dict[str, int]
+    full: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -14,8 +14,8 @@ from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore
 
-#: requests of an examination at most
-MOST_REQUESTS = 75
+#: requests of an examination at most, and further ones for each value that the user has chosen
+MOST_REQUESTS, MORE_FOR_A_CHOICE = 120, 60
 _TIMEOUT = 10.0
 
 

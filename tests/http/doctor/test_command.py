@@ -73,7 +73,7 @@ def test_a_document_of_ones_own(
     with Sandbox(password=PASSWORD) as sandbox:
         hyperoru(["doctor", "--base-url", sandbox.url, "--login", sandbox.email, "--json", "--openapi", str(document)])
     verdicts = {each["resource"]: each["verdict"] for each in json.loads(capsys.readouterr().out)["resources"]}
-    assert (verdicts["traders"], verdicts["trades"]) == ("works", "absent")
+    assert (verdicts["traders"], verdicts["trades"]) == ("works", "works")  # what it passes over may be there
 
 
 @pytest.mark.parametrize(
