@@ -54,6 +54,7 @@ def redacted_report(report: Report, secrets: Sequence[str]) -> Report:
             override=redacted(each.override, secrets),
             believed=told(each.believed),
             impossible=told(each.impossible),
+            warnings=told(each.warnings),
         )
 
     def question(each: Question) -> Question:

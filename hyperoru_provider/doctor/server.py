@@ -42,6 +42,8 @@ class Server:
         self._credentials = Credentials(
             self.base_url, options.get("email"), **secret, headers=options.get("headers") or {}
         )
+        #: who logs in
+        self.login = options.get("email") or ""
         self._tokens: list[str] = []
         self._on_token = options.get("on_token")
         self._options = {

@@ -84,9 +84,9 @@ class State:
         self.findings.append(finding)
         self.contract = merged(self.contract, finding.resource, finding.override)
 
-    def note(self, resource: str, text: str) -> None:
-        """Add to what was found out of a resource."""
-        next(each for each in self.findings if each.resource == resource).notes.append(text)
+    def warn(self, resource: str, text: str) -> None:
+        """Add to what a person should know of a resource."""
+        next(each for each in self.findings if each.resource == resource).warnings.append(text)
 
     def paths(self, resource: str) -> list[str]:
         """Return where a resource may be, the likeliest first: where the document has it, and the contract's path."""

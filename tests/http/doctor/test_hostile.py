@@ -95,8 +95,9 @@ def test_what_could_not_be_read_to_the_end_can_not_be_told() -> None:
         )
         return {"trades": rows[: 1 if "start" in asked.query else 100]}
 
+    contract = {"trades": {"paging": "none", "page_size": None}}
     with served({"/api/arena/trades": crowded}) as (url, _):
-        trades = finding(doctor(url), "trades")
+        trades = finding(doctor(url, contract=contract), "trades")
     assert trades.verdict is Verdict.UNKNOWN, trades
     assert "more requests than there were" in trades.notes[-1]
 

@@ -217,6 +217,6 @@ def test_an_application_that_ignores_every_parameter() -> None:
     trades = finding(report, "trades")
     assert trades.verdict is DIFFERS
     assert trades.override == {"time_filter": "none"}  # which needs no second page
-    assert "A wrong token lists the traders" in finding(report, "login").notes[0]
+    assert "A wrong token lists the traders" in finding(report, "login").warnings[0]
     assert finding(report, "decisions").verdict is ABSENT
     assert report.exit_status == 1
