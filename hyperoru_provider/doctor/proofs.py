@@ -7,7 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from hyperoru_provider.client import HyperoruClient
-from hyperoru_provider.client.errors import HyperoruApiError, HyperoruBadRequestError, HyperoruValidationError
+from hyperoru_provider.client.errors import (
+    HyperoruApiError,
+    HyperoruBadRequestError,
+    HyperoruContractError,
+    HyperoruValidationError,
+)
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.doctor.inference import override_by_document, passes_over_pages, passes_over_window
@@ -63,6 +68,8 @@ class ListProof:
         if problem and has_filter and endpoint.paging == "none" and not is_open and (seen := self._window_as_seen()):
             self._say(seen)
             problem = self._problem_with({})
+        if problem is None and self._is_cut and self._problem_with_full_pages():
+            self._say({"page_size": len(self._shown.texts)})
         if problem is None or problem in (_MISSING, _UNEQUAL):  # by the window's length: no other paging helps
             return problem
         for override in self._refinements():
@@ -177,8 +184,26 @@ class ListProof:
             parts = halves(window)
             if set(whole) == {key for half in parts for key in probe.keys(probe.page(**probe.slice(half)), half)}:
                 return None  # else an answer may have been cut, which a reader mends
-            read = [key for half in parts for key in probe.read(client, half)]
+            read = [key for half in parts for key in probe.read(probe.client(), half)]
         return None if whole == read else _UNEQUAL
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether pages have fewer rows than were asked for, and are not the last."""
+        endpoint, page = self._probe.endpoint, self._shown
+        is_short = endpoint.paging in ("page", "offset") and len(page.texts) < (endpoint.page_size or 0)
+        return is_short and bool(self._times) and (page.more is True or (page.total or 0) > len(page.texts))
+
+    def _problem_with_full_pages(self) -> str | None:
+        """Return what is wrong with pages as large as an export asks for, of more rows than one of them shows."""
+        oldest, newest = min(self._times), max(self._times)
+        window = Window(oldest - 2 * (newest - oldest), newest)
+        try:
+            with self._probe.state.server.at_most(_MOST_OF_WHOLE):
+                self._probe.read(self._probe.client(), window)
+        except HyperoruContractError as error:
+            return error.message
+        return None
 
     def _client_of_small_pages(self) -> HyperoruClient:
         """Return a client that reads in some pages, to see that they go on where they should."""
