@@ -164,7 +164,7 @@ class ListExam:
         ways: list[dict[str, Any]] = [
             *({"page_size": number} for number in sorted(numbers, reverse=True) if 0 < number < size),
             *({"paging": style, "page_size": size} for style in ("offset", "cursor") if size),
-            *([{"paging": "none", "page_size": None}] if endpoint.paging != "none" else []),
+            *([{"paging": "none", "page_size": None}] if endpoint.paging != "none" or size else []),
         ]
         for way in ways:
             try:

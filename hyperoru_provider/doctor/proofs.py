@@ -123,6 +123,8 @@ class ListProof:
             override = {"params": {**params, "start": start, "end": end}}
             if (start, end) != known and (kind := self._filter_seen(window, override)) in ("instant", "day"):
                 return {**override, "time_filter": kind}
+        if all(window.start.date() <= time.date() <= window.end.date() for time in self._times):
+            self.unproved.append("that it has no time filter, as all that it shows is of the days that were asked for")
         return {"time_filter": "none"}
 
     def _filter_seen(self, window: Window, override: Mapping[str, Any]) -> str | None:

@@ -57,6 +57,7 @@ def served(answers: Mapping[str, Answer], otherwise: Answer | None = None) -> It
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in one packet, or each waits 40 ms for an acknowledgement
 
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
