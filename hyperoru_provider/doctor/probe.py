@@ -65,17 +65,19 @@ class ListProbe:
         finally:
             self.look.override = before
 
-    def page(self, **values: Any) -> Page:
+    def page(self, *, again: bool = True, **values: Any) -> Page:
         """Return what the list shows, without a number of the page.
 
+        :param again: whether to ask for what was asked for already.
         :param values: parameters, by our names, beside the filters and the size of a page.
         :raises HyperoruApiError: the server refuses, or its rows can't be told.
         """
         position = paginator_for(self.endpoint, self.endpoint.page_size, 1).position()
         asked = {**self.filters, **position, "page": None, **values}
-        body = self.client().run(calls.body_of(self.endpoint, asked))
+        known = None if again else self._bodies.get(_name(self.endpoint.target(asked)))
+        body = known or self.client().run(calls.body_of(self.endpoint, asked))
         page = self.look.page(body)
-        self._bodies[_name(self.endpoint.target(asked))] = body
+        self._bodies[_name(self.endpoint.target(asked))] = body  # with what the look of it has added
         return page
 
     def read(self, client: HyperoruClient, window: Window | None = None) -> list[Key]:
