@@ -9,6 +9,8 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,15 @@ from rich.console import Console
 
 from hyperoru_provider.client.base import DEFAULT_BASE_URL
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruError
-from hyperoru_provider.doctor.connection import client_options, write_contract
+from hyperoru_provider.doctor.connection import check_can_be_written, client_options, write_overrides
 from hyperoru_provider.doctor.examination import examine
 from hyperoru_provider.doctor.openapi import Document
 from hyperoru_provider.doctor.report import Report
 from hyperoru_provider.doctor.tables import show
 
 _DESCRIPTION = """Ask a Hyperoru server, read-only, what it is like, and print the contract that fits it. Exit status: 0
-if nothing is to be changed, 1 if a contract is printed or a question is open, 2 if the server could not be examined."""
+if nothing is to be changed, 1 if a contract is printed or a question is open, 2 if the server could not be examined, 3
+if the contract fits, but something is refused or can't be read."""
 _PASSWORD = "HYPERORU_PASSWORD"  # noqa: S105 - the name of a variable
 
 
@@ -81,16 +84,34 @@ def _run(options: argparse.Namespace) -> int:
     level = logger.level
     logger.setLevel(logging.ERROR)  # the report says what is worth it
     try:
-        report = _examined(options)
+        with redirect_stdout(sys.stderr):  # where Airflow's logs belong
+            report, problem = _examined_and_written(options)
         _print(report, as_json=options.json)
-        if options.write and report.changed and report.reached:
-            _write(report, options.conn_id)
+        if problem is not None:
+            raise problem
     except (HyperoruError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     finally:
         logger.setLevel(level)
     return report.exit_status
+
+
+def _examined_and_written(options: argparse.Namespace) -> tuple[Report, HyperoruError | None]:
+    """Return the report, with its overrides put into the connection if that is wanted, or why they could not be."""
+    if options.write and options.conn_id is not None:
+        check_can_be_written(options.conn_id)
+    report = _examined(options)
+    if not (options.write and report.reached and report.overrides):
+        return report, None
+    if report.questions:
+        print("Nothing was written, as a question is open.", file=sys.stderr)
+        return report, None
+    try:
+        write_overrides(options.conn_id, report.overrides)
+    except HyperoruError as error:
+        return report, error
+    return replace(report, written=True), None
 
 
 def _examined(options: argparse.Namespace) -> Report:
@@ -117,14 +138,6 @@ def _print(report: Report, *, as_json: bool) -> None:
         print(json.dumps(report.as_dict(), indent=2))
     else:
         show(report, Console())
-
-
-def _write(report: Report, conn_id: str) -> None:
-    if report.questions:
-        print("Nothing was written, as a question is open.", file=sys.stderr)
-        return
-    write_contract(conn_id, report.contract)
-    print(f"The contract was put into the connection {conn_id}.", file=sys.stderr)
 
 
 if __name__ == "__main__":

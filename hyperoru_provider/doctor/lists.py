@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.errors import (
     HyperoruApiError,
     HyperoruBadRequestError,
+    HyperoruConfigError,
     HyperoruNotFoundError,
     HyperoruValidationError,
 )
@@ -20,11 +22,13 @@ from hyperoru_provider.doctor.proofs import ListProof
 from hyperoru_provider.doctor.report import Finding, Verdict, verdict_of
 from hyperoru_provider.doctor.server import OutOfRequestsError
 from hyperoru_provider.doctor.state import State
-from hyperoru_provider.doctor.switches import compare_values, switches_of
-from hyperoru_provider.doctor.vocabulary import LEARNED, NEEDED, SWITCHES
+from hyperoru_provider.doctor.switches import Switches
+from hyperoru_provider.doctor.vocabulary import LEARNED, NEEDED
 
 #: requests that a list may take, and that of trades
-_MOST_REQUESTS, _MOST_OF_TRADES = 20, 40
+_MOST_REQUESTS, _MOST_OF_TRADES = 40, 60
+#: what is inferred from looks, and proved by nothing
+_GUESSES = ("path", "rows", "fields", "key")
 _REFUSALS = (HyperoruBadRequestError, HyperoruValidationError)
 _NUMBER, _PLACE = re.compile(r"\d+"), re.compile(r"\{(\w+)\}")
 
@@ -40,22 +44,42 @@ class ListExam:
         self._finding = Finding(name)
         self._state = state
         self._probe = ListProbe(state, name)
-        self._switches: dict[str, tuple[str, ...]] = {}
+        self._switches = Switches(self._probe, self._finding)
+        self._seen = False
 
     def run(self) -> Finding:
         """Return what was found out."""
-        finding, trades = self._finding, self._finding.resource == "trades"
+        finding = self._finding
         try:
-            with self._state.server.at_most(_MOST_OF_TRADES if trades else _MOST_REQUESTS):
+            with self._state.server.at_most(_MOST_OF_TRADES if finding.resource == "trades" else _MOST_REQUESTS):
                 self._examine()
         except OutOfRequestsError:
-            self._tell(Verdict.UNKNOWN, "It was not looked at to the end: no more requests were left for it.")
+            self._tell(Verdict.UNKNOWN, "It was not read to the end, as that takes more requests than there were.")
         except HyperoruApiError as error:
             self._tell(verdict_of(error), str(error))
             return finding
+        except HyperoruConfigError as error:  # a name in an answer, or in the document, which no contract can hold
+            self._tell(Verdict.DIFFERS, f"No contract can say what it is like: {error}")
+            finding.impossible.append(f"{finding.resource}: {finding.notes[-1]}")
+            return finding
         if finding.verdict is not Verdict.ABSENT:
-            finding.override = self._probe.look.changes
+            finding.override = self._override()
         return finding
+
+    def _override(self) -> dict[str, Any]:
+        """Return what the contract has to say: of an empty list no more than what the user has chosen."""
+        changes, name = self._probe.look.changes, self._finding.resource
+        if not self._seen:
+            chosen = changes.get("query", {})
+            return {"query": chosen} if chosen else {}
+        for option in _GUESSES:
+            if option in changes and not (option == "path" and self._probe.operation):
+                self._finding.believed.append(
+                    f"{name}: its {option}, {json.dumps(changes[option])}, by its rows' looks."
+                )
+        if changes and self._finding.verdict is Verdict.UNKNOWN:
+            self._finding.believed.append(f"{name}: its override, as it was not read to the end.")
+        return changes
 
     def _tell(self, verdict: Verdict, *notes: str) -> None:
         self._finding.verdict = verdict
@@ -65,7 +89,8 @@ class ListExam:
         page = self._find()
         if page is None:
             return
-        page = self._choose_rows(page)
+        page = self._switches.settle(page)
+        self._seen = bool(page.texts)
         if not page.texts:
             self._tell(Verdict.UNKNOWN, "It is empty: neither its columns nor its window or pages can be seen.")
             return
@@ -76,7 +101,8 @@ class ListExam:
             return
         self._tell(Verdict.DIFFERS if self._probe.look.changes else Verdict.WORKS)
         row = canonical(page.rows[0], self._probe.endpoint)
-        self._state.known |= {name: row[field] for name, field in LEARNED.get(self._finding.resource, {}).items()}
+        learned = LEARNED.get(self._finding.resource, {})
+        self._state.known |= {name: row[field] for name, field in learned.items() if row.get(field) not in (None, "")}
 
     def _problem_of(self, page: Page) -> str | None:
         """Return why the list can't be read; ``None`` if it can, with the override."""
@@ -89,8 +115,6 @@ class ListExam:
     def _find(self) -> Page | None:
         """Return the first rows that the list shows, from the first path that has it; ``None`` if nothing can."""
         paths = self._state.paths(self._finding.resource)
-        if not paths:
-            self._tell(Verdict.ABSENT, "The server's /openapi.json does not have it.")
         for path in paths:
             if not self._go_to(path):
                 continue
@@ -104,7 +128,7 @@ class ListExam:
     def _go_to(self, path: str) -> bool:
         """Let the override lead to a path, and return whether it can be asked."""
         look, operation = self._probe.look, self._state.operation(path)
-        look.override = {}
+        look.override, self._probe.operation = {}, operation
         served = path if operation is None else with_our_names(operation.path, _PLACE.findall(path)) or path
         if served != look.endpoint.path:
             look.override = {"path": served}
@@ -117,9 +141,7 @@ class ListExam:
         self._probe.filters = {name: self._state.known[name] for name in wanted}
         fields = self._probe.resource.model.model_fields
         look.known = {name: value for name, value in self._probe.filters.items() if name in fields}
-        self._switches = switches_of(operation)
-        chosen = {name: value for name, value in self._state.chosen.items() if operation and name in self._switches}
-        if chosen:
+        if chosen := self._switches.documented:
             look.override = {**look.override, "query": chosen}
         return True
 
@@ -135,48 +157,21 @@ class ListExam:
         """Return the rows that the list shows without a window; in another way of paging if it refuses this one."""
         look, endpoint = self._probe.look, self._probe.endpoint
         try:
-            return self._probe.first_page()
+            return self._probe.page()
         except _REFUSALS as error:
             refusal, size = error, endpoint.page_size or 0
         numbers = {int(each[:9]) for each in _NUMBER.findall(refusal.message)} - {refusal.status}
         ways: list[dict[str, Any]] = [
             *({"page_size": number} for number in sorted(numbers, reverse=True) if 0 < number < size),
             *({"paging": style, "page_size": size} for style in ("offset", "cursor") if size),
-            *([{"paging": "none", "page_size": None}] if endpoint.paging != "none" else []),
+            *([{"paging": "none", "page_size": None}] if endpoint.paging != "none" or size else []),
         ]
         for way in ways:
             try:
                 with self._probe.trying(way):
-                    page = self._probe.first_page()
+                    page = self._probe.page()
             except HyperoruApiError:
                 continue
             look.override = {**look.override, **way}
             return page
         raise refusal
-
-    def _choose_rows(self, page: Page) -> Page:
-        """Return the rows that the user means, or note the question which they are."""
-        name, look, filters = self._finding.resource, self._probe.look, self._probe.resource.filters
-        is_documented = self._state.operation(look.endpoint.path) is not None
-        # a document may pass over a switch, and an empty list be hidden by one
-        may_have_one = (name == "trades" and not is_documented) if page.texts else "account_id" in filters
-        possible = (self._switches if is_documented else {}) or (SWITCHES if may_have_one else {})
-        settled = (*look.endpoint.query, *filters)
-        switches = {switch: values for switch, values in possible.items() if switch not in settled}
-        if asked := sorted({each.switch for each in self._state.questions} & set(switches)):
-            self._finding.notes.append(f"Which rows it has depends on {' and '.join(asked)}, too.")
-            return page
-        question = compare_values(name, switches, page, self._page_by)
-        if question is None:
-            return page
-        value = self._state.chosen.get(question.switch)
-        if value is None:
-            self._state.questions.append(question)
-            return page
-        look.override = {**look.override, "query": {question.switch: value}}
-        return self._probe.first_page()
-
-    def _page_by(self, switch: str, value: str) -> Page:
-        """Return what the list shows by a value of a switch."""
-        with self._probe.trying({"query": {switch: value}}):
-            return self._probe.page()

@@ -15,7 +15,7 @@ from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.api.models import Model
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.decoding import canonical
-from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.page import Page, parse_page
 from hyperoru_provider.client.surrogates import replace_halves
 from hyperoru_provider.client.times import TimeFormat, parse_time
@@ -69,7 +69,7 @@ class ListLook:
         before = self.override
         for name in self._lists(body):
             self.override = {**before, "rows": name}
-            with suppress(HyperoruContractError):
+            with suppress(HyperoruContractError, HyperoruConfigError):  # or it is a name that no contract can hold
                 other = parse_page(body, self.endpoint)
                 if not other.texts or self._fits(other):
                     return other
@@ -91,9 +91,17 @@ class ListLook:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
         known = set(chain(*map(self._names_of, self._model.model_fields)))
-        scores = {name: len(known & fields) for name, fields in _lists_within(data, self._resource)}
+        found = _lists_within(data, self._resource)
+        scores = {name: len(known & fields) for name, fields in found if name not in self._taken}
         inner = f".{self._resource}[]"  # of its own name, and so the likeliest
         return sorted(filter(scores.get, scores), key=lambda name: (not name.endswith(inner), -scores[name]))
+
+    @property
+    def _taken(self) -> set[str]:
+        """The lists that are another resource's at the same address."""
+        lists, path = load_contract(self._contract).lists, self.endpoint.path
+        others = (each for name, each in lists.items() if name != self._resource and each.path == path)
+        return {name for each in others for name in each.rows}
 
     def fit(self, page: Page) -> str | None:
         """Let the override say how rows are read, and return what is wrong with them all the same.

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.doctor.vocabulary import HIDING, PARAMETERS, SWITCHES
+from hyperoru_provider.doctor.vocabulary import HIDING, PARAMETERS, SHOWING, SWITCHES
 
 _LARGEST = 1_000_000
 _ALL = ("", "all", "any", "*")
@@ -45,6 +45,11 @@ class Parameter:
         return self.schema.get("format") == "date"
 
     @property
+    def is_number(self) -> bool:
+        """Whether it takes a number, as times since 1970 are."""
+        return self.schema.get("type") in ("integer", "number")
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """The values that it takes, if it names them."""
         if values := _items(self.schema.get("enum")):
@@ -57,6 +62,18 @@ class Parameter:
         """Whether a request without it may leave something out."""
         default = self.schema.get("default")
         return self.name in HIDING if default is None else str(default) not in _ALL
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it may choose which rows there are: it says so by its name, or by a default among its values."""
+        if self.place != "query" or not self.may_hide:
+            return False
+        if self.name in SWITCHES:
+            return True
+        known = any(self.name in names for names in PARAMETERS.values())
+        words = self.name.lower().split("_")
+        shows = any(word.startswith(part) for word in words for part in SHOWING)
+        return not known and not shows and len(self.choices) > 1 and self.schema.get("default") in self.choices
 
 
 @dataclass(frozen=True)
@@ -78,11 +95,7 @@ class Operation:
     @property
     def switches(self) -> dict[str, tuple[str, ...]]:
         """The parameters with a default of their own that choose what there is, and their values."""
-        return {
-            name: each.choices or SWITCHES[name]
-            for name, each in self.parameters.items()
-            if name in SWITCHES and each.place == "query" and each.may_hide
-        }
+        return {name: each.choices or SWITCHES[name] for name, each in self.parameters.items() if each.is_switch}
 
 
 class Document:
@@ -162,7 +175,7 @@ def _shape(path: str) -> str:
 
 
 def with_our_names(theirs: str, ours: list[str]) -> str | None:
-    """Return a path with our names of its places, or ``None`` if one can't be told.
+    """Return a path with our names of its places, or ``None`` if one can't be told, or is no place of a contract.
 
     :param theirs: the path with the server's names.
     :param ours: our names of what may stand in it, in the order of the contract's own path.
@@ -175,4 +188,4 @@ def with_our_names(theirs: str, ours: list[str]) -> str | None:
         if name is None:
             return None
         theirs = theirs.replace(f"{{{place}}}", f"{{{name}}}")
-    return theirs
+    return theirs if sorted(_PLACE.findall(theirs)) == sorted(ours) else None

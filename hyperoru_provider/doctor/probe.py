@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,13 +12,17 @@ from hyperoru_provider.client import HyperoruClient, calls
 from hyperoru_provider.client.api.endpoints import ListEndpoint, Target
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.decoding import canonical
+from hyperoru_provider.client.errors import REFUSALS
+from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
+from hyperoru_provider.client.lists.editing import editor_for
 from hyperoru_provider.client.lists.page import Page, parse_page
 from hyperoru_provider.client.lists.paginator import paginator_for
 from hyperoru_provider.client.lists.readers import list_reader
-from hyperoru_provider.client.lists.rows import Key
+from hyperoru_provider.client.lists.rows import Key, TimeSlice
 from hyperoru_provider.client.lists.window_reader import Learned
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.doctor.looks import ListLook
+from hyperoru_provider.doctor.openapi import Operation
 from hyperoru_provider.doctor.state import State
 from hyperoru_provider.doctor.windows import Window
 
@@ -37,8 +42,10 @@ class ListProbe:
         self.resource = RESOURCES[name]
         self.look = ListLook(name, state.contract)
         self.filters: dict[str, Any] = {}
-        #: the first answer, which spares a reader the same request
-        self._first: tuple[Target, bytes] | None = None
+        #: what the document says of its address
+        self.operation: Operation | None = None
+        #: answers by what was asked, which spare another reader the same request
+        self._bodies: dict[str, bytes] = {}
         self._learned = Learned()
 
     @property
@@ -59,33 +66,25 @@ class ListProbe:
         finally:
             self.look.override = before
 
-    def page(self, **values: Any) -> Page:
-        """Return what the list shows.
+    def page(self, *, again: bool = True, **values: Any) -> Page:
+        """Return what the list shows, without a number of the page.
 
+        :param again: whether to ask for what was asked for already.
         :param values: parameters, by our names, beside the filters and the size of a page.
         :raises HyperoruApiError: the server refuses, or its rows can't be told.
         """
-        return self.look.page(self._body(self._values(values)))
-
-    def first_page(self) -> Page:
-        """Return what the list shows without a window, and without a number of the page.
-
-        :raises HyperoruApiError: the server refuses, or its rows can't be told.
-        """
-        body = self._body(self._values({}))
-        page = self.look.page(body)
-        self._first = self.endpoint.target(self._values({})), body
-        return page
-
-    def _values(self, values: Mapping[str, Any]) -> dict[str, Any]:
         position = paginator_for(self.endpoint, self.endpoint.page_size, 1).position()
-        return {**self.filters, **position, "page": None, **values}
-
-    def _body(self, values: Mapping[str, Any]) -> bytes:
-        return self.client().run(calls.body_of(self.endpoint, values))
+        asked = {**self.filters, **position, "page": None, **values}
+        known = None if again else self._bodies.get(_name(self.endpoint.target(asked)))
+        body = known or self.client().run(calls.body_of(self.endpoint, asked))
+        page = self.look.page(body)
+        self._bodies[_name(self.endpoint.target(asked))] = body  # with what the look of it has added
+        return page
 
     def read(self, client: HyperoruClient, window: Window | None = None) -> list[Key]:
         """Return the keys of all rows, read as an export reads them.
+
+        What a reader asks twice is asked twice: it wants to see whether the list has changed.
 
         :param client: reads them.
         :param window: their time; ``None`` of a list without one.
@@ -93,16 +92,45 @@ class ListProbe:
         """
         start, end = window or (None, None)
         reader = list_reader(client.contract, self.resource.name, start, end, self.filters, learned=self._learned)
-        keys: list[Key] = []
-        while (values := reader.query()) is not None:
-            if self._first is not None and self._first[0] == reader.endpoint.target(values):
-                keys += reader.accept(parse_page(self._first[1], reader.endpoint)).keys
-                self._first = None
-            else:
-                keys += client.read_page(reader, values).keys
+        keys, seen = list[Key](), set[str]()
+        with client.explaining(reader.endpoint):
+            while (values := reader.query()) is not None:
+                target = _name(reader.endpoint.target(values))
+                try:
+                    if target in seen or target not in self._bodies:
+                        self._bodies[target] = client.run(calls.body_of(reader.endpoint, values))
+                    rows = reader.accept(parse_page(self._bodies[target], reader.endpoint))
+                except REFUSALS as error:
+                    rows = reader.accept_refusal(error)
+                seen.add(target)
+                keys += rows.keys
         return keys
+
+    def slice(self, window: Window) -> dict[str, Any]:
+        """Return the parameters that ask for a window as a reader does, by our names."""
+        return TimeSlice(self.endpoint, self.filters, *window).values()
+
+    def keys(self, page: Page, window: Window) -> set[Key]:
+        """Return the keys of those rows of an answer that are in a window.
+
+        :raises HyperoruContractError: a row has none.
+        """
+        texts = [
+            text for text, time in zip(page.texts, self.times(page), strict=True) if window.start <= time < window.end
+        ]
+        if not texts:
+            return set()
+        time_slice = TimeSlice(self.endpoint, self.filters, *window)
+        collector = RowCollector(time_slice, FieldExtractor(self.endpoint, self.filters))
+        collector.add(editor_for(self.resource, self.endpoint, self.filters, None, mask=False).edit(Page(texts)))
+        return set(collector.rows.keys)
 
     def times(self, page: Page) -> list[datetime]:
         """Return the times of rows."""
         endpoint = self.endpoint
         return [parse_time(canonical(row, endpoint)[endpoint.time or ""], endpoint.time_format) for row in page.rows]
+
+
+def _name(target: Target) -> str:
+    """Return a text for what is asked, whatever order its parameters have."""
+    return json.dumps([target.path, sorted(target.query.items())])

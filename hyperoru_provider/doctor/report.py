@@ -50,6 +50,7 @@ class Finding:
     :param override: what its contract has to say, beside what it says already.
     :param believed: what of that nothing proves.
     :param impossible: what no override can do.
+    :param warnings: what a person should know of it, whatever the contract says.
     """
 
     resource: str
@@ -58,6 +59,7 @@ class Finding:
     override: dict[str, Any] = field(default_factory=dict)
     believed: list[str] = field(default_factory=list)
     impossible: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -67,11 +69,13 @@ class Question:
     :param switch: the server's name of the parameter.
     :param resource: the list that was asked with each value.
     :param rows: how many rows an answer showed by each; ``(default)`` is without the parameter.
+    :param full: the values by which an answer was full, so that there may be more rows.
     """
 
     switch: str
     resource: str
     rows: dict[str, int]
+    full: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -83,6 +87,7 @@ class Report:
     :param resources: the findings.
     :param questions: what is still to be answered.
     :param requests: how many were sent.
+    :param written: whether what was found was put into the connection.
     """
 
     base_url: str
@@ -90,6 +95,7 @@ class Report:
     resources: list[Finding] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     requests: int = 0
+    written: bool = False
 
     @property
     def reached(self) -> bool:
@@ -97,17 +103,29 @@ class Report:
         return any(each.resource == "login" and each.verdict in WORKING for each in self.resources)
 
     @property
-    def changed(self) -> bool:
-        """Whether the contract has to change, or a question is open."""
-        return bool(self.questions) or any(each.override for each in self.resources)
+    def reason(self) -> str:
+        """Why the server could not be examined."""
+        notes = {each.resource: each.notes for each in self.resources if each.verdict not in WORKING}
+        return " ".join(notes.get("login") or notes.get("health") or []) or "Nobody could log in."
 
     @property
-    def refused(self) -> bool:
-        """Whether the server has something that can't be read, whatever the contract says."""
-        return any(
-            each.verdict is Verdict.REFUSED or (each.verdict is Verdict.DIFFERS and each.impossible)
+    def overrides(self) -> dict[str, dict[str, Any]]:
+        """What was found that the contract of each resource has to say."""
+        return {each.resource: each.override for each in self.resources if each.override}
+
+    @property
+    def changed(self) -> bool:
+        """Whether the contract still has to change, or a question is open."""
+        return bool(self.questions) or (bool(self.overrides) and not self.written)
+
+    @property
+    def unreadable(self) -> list[str]:
+        """The resources that can't be read, whatever the contract says."""
+        return [
+            each.resource
             for each in self.resources
-        )
+            if each.verdict is Verdict.REFUSED or (each.verdict is Verdict.DIFFERS and each.impossible)
+        ]
 
     @property
     def exit_status(self) -> int:
@@ -118,7 +136,7 @@ class Report:
         """
         if not self.reached:
             return 2
-        return 1 if self.changed else 3 * self.refused
+        return 1 if self.changed else 3 * bool(self.unreadable)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON."""
@@ -128,6 +146,7 @@ class Report:
             "resources": [{**asdict(each), "verdict": str(each.verdict)} for each in self.resources],
             "questions": [asdict(each) for each in self.questions],
             "requests": self.requests,
+            "written": self.written,
         }
 
 

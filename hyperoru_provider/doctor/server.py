@@ -12,10 +12,10 @@ from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.http.deadline import LimitedTransport
 from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.retry import RetryPolicy
-from hyperoru_provider.client.http.tokens import MemoryTokenStore
+from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore
 
-#: requests of an examination at most
-MOST_REQUESTS = 75
+#: requests of an examination at most, and further ones for each value that the user has chosen
+MOST_REQUESTS, MORE_FOR_A_CHOICE = 120, 60
 _TIMEOUT = 10.0
 
 
@@ -38,12 +38,31 @@ class Server:
             LimitedTransport(**Network(self.base_url, options.get("verify")).options()), most_requests
         )
         self._in_session: HyperoruClient | None = None
+        secret = {name: options.get(name) for name in ("password", "session_token")}
+        self._credentials = Credentials(
+            self.base_url, options.get("email"), **secret, headers=options.get("headers") or {}
+        )
+        #: who logs in
+        self.login = options.get("email") or ""
+        self._tokens: list[str] = []
+        self._on_token = options.get("on_token")
         self._options = {
             "timeout": _TIMEOUT,
             **options,
+            "on_token": self._take_token,
             "token_stores": (MemoryTokenStore(),),
             "retry_policy": RetryPolicy(max_retries=2, initial_delay=0.2, max_delay=2.0),
         }
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen in a report: what was given, and the tokens of all logins."""
+        return (*self._credentials.secrets, *self._tokens)
+
+    def _take_token(self, token: str) -> None:
+        self._tokens.append(token)
+        if self._on_token:
+            self._on_token(token)
 
     @property
     def requests(self) -> int:

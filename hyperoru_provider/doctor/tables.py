@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hyperoru_provider.client.escaping import printable
-from hyperoru_provider.doctor.report import Report, Verdict
+from hyperoru_provider.doctor.report import Question, Report, Verdict
 
 _COLOURS = {
     Verdict.WORKS: "green",
@@ -29,21 +29,35 @@ def show(report: Report, console: Console) -> None:
         table.add_row(each.resource, f"[{colour}]{each.verdict}[/]", escape("\n".join(map(printable, texts))))
     console.print(table)
     for question in report.questions:
-        counts = ", ".join(f"{value}: {rows} rows" for value, rows in question.rows.items())
-        answers = " or ".join(f"--set {question.switch}={value}" for value in question.rows if value[0] != "(")
-        console.print(
-            f"[bold]Which {question.switch} do you mean?[/] It decides which {question.resource} there are "
-            f"({escape(counts)}). Run the doctor again with {answers}."
-        )
+        _ask(console, question)
+    _list(console, "Warnings", [text for each in report.resources for text in each.warnings])
     _list(console, "Believed without proof", [text for each in report.resources for text in each.believed])
     _list(console, "What no override can do", [text for each in report.resources for text in each.impossible])
+    _conclude(report, console)
+
+
+def _ask(console: Console, question: Question) -> None:
+    counts = [
+        f"{value}: {'at least ' if value in question.full else ''}{rows} rows" for value, rows in question.rows.items()
+    ]
+    if len(set(question.rows.values())) == 1:
+        counts.append("but not the same ones")
+    answers = " or ".join(f"--set {question.switch}={value}" for value in question.rows if value[0] != "(")
+    text = f"It decides which {question.resource} there are ({', '.join(counts)}). Run the doctor again with {answers}."
+    console.print(f"[bold]Which {escape(printable(question.switch))} do you mean?[/] {escape(printable(text))}")
+
+
+def _conclude(report: Report, console: Console) -> None:
+    """Print what follows from it all, in the end."""
     if not report.reached:
-        console.print("[red]The server could not be examined.[/]")
+        console.print(f"[red]The server could not be examined:[/] {escape(printable(report.reason))}")
     elif report.changed:
         console.print('Put this into the connection\'s extra, as its "contract":')
         console.print(json.dumps(report.contract, indent=2), markup=False, highlight=False, soft_wrap=True)
     else:
-        console.print("The contract fits as it is: there is nothing to change.")
+        fits = "What was found was put into the connection" if report.written else "The contract fits as it is"
+        but = f", but these are refused or can't be read: {', '.join(report.unreadable)}" if report.unreadable else ""
+        console.print(f"{fits}{but or ': there is nothing to change'}.")
 
 
 def _list(console: Console, title: str, texts: list[str]) -> None:

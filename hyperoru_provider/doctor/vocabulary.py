@@ -4,8 +4,8 @@ from __future__ import annotations
 
 #: our name of a parameter -> what servers call it, the likeliest first
 PARAMETERS: dict[str, tuple[str, ...]] = {
-    "start": ("start", "start_date", "start_time", "after", "after_time", "from", "from_time", "since"),
-    "end": ("end", "end_date", "end_time", "before", "before_time", "to", "to_time", "until"),
+    "start": ("start", "start_date", "start_time", "after", "after_time", "from", "from_time", "date_from", "since"),
+    "end": ("end", "end_date", "end_time", "before", "before_time", "to", "to_time", "date_to", "until"),
     "page": ("page", "page_number", "p"),
     "per_page": ("per_page", "page_size", "limit", "size"),
     "offset": ("offset", "skip"),
@@ -23,7 +23,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "trade_id": ("fill_id", "tid"),
     "trade_time": ("time", "filled_at", "ts"),
     "quantity": ("qty", "size"),
-    "price": ("px", "last_price"),
+    "price": ("px",),
     "interval": ("period", "timeframe"),
     "earliest": ("earliest_time",),
     "latest": ("latest_time",),
@@ -33,7 +33,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 #: fields that tell rows of one id apart, the likeliest first
-TELLING_APART = ("source", "table", "kind", "type", "environment", "exchange", "account_id", "symbol")
+TELLING_APART = ("source", "table", "account_id", "kind", "type", "environment", "exchange", "symbol")
 
 #: parameters which choose what there is, and the values to try where the server does not name them
 SWITCHES: dict[str, tuple[str, ...]] = {
@@ -43,6 +43,13 @@ SWITCHES: dict[str, tuple[str, ...]] = {
 
 #: those whose default may hide something although no document says that they have one
 HIDING = ("trading_mode",)
+
+#: parts of names of parameters that choose how rows are shown, and not which
+SHOWING = (
+    "sort", "order", "dir", "page", "limit", "size", "cursor", "offset", "interval", "period", "timeframe",
+    "resolution", "granularity", "group", "format", "lang", "locale", "timezone", "tz", "unit", "currency", "fields",
+    "view",
+)  # fmt: skip
 
 #: where else a resource may be, by its name
 PATHS: dict[str, tuple[str, ...]] = {

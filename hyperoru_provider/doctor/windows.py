@@ -12,6 +12,8 @@ from hyperoru_provider.client.lists.rows import TimeSlice
 _SECOND = timedelta(seconds=1)
 _ROWS = 20
 _OLDER_TIMES = 12
+#: rows that may have arrived, and pushed as many off the end of a list
+_ARRIVED = 5
 
 
 class Window(NamedTuple):
@@ -61,6 +63,11 @@ def halves(window: Window) -> list[Window]:
     return [Window(window.start, middle), Window(middle, window.end)]
 
 
+def _left_out(without: Sequence[datetime], within: Sequence[datetime]) -> int:
+    """Return how many rows are shown only without a window, before or after those that are shown with it."""
+    return sum(not min(within) <= moment <= max(within) for moment in without)
+
+
 def time_filter_of(
     endpoint: ListEndpoint, window: Window, without: Sequence[datetime], within: Sequence[datetime]
 ) -> Literal["instant", "day", "none"] | None:
@@ -80,8 +87,8 @@ def time_filter_of(
         first, last = TimeSlice(filtered, {}, window.start, window.end).accepted_range
         if not all(first <= moment <= last for moment in within):
             continue
-        if not all(first <= moment <= last for moment in without):
+        if not all(first <= moment <= last for moment in without) or _left_out(without, within) > _ARRIVED:
             return kind
-        # no row is of another time: it can't be told, but that an instant made no difference
+        # no row is left out: it can't be told, but that an instant made no difference
         return "none" if kind == "day" and endpoint.time_filter != "day" else None
     return "none"

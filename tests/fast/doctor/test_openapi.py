@@ -77,6 +77,22 @@ def test_values_of_a_switch(schema: dict[str, object], values: tuple[str, ...]) 
     assert operation(query("trading_mode", **schema)).switches == {"trading_mode": values}
 
 
+@pytest.mark.parametrize(
+    ("name", "schema", "is_switch"),
+    [
+        ("network", {"enum": ["mainnet", "testnet"], "default": "testnet"}, True),
+        ("network", {"enum": ["mainnet", "testnet"]}, False),
+        ("network", {"enum": ["all", "testnet"], "default": "all"}, False),
+        ("sort_by", {"enum": ["time", "id"], "default": "time"}, False),
+        ("order", {"enum": ["asc", "desc"], "default": "desc"}, False),
+        ("interval", {"enum": ["1h", "1d"], "default": "1h"}, False),
+        ("symbol", {"enum": ["BTC", "ETH"], "default": "BTC"}, False),
+    ],
+)
+def test_a_default_among_values_makes_a_switch(name: str, schema: dict[str, object], is_switch: bool) -> None:
+    assert (name in operation(query(name, **schema)).switches) is is_switch
+
+
 @pytest.mark.parametrize("schema", [{}, {"enum": ["mainnet"]}, {"default": "all"}, {"default": None}])
 def test_what_leaves_nothing_out_is_no_switch(schema: dict[str, object]) -> None:
     assert operation(query("environment", **schema)).switches == {}
@@ -90,6 +106,8 @@ def test_what_leaves_nothing_out_is_no_switch(schema: dict[str, object]) -> None
         ("/api/{coin}/{period}", ["symbol", "interval"], "/api/{symbol}/{interval}"),
         ("/api/{coin}/{x}", ["symbol", "interval"], None),
         ("/api/all", [], "/api/all"),
+        ("/api/{}", ["symbol"], None),
+        ("/api/{}/{x}", ["symbol", "interval"], None),
     ],
 )
 def test_a_path_gets_our_names(path: str, ours: list[str], expected: str | None) -> None:
@@ -104,13 +122,10 @@ def test_a_path_gets_our_names(path: str, ours: list[str], expected: str | None)
             [query("after"), query("before"), query("offset"), query("limit", maximum=200)],
             {"paging": "offset", "page_size": 200, "params": {"start": "after", "end": "before"}},
         ),
-        ([query("limit", maximum=100)], {"paging": "none", "page_size": 100, "time_filter": "none"}),
+        ([query("limit", maximum=100)], {"page_size": 100, "params": {"per_page": "limit"}}),
         (
             [query("start_date", format="date"), query("end_date", format="date")],
-            {
-                "paging": "none", "page_size": None, "time_filter": "day",
-                "params": {"start": "start_date", "end": "end_date"},
-            },
+            {"time_filter": "day", "params": {"start": "start_date", "end": "end_date"}},
         ),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 
 from hyperoru_provider.doctor.__main__ import hyperoru, main
 from hyperoru_provider.sandbox import Sandbox
+from tests.http.doctor.served import Answer, Asked, RefusedError, paged, served, trade, within
 
 PASSWORD = "pw-Zq7Xk-of-the-doctor"
 
@@ -73,7 +74,7 @@ def test_a_document_of_ones_own(
     with Sandbox(password=PASSWORD) as sandbox:
         hyperoru(["doctor", "--base-url", sandbox.url, "--login", sandbox.email, "--json", "--openapi", str(document)])
     verdicts = {each["resource"]: each["verdict"] for each in json.loads(capsys.readouterr().out)["resources"]}
-    assert (verdicts["traders"], verdicts["trades"]) == ("works", "absent")
+    assert (verdicts["traders"], verdicts["trades"]) == ("works", "works")  # what it passes over may be there
 
 
 @pytest.mark.parametrize(
@@ -91,3 +92,76 @@ def test_wrong_arguments(
     monkeypatch.setenv("HYPERORU_PASSWORD", PASSWORD)
     assert main(arguments) == 2
     assert told in capsys.readouterr().err
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out.replace("\n", " ").strip()[-400:]
+
+
+@pytest.fixture
+def _as_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPERORU_PASSWORD", PASSWORD)
+    monkeypatch.setenv("COLUMNS", "400")
+
+
+def refused(status: int, detail: str) -> Answer:
+    def answer(asked: Asked) -> object:
+        raise RefusedError(status, {"detail": detail})
+
+    return answer
+
+
+@pytest.mark.usefixtures("_as_a_user")
+def test_the_end_names_what_can_not_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    with served({"/api/arena/trades": refused(500, "broken")}) as (url, _):
+        assert main(["--base-url", url, "--login", "me@example.com"]) == 3
+    assert last_line(capsys).endswith("fits as it is, but these are refused or can't be read: trades.")
+
+
+@pytest.mark.usefixtures("_as_a_user")
+def test_a_warning_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with served({}) as (url, _):
+        main(["--base-url", url, "--login", "me@example.com"])
+    assert "Warnings:\n- A wrong token lists the traders" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_as_a_user")
+def test_the_end_says_why_nobody_could_look(capsys: pytest.CaptureFixture[str]) -> None:
+    with served({"/api/users/login": refused(401, "Wrong password")}) as (url, _):
+        assert main(["--base-url", url, "--login", "me@example.com"]) == 2
+        assert "could not be examined: The login was refused. The server answered 401: Wrong" in last_line(capsys)
+        assert main(["--base-url", url.replace("http:", "https:"), "--login", "me@example.com"]) == 2
+        assert last_line(capsys).endswith("its host has to begin with http://.")
+    with served({"/health": lambda asked: {"status": "healthy"}}) as (url, _):
+        assert main(["--base-url", f"{url}/api", "--login", "me@example.com"]) == 2
+        assert last_line(capsys).endswith("with which all paths begin already: leave it out.")
+
+
+@pytest.mark.usefixtures("_as_a_user")
+@pytest.mark.parametrize(
+    ("status", "detail", "tries"),
+    [
+        (400, "Invalid credentials", 1),
+        (400, "Invalid username or password", 1),
+        (401, "Unauthorized", 1),
+        (400, "The field username is missing", 2),
+        (422, "username: Field required", 2),
+    ],
+)
+def test_a_login_is_not_tried_until_it_is_locked(status: int, detail: str, tries: int) -> None:
+    with served({"/api/users/login": refused(status, detail)}) as (url, asked):
+        assert main(["--base-url", url, "--login", "me@example.com"]) == 2
+    assert sum("POST /api/users/login" in each for each in asked) == tries
+
+
+@pytest.mark.usefixtures("_as_a_user")
+def test_full_answers_are_counted_as_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(asked: Asked) -> object:
+        rows = [trade(each, price=9 if asked.query.get("trading_mode") == "mainnet" else 1) for each in range(700)]
+        return paged(within(rows, asked.query), asked.query)
+
+    with served({"/api/arena/trades": answer}) as (url, _):
+        assert main(["--base-url", url, "--login", "me@example.com"]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "mainnet: at least 500 rows" in told
+    assert "but not the same ones" in told
