@@ -36,7 +36,7 @@ class Resource(Generic[M]):
     :param endpoint: how it is asked for by default; a :class:`WindowedEndpoint` is read by time range.
     :param source: where that is known from.
     :param filters: our names of what limits its rows, beside their time; what the path has a place for is required.
-    :param filled: those of them that are put into each row which lacks them, as are those of the key.
+    :param filled: those of them that are put into each row which lacks them although the path need not name them.
     :param spacing: the filter that says how far apart the rows are; such a list is read in stretches.
     :param holds_secrets: whether rows may hold keys and passwords, which an export masks.
     """

@@ -61,13 +61,15 @@ def editor_for(
 ) -> RowEditor:
     """Return what changes the rows of a list.
 
-    What the request says of fields of its key is known of rows that lack them, and of a snapshot all that it says.
+    What the path of the request says of fields of its key is known of rows that lack them, and of a snapshot all that
+    the path says; what its query says is not, as a server may ignore one that it does not know.
 
     :param as_of: when reading began, of a snapshot.
     :param mask: whether to mask secrets, where rows may hold some.
     """
-    fields = {*row.filled, *endpoint.key, *(row.model.model_fields if row.is_snapshot else ())}
-    known = {endpoint.names_of(name): _json(name, value) for name, value in filters.items() if name in fields}
+    in_path = {*endpoint.path_names} & {*(row.model.model_fields if row.is_snapshot else endpoint.key)}
+    names = {*row.filled} | in_path
+    known = {endpoint.names_of(name): _json(name, value) for name, value in filters.items() if name in names}
     if as_of is not None:
         moment = write_time(as_of, endpoint.time_format)
         text = json.dumps(moment) if endpoint.time_format == "iso" else moment

@@ -32,7 +32,10 @@ def client_of(answer: Answer, contract: Mapping[str, Any] | None = None) -> Iter
         query = dict(parse_qsl(urlsplit(request.split()[1]).query))
         wire.answer(json.dumps(answer(query)).encode())
 
-    with raw_server(script) as server, HyperoruClient(server.url, session_token="a-token-of-tests", contract=contract) as client:
+    with (
+        raw_server(script) as server,
+        HyperoruClient(server.url, session_token="a-token-of-tests", contract=contract) as client,
+    ):
         yield client
 
 
@@ -54,6 +57,7 @@ def export(tmp_path: Path) -> Export:
     return run
 
 
+DAY = Window.parse("2026-01-15", "2026-01-16")
 ONE = {"account_id": 1}
 BALANCE = {"account_id": 1, "available": 10.5, "total_equity": 99.25}
 
@@ -110,3 +114,30 @@ class TestAnObject:
         (wrapped,) = export("account_strategy", {"success": True, "data": {"kind": "grid"}}, ONE)
         (plain,) = export("account_strategy", {"kind": "grid", "data": {"step": 1}}, ONE)
         assert (wrapped["kind"], plain["data"]) == ("grid", {"step": 1})
+
+
+class TestAFilterThatTheServerIgnores:
+    POSITIONS = "/api/arena/positions"
+
+    def test_it_labels_no_rows_that_don_t_show_whose_they_are(self, export: Export) -> None:
+        body = {"positions": [{"symbol": "BTC", "trader": 1}, {"symbol": "BTC", "trader": 2}]}
+        rows = export("positions", body, ONE, path=self.POSITIONS)
+        assert [row.get("account_id") for row in rows] == [None, None]
+        with client_of(lambda query: body, {"positions": {"path": self.POSITIONS}}) as client:
+            assert [row.account_id for row in client.positions(1)] == [None, None]
+        with client_of(lambda query: body) as client:  # the path names it
+            assert [row.account_id for row in client.positions(1)] == [1, 1]
+
+    def test_it_is_no_part_of_a_key(self, export: Export) -> None:
+        """The points of all accounts together are not the second one's."""
+        points = [{"timestamp": int(DAY.start.timestamp()) + 3600, "total_assets": 777}]
+        with pytest.raises(HyperoruContractError, match="A row has no account_id"):
+            export("asset_curve", points, {"account_id": 2, "timeframe": "1h"}, DAY)
+
+    def test_another_value_is_an_error_that_counts_rows_from_one(self, export: Export) -> None:
+        body = [{"symbol": "BTC", "account_id": account} for account in (1, 1, 2)]
+        said = r"The row number 3 has account_id 2, but 1 .* contract's params account_id, or leave the filter out\."
+        with pytest.raises(HyperoruContractError, match=said):
+            export("positions", body, ONE, path=self.POSITIONS)
+        with pytest.raises(HyperoruContractError, match=r"ignore this filter. Correct the contract's path\."):
+            export("positions", body, ONE)
