@@ -35,8 +35,9 @@ class Resource(Generic[M]):
     :param model: what its rows are.
     :param endpoint: how it is asked for by default; a :class:`WindowedEndpoint` is read by time range.
     :param source: where that is known from.
-    :param filters: our names of what limits its rows, beside their time; what the path has a place for is required.
-    :param filled: those of them that are put into each row which lacks them although the path need not name them.
+    :param filters: our names of what limits its rows, beside their time.
+    :param filled: those of them that are put into each row which lacks them although the path does not name them, and
+        so have to be given.
     :param spacing: the filter that says how far apart the rows are; such a list is read in stretches.
     :param holds_secrets: whether rows may hold keys and passwords, which an export masks.
     """
@@ -60,10 +61,14 @@ class Resource(Generic[M]):
         """Whether the rows, without a key, are nothing but what there is now."""
         return not self.endpoint.key
 
+    def needed(self, endpoint: ListEndpoint) -> list[str]:
+        """Return the filters that have to be given: those that the path names, and those that are put into rows."""
+        return list(dict.fromkeys([*endpoint.path_names, *self.filled]))
+
     @property
     def signature(self) -> Signature:
         """How the method is called: what is needed comes first, and only the rest can be left out."""
-        needed = [*(("start", "end") if self.windowed else ()), *self.endpoint.path_names]
+        needed = [*(("start", "end") if self.windowed else ()), *self.needed(self.endpoint)]
         return Signature(
             [
                 *(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in needed),

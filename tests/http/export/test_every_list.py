@@ -41,6 +41,7 @@ VALUES = {
     "factor_name": "skew_24",
     "symbol": "BTC",
     "interval": "1h",
+    "timeframe": "1h",
 }
 #: lists that the sandbox serves for themselves
 OWN = ("trades", "klines", "traders", "orders", "coverage", "supported_symbols", "backfill_jobs")
@@ -61,8 +62,7 @@ def hiding() -> Iterator[Sandbox]:
 
 
 def filters_of(resource: Resource[Any]) -> dict[str, Any]:
-    needed = {*resource.endpoint.path_names, *(resource.filters if resource.spacing else ())}
-    return {name: VALUES[name] for name in resource.filters if name in needed}
+    return {name: VALUES[name] for name in resource.needed(resource.endpoint)}
 
 
 def window_of(resource: Resource[Any], bounds: tuple[str, str] = DAY) -> Window | None:

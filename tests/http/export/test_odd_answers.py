@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from upath import UPath
 
-from hyperoru_provider.client import HyperoruClient, HyperoruContractError
+from hyperoru_provider.client import HyperoruClient, HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.export.destinations.storage import StorageDestination
 from hyperoru_provider.export.run import export_list
 from hyperoru_provider.params.window import Window
@@ -133,6 +133,16 @@ class TestAFilterThatTheServerIgnores:
         points = [{"timestamp": int(DAY.start.timestamp()) + 3600, "total_assets": 777}]
         with pytest.raises(HyperoruContractError, match="A row has no account_id"):
             export("asset_curve", points, {"account_id": 2, "timeframe": "1h"}, DAY)
+
+    def test_timeframes_are_told_apart(self, export: Export) -> None:
+        with pytest.raises(HyperoruConfigError, match="asset_curve can't be asked for without timeframe"):
+            export("asset_curve", [], ONE, DAY)
+
+        def points(query: dict[str, str]) -> list[dict[str, Any]]:
+            return [{"account_id": 1, "timestamp": int(DAY.start.timestamp()) + 3600, "total_assets": 777}]
+
+        (row,) = export("asset_curve", points, {**ONE, "timeframe": "1h"}, DAY, cap=1000)
+        assert row["timeframe"] == "1h"
 
     def test_another_value_is_an_error_that_counts_rows_from_one(self, export: Export) -> None:
         body = [{"symbol": "BTC", "account_id": account} for account in (1, 1, 2)]
