@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, overload
 
@@ -50,6 +50,11 @@ class Resource(Generic[M]):
     filled: tuple[str, ...] = ()
     spacing: str | None = None
     holds_secrets: bool = False
+    _method_name: str = field(default="", init=False, compare=False, repr=False)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Take the name of the attribute, which is that of the method."""
+        object.__setattr__(self, "_method_name", name)
 
     @property
     def windowed(self) -> bool:
@@ -96,7 +101,7 @@ class Resource(Generic[M]):
 
         signature = self.signature
         method.__signature__ = signature  # type: ignore[attr-defined]
-        method.__name__, method.__doc__ = self.name, self.model.__doc__
+        method.__name__, method.__doc__ = self._method_name, self.model.__doc__
         return method
 
 

@@ -53,6 +53,11 @@ def list_reader(
     """
     row, endpoint = known_resource(resource), contract.lists[resource]
     _check_filters(row, endpoint, filters)
+    if endpoint.paging != "none" and not endpoint.key:
+        raise HyperoruContractError(
+            f"The contract reads {resource} in pages, and it has no key, so rows that a page repeats can't be told "
+            "from others. Name what tells its rows apart in the contract's key, or set its paging to 'none'."
+        )
     given = {name: value for name, value in filters.items() if value is not None}
     as_of = as_of if row.is_snapshot else None
     options: dict[str, Any] = {

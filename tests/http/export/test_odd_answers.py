@@ -151,3 +151,89 @@ class TestAFilterThatTheServerIgnores:
             export("positions", body, ONE, path=self.POSITIONS)
         with pytest.raises(HyperoruContractError, match=r"ignore this filter. Correct the contract's path\."):
             export("positions", body, ONE)
+
+
+ORDERS = [{"id": number, "account_id": 1, "symbol": "BTC", "side": "BUY"} for number in range(20)]
+
+
+class TestAListOfOneAnswer:
+    """Orders: 20 of 87 are shown, and something says so, or they are all."""
+
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            {"count": 87},
+            {"totalCount": 87},
+            {"total_items": 87},
+            {"pagination": {"totalItems": 87}},
+            {"page": 1, "pages": 5, "size": 20},
+            {"page": 1, "total_pages": 5},
+            {"pagination": {"page": 1, "pages": 5}},
+            {"links": {"next": "/api/orders?page=2"}},
+            {"truncated": True},
+            {"is_last": False},
+            {"nextCursor": "abc"},
+            {"next_page_token": "abc"},
+            {"limit": 20, "offset": 0},
+        ],
+    )
+    def test_a_sign_of_more_is_an_error_until_the_contract_passes_over_it(self, export: Export, beside: Any) -> None:
+        with pytest.raises(HyperoruContractError, match=r"may have been cut|counts 87 rows"):
+            export("orders", {"orders": ORDERS, **beside}, ONE)
+        found = export("orders", {"orders": ORDERS, **beside}, ONE, has_more=[], total=[], next_page=[])
+        assert found == ORDERS
+
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            {"count": 20},
+            {"count": 1},
+            {"totalCount": 20, "page": 1, "pages": 1},
+            {"page": 0, "total_pages": 1, "truncated": False, "is_last": True},
+            {"links": {"next": None, "prev": None}, "nextCursor": None, "next_page_token": ""},
+            {"limit": 50, "offset": 0},
+            {"count": "many", "pages": None},
+        ],
+    )
+    def test_what_says_that_it_is_all_is_harmless(self, export: Export, beside: Any) -> None:
+        assert export("orders", {"orders": ORDERS, **beside}, ONE) == ORDERS
+
+    @pytest.mark.parametrize("body", [{"data": [], "fills": ORDERS}, {"data": None, "fills": ORDERS}])
+    def test_an_empty_general_list_hides_no_other_one(self, export: Export, body: Any) -> None:
+        with pytest.raises(
+            HyperoruContractError, match=r"lists under data, fills\. Name its key in the contract's rows"
+        ):
+            export("orders", body, ONE)
+        assert export("orders", body, ONE, rows="fills") == ORDERS
+        assert export("orders", body, ONE, rows="data") == []
+        assert export("orders", {"orders": [], "fills": ORDERS}, ONE) == []
+        assert export("orders", {"data": [], "columns": ["id"]}, ONE) == []
+
+    def test_in_an_object_by_a_dot(self, export: Export) -> None:
+        body = {"code": 0, "data": {"list": ORDERS, "total": 20}}
+        with pytest.raises(HyperoruContractError, match=r"lists under data\.list"):
+            export("orders", body, ONE)
+        assert export("orders", body, ONE, rows="data.list") == ORDERS
+
+
+def test_pages_of_a_list_without_a_key_are_refused(export: Export) -> None:
+    body = {"positions": [{"symbol": "BTC"}]}
+    with pytest.raises(HyperoruContractError, match="reads positions in pages, and it has no key"):
+        export("positions", body, ONE, paging="page", page_size=50)
+
+
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("repeats", [True, False])
+def test_a_finished_job_is_read_to_the_last_chunk(export: Export, last: bool, repeats: bool) -> None:
+    """``done`` says that the job is over; the chunks are, where no more come, or no new cursor."""
+    chunks = [{"index": number, "content": str(number)} for number in range(250)]
+
+    def answer(query: dict[str, str]) -> Any:
+        since = int(query.get("since", 0))
+        end = min(since + 100, 250)
+        cursor = None if last and end == 250 else end
+        return {"task_id": "t", "done": True, "chunks": chunks[since - (repeats and since == 250) : end],
+                "next_cursor": cursor}  # fmt: skip
+
+    found = export("ai_stream_chunks", answer, {"task_id": "t"})
+    assert [row["index"] for row in found] == list(range(250))
