@@ -156,6 +156,20 @@ def choice(name: str, value: object, known: Iterable[str]) -> str:
     return str(value)
 
 
+def choices(name: str, value: object, known: Iterable[str]) -> list[str]:
+    """Return several words, each of which must be one of some, at least one and none twice.
+
+    :param known: the words.
+    :raises HyperoruConfigError: it is something else.
+    """
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise _error(f"{name} is {value!r}: a list is expected.")
+    found = [choice(name, each, known) for each in value]
+    if not found or len({*found}) < len(found):
+        raise _error(f"{name} is {found}: name at least one of {', '.join(known)}, and none twice.")
+    return found
+
+
 def file_format(given: object, compression: object) -> None:
     """Check a file format and its compression.
 
