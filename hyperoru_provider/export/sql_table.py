@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -31,8 +30,6 @@ from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
 
 log = logging.getLogger(__name__)
 
-_NAME = re.compile(r"(?:([\w$-]+)\.)?([\w$-]+)")
-_LONGEST_NAME = 63  # bytes; PostgreSQL cuts off the rest of a name in silence
 _STAGE = "hyperoru_stage"
 
 
@@ -61,12 +58,7 @@ class SqlTable:
     def __init__(
         self, connect: Callable[[], Any], name: str, mode: str, spec: ExportSpec, on_nul: str = "fail"
     ) -> None:
-        match = _NAME.fullmatch(name)
-        if match is None or any(len(part.encode()) > _LONGEST_NAME for part in name.split(".")):
-            raise HyperoruConfigError(
-                f"table {name!r}: expected table or schema.table, each of letters, digits, _, - and $, and of at most "
-                f"{_LONGEST_NAME} bytes."
-            )
+        schema, table = arguments.table("table", name)
         self.name = name
         self.mode = arguments.choice("mode", mode, SQL_MODES)
         self._spec = spec
@@ -80,7 +72,6 @@ class SqlTable:
         known = {column.name for column in columns}
         self._added = [place for place, field in enumerate(self._key) if field not in known]
         columns += tuple(Column(self._key[place], "string") for place in self._added)
-        schema, table = match.groups()
         self._table = sa.Table(
             _quoted(table),
             sa.MetaData(),

@@ -98,3 +98,5 @@ def test_a_window_of_a_list_without_one_fails_while_the_dag_is_parsed(cls: Any, 
     table = {"sql_conn_id": "sql", "table": "rows"} if cls is HyperoruToSqlOperator else {}
     with pytest.raises(HyperoruConfigError, match=f"{resource} is not read by time: leave out start and end"):
         cls(task_id="t", resource=resource, start="2026-01-01", end="2026-01-02", **table)
+    with pytest.raises(HyperoruConfigError, match=f"{resource} is not read by time: leave out start and end"):
+        cls(task_id="t", resource=resource, start="{{ ds }}", **table)

@@ -17,6 +17,7 @@ from hyperoru_provider.client.lists.editing import masked
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.export.columns import ColumnSchema
+from hyperoru_provider.params.choices import LISTS, ListFacts
 
 NESTED = ListEndpoint(path="/x", rows=("accounts[].positions[]", "items"))
 VALUES = ListEndpoint(path="/x", rows=("symbols",), shape="values", key=("symbol",))
@@ -37,6 +38,13 @@ def test_each_list_fits_its_model(resource: Any) -> None:
     assert {"start", "end"}.isdisjoint(resource.filters)  # they are the window
     assert ("as_of" in fields) is resource.is_snapshot
     assert ColumnSchema(resource.model, endpoint).columns
+
+
+def test_what_a_dag_is_checked_against_is_what_the_lists_are() -> None:
+    facts = {name: ListFacts(row.filters, row.filled, row.windowed) for name, row in RESOURCES.items()}
+    assert {name: (set(each.filters), set(each.needed), each.windowed) for name, each in LISTS.items()} == {
+        name: (set(each.filters), set(each.needed), each.windowed) for name, each in facts.items()
+    }
 
 
 @pytest.mark.parametrize("cls", [HyperoruClient, AsyncHyperoruClient])
