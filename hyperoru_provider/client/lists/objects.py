@@ -87,7 +87,7 @@ def object_finder(row: Resource[Any], endpoint: ListEndpoint) -> ObjectFinder | 
     if endpoint.shape != "object":
         return None
     fields = row.model.model_fields.keys() - {"as_of"}
-    named = {field: frozenset(endpoint.names_of(field)) for field in (*fields, *row.filters)}
+    named = {field: frozenset((field, *endpoint.names_of(field))) for field in (*fields, *row.filters)}
     telling = frozenset(chain(*(names for field, names in named.items() if field not in row.filters)))
     envelopes = {part for name in (*endpoint.rows, *OBJECT_ROWS) for part in name.replace("[]", "").split(".")}
     return ObjectFinder(telling, frozenset(chain(*named.values())), frozenset(envelopes) - telling)
