@@ -154,7 +154,8 @@ def table(name: str, value: object) -> tuple[str | None, str]:
 
     :raises HyperoruConfigError: it is no such name, or longer than PostgreSQL keeps it.
     """
-    text = required(name, value)
+    required(name, value)
+    text = str(value)
     match = _TABLE.fullmatch(text)
     if match is None or any(len(part.encode()) > _LONGEST_NAME for part in text.split(".")):
         raise _error(

@@ -63,6 +63,6 @@ class MarketLists:
             fields=BACKFILL_FIELDS,
             rows=("tasks", *GENERAL_ROWS),
             key=("id",),
-            verified_fields=_JOB_FILTERS,
+            verified_fields=BACKFILL_PARAMS,  # a job that was asked for is found by all of them
         ),
     )

@@ -143,7 +143,10 @@ def test_formats_with_columns_take_each_list(
     known = facts(full, resource)
     longest = max((-int(Decimal(each).as_tuple().exponent) for row in known for each in numbers(row)), default=0)
     if file_format == "parquet" and longest > DECIMALS:
-        with pytest.raises(HyperoruContractError, match=r"\w+ [-+.\dE]+ of the row .* does not fit decimal128\(38, 18\).*jsonl and csv keep"):
+        with pytest.raises(
+            HyperoruContractError,
+            match=r"\w+ [-+.\dE]+ of the row .* does not fit decimal128\(38, 18\).*jsonl and csv keep",
+        ):
             export_list(client_of(full), resource.name, window, filters, destination)
         return
     summary = export_list(client_of(full), resource.name, window, filters, destination, on_empty="succeed")
