@@ -34,7 +34,7 @@ def line(resource: Resource[Any]) -> str:
     """Return the row of a list."""
     endpoint = resource.endpoint
     method = OTHER_METHODS.get(resource.name) or f"{METHODS[resource.name]}{resource.signature}"
-    filters = [f"**{name}**" if name in endpoint.path_names else name for name in resource.filters]
+    filters = [f"**{name}**" if name in resource.needed(endpoint) else name for name in resource.filters]
     columns = [column.name for column in ColumnSchema(resource.model, endpoint).columns[:-1]]
     kind = " (object)" if isinstance(resource, ObjectResource) else ""
     cells = [

@@ -130,12 +130,12 @@ def trade(contract: Contract, row: Row) -> Trade:
 
 
 def models(contract: Contract, resource: str, rows: Iterable[Row], filters: Mapping[str, Any]) -> list[Model]:
-    """Return the rows of a list as models; a field that a row lacks is filled in from the filters.
+    """Return the rows of a list as models; a field that a row lacks is filled in if the request's path named it.
 
     :raises HyperoruContractError: one is not as the model says.
     """
     model, endpoint = RESOURCES[resource].model, contract.lists[resource]
-    known = {name: value for name, value in filters.items() if value is not None and name in model.model_fields}
+    known = {name: filters[name] for name in endpoint.path_names if name in model.model_fields}
     return [validated(model, {**known, **canonical(row.raw, endpoint)}, endpoint.time_format) for row in rows]
 
 

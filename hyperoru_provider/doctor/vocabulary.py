@@ -69,10 +69,10 @@ LEARNED: dict[str, dict[str, str]] = {
 }
 
 #: what is asked with until something better is known
-KNOWN = {"symbol": "BTC", "interval": "1h"}
+KNOWN = {"symbol": "BTC", "interval": "1h", "timeframe": "1h"}
 
 #: filters without which a list can't be asked for
-NEEDED: dict[str, tuple[str, ...]] = {"klines": ("symbol", "interval")}
+NEEDED: dict[str, tuple[str, ...]] = {"klines": ("symbol", "interval"), "asset_curve": ("timeframe",)}
 
 #: lists that are asked for as another one is, which spares a request for each
 ALIKE = {

@@ -62,16 +62,8 @@ class ExportSpec:
     @property
     def directory(self) -> str:
         """Where the export is, below the destination. Exports of other rows never share a directory."""
-        return self._directory("-")
-
-    @property
-    def former_directory(self) -> str:
-        """Where version 0.1.0 put it: readers take ``=`` for a Hive partition."""
-        return self._directory("=")
-
-    def _directory(self, equals: str) -> str:
         window = self.window.name if self.window else "latest"
-        limits = (f",{name}{equals}{_file_name(text)}" for name, text in self.limits.items())
+        limits = (f",{name}-{_file_name(text)}" for name, text in self.limits.items())
         return "".join([f"{self.resource}/{window}", *limits])
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.lists.rows import Row, parts_of
 from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.manifest import ExportSpec
+from hyperoru_provider.export.sql_conflicts import check_own_rows
 from hyperoru_provider.export.sql_engine import (
     TYPES,
     insert,
@@ -30,8 +30,6 @@ from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
 
 log = logging.getLogger(__name__)
 
-_NAME = re.compile(r"(?:([\w$-]+)\.)?([\w$-]+)")
-_LONGEST_NAME = 63  # bytes; PostgreSQL cuts off the rest of a name in silence
 _STAGE = "hyperoru_stage"
 
 
@@ -60,16 +58,11 @@ class SqlTable:
     def __init__(
         self, connect: Callable[[], Any], name: str, mode: str, spec: ExportSpec, on_nul: str = "fail"
     ) -> None:
-        match = _NAME.fullmatch(name)
-        if match is None or any(len(part.encode()) > _LONGEST_NAME for part in name.split(".")):
-            raise HyperoruConfigError(
-                f"table {name!r}: expected table or schema.table, each of letters, digits, _, - and $, and of at most "
-                f"{_LONGEST_NAME} bytes."
-            )
+        schema, table = arguments.table("table", name)
         self.name = name
         self.mode = arguments.choice("mode", mode, SQL_MODES)
         self._spec = spec
-        self._key, time = _key_and_time(spec)
+        self._key, self._time = _key_and_time(spec)
         if self.mode == "upsert" and not self._key:
             raise HyperoruConfigError(
                 f"{spec.resource} has no key, so upsert can't tell which rows of {name} to update. Set mode='replace', "
@@ -79,20 +72,19 @@ class SqlTable:
         known = {column.name for column in columns}
         self._added = [place for place, field in enumerate(self._key) if field not in known]
         columns += tuple(Column(self._key[place], "string") for place in self._added)
-        schema, table = match.groups()
         self._table = sa.Table(
             _quoted(table),
             sa.MetaData(),
-            *(sa.Column(_quoted(name), TYPES[kind], index=name == time) for name, kind in columns),
+            *(sa.Column(_quoted(name), TYPES[kind], index=name == self._time) for name, kind in columns),
             *([sa.PrimaryKeyConstraint(*self._key)] if self._key else []),
             schema=schema and _quoted(schema),
         )
-        self._replaced = self._conditions(time) if mode == "replace" else []
+        self._replaced = self._conditions() if mode == "replace" else []
         self._engine = make_engine(connect)
         self._on_nul = arguments.choice("on_nul", on_nul, ON_NUL)
         self._nul_found = False
 
-    def _conditions(self, time: str | None) -> list[sa.ColumnElement[bool]]:
+    def _conditions(self) -> list[sa.ColumnElement[bool]]:
         """Return what is true of just those rows that ``replace`` replaces."""
         columns, window = self._table.c, self._spec.window
         unseen = sorted({*self._spec.limits} - {*columns.keys()})
@@ -101,7 +93,8 @@ class SqlTable:
                 f"The filter {', '.join(unseen)} is no column, so replace can't tell which rows of {self.name} to "
                 "replace. Leave it out, or set mode='upsert'."
             )
-        inside = [columns[time] >= window.start, columns[time] < window.end] if window and time else []
+        time = columns[self._time] if self._time else None
+        inside = [time >= window.start, time < window.end] if window and time is not None else []
         limits = self._spec.limits.items()
         return inside + [sa.func.lower(columns[name]) == sa.func.lower(value) for name, value in limits]
 
@@ -237,6 +230,7 @@ class SqlTable:
         They go by way of a temporary table, which refuses a key that comes twice.
 
         :return: what counts the rows of these keys, and how many were changed.
+        :raises HyperoruContractError: a row that is there under one of the keys is another one.
         """
         table, on_sqlite = self._table, connection.dialect.name == "sqlite"
         stage = sa.Table(
@@ -250,6 +244,7 @@ class SqlTable:
         )
         stage.create(connection, checkfirst=False)
         insert(connection, stage, batches)
+        check_own_rows(connection, table, stage, self._time, self._spec)
         into: Any = (sqlite if on_sqlite else postgresql).insert(table)
         # without a condition, SQLite would take ON CONFLICT for one of a join
         statement = into.from_select(stage.columns.keys(), stage.select().where(sa.true()))

@@ -14,7 +14,7 @@ from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
-from hyperoru_provider.params.choices import DEFAULT_FORMAT, ON_EMPTY
+from hyperoru_provider.params.choices import DEFAULT_FORMAT, LISTS, ON_EMPTY
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,7 +56,6 @@ class ExportOperator(WindowTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        arguments.early(arguments.required, "resource", resource)
         arguments.early_window(start, end)
         if arguments.is_literal(filters):
             arguments.filters(filters)
@@ -64,8 +63,7 @@ class ExportOperator(WindowTask, BaseOperator):
         self.start = start
         self.end = end
         self._has_window = (start, end) != (INTERVAL_START, INTERVAL_END)
-        if self._has_window and arguments.is_literal([resource, start, end]):
-            arguments.may_have_window(resource)
+        arguments.early_list(resource, filters, has_window=self._has_window)
         self.filters = filters
         self.concurrency = arguments.positive("concurrency", concurrency)
         self.on_empty = checked_on_empty(on_empty)
@@ -88,9 +86,7 @@ class ExportOperator(WindowTask, BaseOperator):
 
     def _window(self, resource: str) -> Window | None:
         """Return the window, or ``None`` if none is given for a list that has none."""
-        from hyperoru_provider.client.api.resources import RESOURCES
-
-        windowed = resource in RESOURCES and RESOURCES[resource].windowed
+        windowed = resource in LISTS and LISTS[resource].windowed
         return arguments.window(self.start, self.end) if windowed or self._has_window else None
 
     def given_filters(self) -> Mapping[str, Any] | None:

@@ -215,7 +215,7 @@ class HyperoruToSqlOperator(ExportOperator):
             **kwargs,
         )
         arguments.early(arguments.required, "sql_conn_id", sql_conn_id)
-        arguments.early(arguments.required, "table", table)
+        arguments.early(arguments.table, "table", table)
         arguments.early(arguments.choice, "mode", mode, SQL_MODES)
         self.sql_conn_id = sql_conn_id
         self.table = table
@@ -232,6 +232,7 @@ class HyperoruToSqlOperator(ExportOperator):
         from hyperoru_provider.export.destinations.sql import SqlDestination
 
         table = arguments.required("table", self.table)
+        arguments.table("table", table)
         arguments.choice("mode", self.mode, SQL_MODES)
         hook = BaseHook.get_connection(self.sql_conn_id).get_hook()  # type: ignore[no-untyped-call]
         if not isinstance(hook, DbApiHook):

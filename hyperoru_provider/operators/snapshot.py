@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,21 @@ from airflow.sdk import BaseOperator
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.hooks.tasks import failing_at_once
-from hyperoru_provider.operators.base import check_files_early, files_or_xcom, for_xcom
+from hyperoru_provider.operators.base import (
+    check_files_early,
+    checked_on_empty,
+    files_or_xcom,
+    for_xcom,
+    unless_skipped,
+)
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.choices import SNAPSHOT_PARTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+log = logging.getLogger(__name__)
 
 
 class HyperoruSnapshotOperator(BaseOperator):
@@ -35,6 +45,8 @@ class HyperoruSnapshotOperator(BaseOperator):
     :param file_format: ``jsonl`` (the default), ``csv`` or ``parquet``. (templated)
     :param compression: as for the export. (templated)
     :param max_xcom_bytes: how much JSON of each part may go to XCom. Default: 1,000,000.
+    :param on_empty: what becomes of a snapshot where the server lists no traders: ``succeed`` (with a warning),
+        ``skip`` (the task is skipped) or ``fail``. Default: ``succeed``.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong.
     :raises HyperoruContractError: the server's answers don't prove to be right and complete.
@@ -62,6 +74,7 @@ class HyperoruSnapshotOperator(BaseOperator):
         file_format: str | None = None,
         compression: str | None = None,
         max_xcom_bytes: int = 1_000_000,
+        on_empty: str | None = None,
         hyperoru_conn_id: str = HyperoruHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -69,12 +82,13 @@ class HyperoruSnapshotOperator(BaseOperator):
         arguments.early(arguments.optional, "account_id", account_id)
         check_files_early(destination, file_format, compression, storage_conn_id=storage_conn_id)
         self.account_id = account_id
-        self.parts = [arguments.choice("parts", part, SNAPSHOT_PARTS) for part in parts]
+        self.parts = arguments.choices("parts", parts, SNAPSHOT_PARTS)
         self.destination = destination
         self.storage_conn_id = storage_conn_id
         self.file_format = file_format
         self.compression = compression
         self.max_xcom_bytes = arguments.positive("max_xcom_bytes", max_xcom_bytes)
+        self.on_empty = checked_on_empty(on_empty)
         self.hyperoru_conn_id = hyperoru_conn_id
 
     @failing_at_once()
@@ -90,6 +104,8 @@ class HyperoruSnapshotOperator(BaseOperator):
         found: dict[str, dict[str, Any]] = {}
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             accounts = [trader.id for trader in client.list_traders()] if account_id is None else [account_id]
+            if not accounts:
+                self._check_empty()
             for account in map(str, accounts):
                 found[account] = {
                     part: export_list(
@@ -110,3 +126,19 @@ class HyperoruSnapshotOperator(BaseOperator):
                     for part in self.parts
                 }
         return for_xcom({"as_of": format_time(as_of), "accounts": found})
+
+    def _check_empty(self) -> None:
+        """Raise if a snapshot of nobody is an error or no success, and warn if it may be a wrong one.
+
+        :raises HyperoruContractError: ``on_empty`` is ``fail``.
+        :raises AirflowSkipException: ``on_empty`` is ``skip``.
+        """
+        from hyperoru_provider.client.errors import HyperoruContractError
+
+        if self.on_empty == "fail":
+            raise HyperoruContractError(
+                "The server has no traders, which on_empty='fail' makes an error. Nothing was exported."
+            )
+        if self.on_empty == "skip":
+            unless_skipped(None, "traders")
+        log.warning("The server has no traders, so nothing was exported. Look at the login, and at what it may see.")

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from hyperoru_provider.params.choices import COMPRESSIONS
+from hyperoru_provider.params.choices import COMPRESSIONS, LISTS
 
 if TYPE_CHECKING:
     from hyperoru_provider.client.errors import HyperoruConfigError
     from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
+
+_TABLE = re.compile(r"(?:([\w$-]+)\.)?([\w$-]+)")
+_LONGEST_NAME = 63  # bytes; PostgreSQL cuts off the rest of a name in silence
 
 #: default bounds of a window: those of the run's data interval, and an error that explains it where a run has none
 INTERVAL_START = "{{ data_interval_start | default('', true) }}"
@@ -145,6 +149,22 @@ def flag(name: str, value: object) -> bool:
     return text in ("true", "1")
 
 
+def table(name: str, value: object) -> tuple[str | None, str]:
+    """Return the schema, if it is named, and the name of a table of a database.
+
+    :raises HyperoruConfigError: it is no such name, or longer than PostgreSQL keeps it.
+    """
+    required(name, value)
+    text = str(value)
+    match = _TABLE.fullmatch(text)
+    if match is None or any(len(part.encode()) > _LONGEST_NAME for part in text.split(".")):
+        raise _error(
+            f"{name} {text!r}: expected table or schema.table, each of letters, digits, _, - and $, and of at most "
+            f"{_LONGEST_NAME} bytes."
+        )
+    return match[1], match[2]
+
+
 def choice(name: str, value: object, known: Iterable[str]) -> str:
     """Return a text, which must be one of some words.
 
@@ -154,6 +174,20 @@ def choice(name: str, value: object, known: Iterable[str]) -> str:
     if value not in (known := tuple(known)):
         raise _error(f"{name} {value!r}: expected {', '.join(known[:-1])} or {known[-1]}.")
     return str(value)
+
+
+def choices(name: str, value: object, known: Iterable[str]) -> list[str]:
+    """Return several words, each of which must be one of some, at least one and none twice.
+
+    :param known: the words.
+    :raises HyperoruConfigError: it is something else.
+    """
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise _error(f"{name} is {value!r}: a list is expected.")
+    found = [choice(name, each, known) for each in value]
+    if not found or len({*found}) < len(found):
+        raise _error(f"{name} is {found}: name at least one of {', '.join(known)}, and none twice.")
+    return found
 
 
 def file_format(given: object, compression: object) -> None:
@@ -235,15 +269,31 @@ def early_window(start: object, end: object) -> None:
         Window.parse(start, end)
 
 
-def may_have_window(resource: str) -> None:
-    """Check that a list, if there is one of this name, is read by time.
+def early_list(resource: object, given: object, *, has_window: bool) -> None:
+    """Check while the DAG is parsed what is wanted of a list, as far as no template and no contract can make it right.
 
-    :raises HyperoruConfigError: it is not, and a window is given.
+    :param resource: its name.
+    :param given: what limits its rows, by name.
+    :param has_window: whether a window is given.
+    :raises HyperoruConfigError: there is no such list or filter, or one is missing that the list always needs.
     """
-    from hyperoru_provider.client.api.resources import RESOURCES
-
-    if resource in RESOURCES and not RESOURCES[resource].windowed:
-        raise _error(f"{resource} is not read by time: leave out start and end.")
+    if not is_literal(resource):
+        return
+    name = required("resource", resource)
+    if name not in LISTS:
+        raise _error(f"resource {name!r}: there are {', '.join(LISTS)}.")
+    facts = LISTS[name]
+    if has_window and not facts.windowed:
+        raise _error(f"{name} is not read by time: leave out start and end.")
+    if given is not None and not isinstance(given, Mapping):
+        return
+    names = [*(given or ())]
+    if unknown := [each for each in names if is_literal(each) and each not in facts.filters]:
+        known = ", ".join(facts.filters) or "none"
+        raise _error(f"{name} can't be filtered by {', '.join(map(str, unknown))}; its filters are {known}.")
+    missing = [each for each in facts.needed if each not in names]
+    if missing and all(map(is_literal, names)):
+        raise _error(f"{name} can't be asked for without {' and '.join(missing)}: give the filter.")
 
 
 def is_literal(value: object) -> bool:

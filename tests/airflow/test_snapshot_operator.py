@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowSkipException
 
-from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
 from hyperoru_provider.operators.snapshot import HyperoruSnapshotOperator
 from hyperoru_provider.sandbox import Sandbox
+from tests.raw_server import Wire, raw_server
 
 PARTS = ["account_overview", "balances", "positions", "orders"]
 
@@ -58,11 +61,35 @@ def test_one_trader_to_files_again_and_again(still: Sandbox, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [({"parts": ["trades"]}, "parts 'trades'"), ({"account_id": ""}, "account_id"), ({"file_format": "csv"}, "file_")],
+    [
+        ({"parts": []}, "name at least one"),
+        ({"parts": ["orders", "orders"]}, "none twice"),
+        ({"parts": "orders"}, "a list is expected"),
+        ({"on_empty": "never"}, "on_empty 'never'"),
+        ({"parts": ["trades"]}, "parts 'trades'"),
+        ({"account_id": ""}, "account_id"),
+        ({"file_format": "csv"}, "file_"),
+    ],
 )
 def test_wrong_arguments_fail_while_the_dag_is_parsed(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(HyperoruConfigError, match=named):
         HyperoruSnapshotOperator(task_id="t", **arguments)
+
+
+def test_of_nobody_it_is_what_on_empty_says(connect: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
+    def script(wire: Wire, request: str) -> None:
+        wire.answer({"session_token": "a-token-of-tests"} if request.startswith("POST") else b"[]")
+
+    with raw_server(script) as server:
+        connect(SimpleNamespace(url=server.url, email="me@example.com", password="pw"), token_cache="memory")
+        for on_empty in (None, "succeed"):
+            caplog.clear()
+            assert run(HyperoruSnapshotOperator, on_empty=on_empty)["accounts"] == {}
+            assert "The server has no traders" in caplog.text
+        with pytest.raises(AirflowSkipException):
+            run(HyperoruSnapshotOperator, on_empty="skip")
+        with pytest.raises(HyperoruContractError, match="The server has no traders"):
+            run(HyperoruSnapshotOperator, on_empty="fail")
 
 
 @pytest.mark.parametrize("cls", [HyperoruExportOperator, HyperoruToSqlOperator])
@@ -71,3 +98,5 @@ def test_a_window_of_a_list_without_one_fails_while_the_dag_is_parsed(cls: Any, 
     table = {"sql_conn_id": "sql", "table": "rows"} if cls is HyperoruToSqlOperator else {}
     with pytest.raises(HyperoruConfigError, match=f"{resource} is not read by time: leave out start and end"):
         cls(task_id="t", resource=resource, start="2026-01-01", end="2026-01-02", **table)
+    with pytest.raises(HyperoruConfigError, match=f"{resource} is not read by time: leave out start and end"):
+        cls(task_id="t", resource=resource, start="{{ ds }}", **table)

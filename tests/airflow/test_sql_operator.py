@@ -56,8 +56,8 @@ def made_up(count: int, price: str = "") -> list[dict[str, Any]]:
     return [
         {
             "trade_id": number,
-            "account_id": rng.randrange(1, 5),
-            "symbol": rng.choice(("BTC", "ETH", "@107", "PURR/USDC")),
+            "account_id": number % 4 + 1,  # a trade keeps its trader and symbol, whatever else changes
+            "symbol": ("BTC", "ETH", "@107", "PURR/USDC")[number % 3 + number % 2],
             "side": rng.choice(("BUY", "SELL")),
             "price": price or f"{rng.randrange(10**9)}.{rng.randrange(10**6):06}",
             "quantity": f"{rng.randrange(10**20)}E-18",

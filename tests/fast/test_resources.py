@@ -17,6 +17,7 @@ from hyperoru_provider.client.lists.editing import masked
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.export.columns import ColumnSchema
+from hyperoru_provider.params.choices import LISTS, ListFacts
 
 NESTED = ListEndpoint(path="/x", rows=("accounts[].positions[]", "items"))
 VALUES = ListEndpoint(path="/x", rows=("symbols",), shape="values", key=("symbol",))
@@ -34,8 +35,16 @@ def test_each_list_fits_its_model(resource: Any) -> None:
     assert load_contract({resource.name: {}}).lists[resource.name] == endpoint
     assert {*endpoint.key, *filter(None, [endpoint.time]), *endpoint.path_names} <= {*fields}
     assert {*endpoint.path_names} <= {*resource.filters}
+    assert {"start", "end"}.isdisjoint(resource.filters)  # they are the window
     assert ("as_of" in fields) is resource.is_snapshot
     assert ColumnSchema(resource.model, endpoint).columns
+
+
+def test_what_a_dag_is_checked_against_is_what_the_lists_are() -> None:
+    facts = {name: ListFacts(row.filters, row.filled, row.windowed) for name, row in RESOURCES.items()}
+    assert {name: (set(each.filters), set(each.needed), each.windowed) for name, each in LISTS.items()} == {
+        name: (set(each.filters), set(each.needed), each.windowed) for name, each in facts.items()
+    }
 
 
 @pytest.mark.parametrize("cls", [HyperoruClient, AsyncHyperoruClient])
@@ -43,6 +52,7 @@ def test_each_list_is_a_method_that_says_how_it_is_called(cls: type) -> None:
     client = cls("http://127.0.0.1:9", session_token="t")
     assert str(inspect.signature(client.decisions)) == "(start, end, account_id=None)"
     assert str(inspect.signature(client.balance)) == "(account_id)"
+    assert client.balance.__name__ == "balance"
     assert {*resource_table.METHODS} | {*resource_table.OTHER_METHODS} == {*RESOURCES}
 
 
@@ -71,6 +81,30 @@ def test_a_row_of_a_nested_list_has_the_fields_around_it(body: bytes, rows: list
 def test_a_nested_list_that_is_not_there_is_an_error(body: bytes) -> None:
     with pytest.raises(HyperoruContractError, match=r"positions .* contract's rows"):
         parse_page(body, NESTED)
+
+
+TWO_LEVELS = ListEndpoint(path="/x", rows=("data.list", "data.page.list", "data.accounts[].positions[]"))
+
+
+@pytest.mark.parametrize(
+    ("body", "rows"),
+    [
+        (b'{"data": {"list": [{"v": 1.10}]}}', [b'{"v": 1.10}']),
+        (b'{"data": {"list": null, "total": 0}}', []),
+        (b'{"data": {"page": {"list": [{"v": 1}]}}}', [b'{"v": 1}']),
+        (rb'{"data": {"list": [{"s": "\ud83d"}]}}', [rb'{"s": "\ud83d"}']),
+        (b'{"data": {"accounts": [{"a": 1, "positions": [{"s": 2}]}]}}', [b'{"s": 2,"a":1}']),
+        (b'[{"v": 1}]', [b'{"v": 1}']),
+    ],
+)
+def test_a_list_inside_of_an_object_is_named_with_a_dot(body: bytes, rows: list[bytes]) -> None:
+    assert parse_page(body, TWO_LEVELS).rows == rows
+
+
+def test_what_stands_beside_a_list_inside_of_an_object_is_read() -> None:
+    assert parse_page(b'{"data": {"list": [{"v": 1}], "total": 7}}', TWO_LEVELS).total == 7
+    with pytest.raises(HyperoruContractError, match=r"it has lists under data\.list\. Name its key"):
+        parse_page(b'{"code": 0, "data": {"list": [{"v": 1}]}}', NESTED)
 
 
 def test_plain_values_become_rows() -> None:

@@ -154,7 +154,8 @@ def _check_names(resource: str, endpoint: Endpoint) -> None:
     }
     if isinstance(endpoint, ListEndpoint):
         fields = {*fields, *endpoint.key, *filter(None, [endpoint.time])}
-        checks["verified_fields"] = (endpoint.verified_fields, params)
+        default = DEFAULT_CONTRACT.lists[resource].verified_fields
+        checks["verified_fields"] = (endpoint.verified_fields, {*params, *default})
     if isinstance(endpoint, StreamEndpoint):
         checks["channels"] = (endpoint.channels, DEFAULT_CONTRACT.stream.channels)
         checks["payloads"] = (endpoint.payloads, DEFAULT_CONTRACT.stream.channels)

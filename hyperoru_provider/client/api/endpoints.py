@@ -41,6 +41,8 @@ WireText = Annotated[str, Field(min_length=1), AfterValidator(_encodable)]
 GENERAL_ROWS = ("items", "data", "results")
 #: keys under which a server may send any list
 ROWS = (*GENERAL_ROWS, "trades", "orders", "positions", "accounts")
+#: keys under which a server may send any object
+OBJECT_ROWS = (*GENERAL_ROWS, "item", "result")
 
 
 class Target(NamedTuple):
@@ -169,7 +171,8 @@ class ListEndpoint(Endpoint):
 
     :param rows: keys under which the list may stand in an object, its own name first, which tells it from lists of
         something else beside it; a bare array is always understood. ``accounts[].positions[]`` are the lists in each
-        object of another one, whose fields a row has, too, but for its lists.
+        object of another one, whose fields a row has, too, but for its lists; ``data.list`` is one in an object. Of
+        the shape ``object``: keys of envelopes around it, beside :data:`OBJECT_ROWS`.
     :param shape: what the answer is: a ``list`` of objects; an ``object``, which is the only row; or a list of plain
         ``values``, of which each is the key of a row.
     :param paging: ``page`` (numbered), ``offset``, ``cursor``, or ``none``: one answer, perhaps capped.

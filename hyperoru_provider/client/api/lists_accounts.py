@@ -36,7 +36,7 @@ class AccountLists:
         model=Overview,
         source="NEW",
         holds_secrets=True,
-        endpoint=ListEndpoint(path="/api/account/overview", shape="object"),
+        endpoint=ListEndpoint(path="/api/account/overview", rows=("overview",), shape="object"),
     )
     account_overview = ObjectResource(
         name="account_overview",
@@ -45,7 +45,10 @@ class AccountLists:
         filters=("account_id",),
         holds_secrets=True,
         endpoint=ListEndpoint(
-            path="/api/account/{account_id}/overview", shape="object", verified_fields=("account_id",)
+            path="/api/account/{account_id}/overview",
+            rows=("overview", "account_overview"),
+            shape="object",
+            verified_fields=("account_id",),
         ),
     )
     account_strategy = ObjectResource(
@@ -55,7 +58,10 @@ class AccountLists:
         filters=("account_id",),
         holds_secrets=True,
         endpoint=ListEndpoint(
-            path="/api/account/{account_id}/strategy", shape="object", verified_fields=("account_id",)
+            path="/api/account/{account_id}/strategy",
+            rows=("strategy", "account_strategy"),
+            shape="object",
+            verified_fields=("account_id",),
         ),
     )
     balance = ObjectResource(
@@ -64,7 +70,10 @@ class AccountLists:
         source="NEW",
         filters=("account_id",),
         endpoint=ListEndpoint(
-            path="/api/hyperliquid/accounts/{account_id}/balance", shape="object", verified_fields=("account_id",)
+            path="/api/hyperliquid/accounts/{account_id}/balance",
+            rows=("balance", "balances"),
+            shape="object",
+            verified_fields=("account_id",),
         ),
     )
     positions = Resource(
@@ -84,7 +93,10 @@ class AccountLists:
         source="NEW",
         filters=("account_id",),
         endpoint=ListEndpoint(
-            path="/api/hyperliquid/account/{account_id}/state", shape="object", verified_fields=("account_id",)
+            path="/api/hyperliquid/account/{account_id}/state",
+            rows=("state", "account_states"),
+            shape="object",
+            verified_fields=("account_id",),
         ),
     )
     account_snapshots = Resource(
@@ -106,13 +118,13 @@ class AccountLists:
         name="asset_curve",
         model=AssetPoint,
         source="family",
-        filters=("account_id", "timeframe"),
+        filters=("timeframe", "account_id"),
         filled=("timeframe",),
         endpoint=WindowedEndpoint(
             path="/api/account/asset-curve",
             params={"start": "start_date", "end": "end_date"},
             rows=rows_of("asset_curve"),
-            key=("account_id", "timestamp"),
+            key=("account_id", "timeframe", "timestamp"),
             time="timestamp",
             time_format="seconds",
             window_format="iso",

@@ -23,7 +23,7 @@ class AnalyticsLists:
         model=AnalyticsSummary,
         source="OLD",
         filters=("days",),
-        endpoint=ListEndpoint(path="/api/analytics/summary", shape="object"),
+        endpoint=ListEndpoint(path="/api/analytics/summary", rows=("summary", "analytics_summary"), shape="object"),
     )
     analytics_by_account = Resource(
         name="analytics_by_account",

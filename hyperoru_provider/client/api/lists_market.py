@@ -10,6 +10,7 @@ from hyperoru_provider.client.api.models_strategies import SupportedSymbol
 from hyperoru_provider.client.api.resource import Resource, rows_of
 
 BACKFILL_PARAMS = ("symbol", "interval", "start", "end", "exchange", "environment")
+_JOB_FILTERS = ("symbol", "interval", "exchange", "environment")
 BACKFILL_FIELDS: dict[str, Any] = {
     "id": ("id", "task_id"),
     "interval": ("period", "interval"),
@@ -56,12 +57,12 @@ class MarketLists:
         name="backfill_jobs",
         model=BackfillJob,
         source="OLD",
-        filters=BACKFILL_PARAMS,
+        filters=_JOB_FILTERS,
         endpoint=ListEndpoint(
             path="/api/klines/backfill-tasks",
             fields=BACKFILL_FIELDS,
             rows=("tasks", *GENERAL_ROWS),
             key=("id",),
-            verified_fields=BACKFILL_PARAMS,
+            verified_fields=BACKFILL_PARAMS,  # a job that was asked for is found by all of them
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import Parameter, Signature
 from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, overload
 
@@ -35,8 +35,9 @@ class Resource(Generic[M]):
     :param model: what its rows are.
     :param endpoint: how it is asked for by default; a :class:`WindowedEndpoint` is read by time range.
     :param source: where that is known from.
-    :param filters: our names of what limits its rows, beside their time; what the path has a place for is required.
-    :param filled: those of them that are put into each row which lacks them, as are those of the key.
+    :param filters: our names of what limits its rows, beside their time.
+    :param filled: those of them that are put into each row which lacks them although the path does not name them, and
+        so have to be given.
     :param spacing: the filter that says how far apart the rows are; such a list is read in stretches.
     :param holds_secrets: whether rows may hold keys and passwords, which an export masks.
     """
@@ -49,6 +50,11 @@ class Resource(Generic[M]):
     filled: tuple[str, ...] = ()
     spacing: str | None = None
     holds_secrets: bool = False
+    _method_name: str = field(default="", init=False, compare=False, repr=False)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Take the name of the attribute, which is that of the method."""
+        object.__setattr__(self, "_method_name", name)
 
     @property
     def windowed(self) -> bool:
@@ -60,10 +66,14 @@ class Resource(Generic[M]):
         """Whether the rows, without a key, are nothing but what there is now."""
         return not self.endpoint.key
 
+    def needed(self, endpoint: ListEndpoint) -> list[str]:
+        """Return the filters that have to be given: those that the path names, and those that are put into rows."""
+        return list(dict.fromkeys([*endpoint.path_names, *self.filled]))
+
     @property
     def signature(self) -> Signature:
         """How the method is called: what is needed comes first, and only the rest can be left out."""
-        needed = [*(("start", "end") if self.windowed else ()), *self.endpoint.path_names]
+        needed = [*(("start", "end") if self.windowed else ()), *self.needed(self.endpoint)]
         return Signature(
             [
                 *(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in needed),
@@ -91,7 +101,7 @@ class Resource(Generic[M]):
 
         signature = self.signature
         method.__signature__ = signature  # type: ignore[attr-defined]
-        method.__name__, method.__doc__ = self.name, self.model.__doc__
+        method.__name__, method.__doc__ = self._method_name, self.model.__doc__
         return method
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain, count, islice
+from itertools import chain, islice
 from operator import attrgetter, ge, le
 from typing import Any, NamedTuple
 
@@ -139,7 +139,6 @@ class RowCollector:
         self._endpoint = time_slice.endpoint
         self._extractor = extractor
         self._known: dict[Key, bytes | msgspec.Raw] = {}
-        self._places = count()
         self._times: list[Any] = []
         self._keys: list[Key] = []
         self._texts: list[bytes | msgspec.Raw] = []
@@ -204,7 +203,7 @@ class RowCollector:
         """Return the rows' keys; where the list has none, a row is named by its place."""
         match parts:
             case []:
-                return list(islice(self._places, rows))
+                return list(range(len(self._known), len(self._known) + rows))
             case [values]:
                 return values  # a tuple for each row would have the garbage collector look at all of them
             case _:
@@ -238,7 +237,7 @@ class RowCollector:
 
     def _key_of(self, data: Mapping[str, Any]) -> Key:
         if not self._endpoint.key:
-            return next(self._places)
+            return len(self._known)
         parts = []
         for field in self._endpoint.key:
             value = data.get(field)
@@ -282,15 +281,17 @@ class RowCollector:
                 )
         for field in self._endpoint.verified_fields:
             if not self._slice.matches(field, data.get(field)):
+                in_path = field in self._endpoint.path_names
+                remedy = "path" if in_path else f"params {field}, or leave the filter out"
                 raise HyperoruContractError(
                     f"The row {self._named(key)} has {field} {data[field]}, but {self._slice.filters[field]} was asked "
-                    f"for: the server seems to ignore this filter. Correct the contract's params {field}."
+                    f"for: the server seems to ignore this filter. Correct the contract's {remedy}."
                 )
         return moment
 
     def _named(self, key: Key) -> str:
         if not self._endpoint.key:
-            return f"number {key}"
+            return f"number {len(self._known)}"
         return ", ".join(f"{field}={value}" for field, value in zip(self._endpoint.key, parts_of(key), strict=True))
 
 

@@ -15,6 +15,7 @@ from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.api.resource import Resource
 from hyperoru_provider.client.decoding import NOT_JSON
 from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.lists.objects import ObjectFinder, object_finder
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.rows import key_part
 from hyperoru_provider.client.lists.texts import with_fields
@@ -33,14 +34,21 @@ class RowEditor:
 
     :param known: names and JSON text of fields that a row gets if it lacks them.
     :param secret_fields: see :class:`ListEndpoint`; ``None``: secrets are left in.
+    :param finder: finds the object in an answer that is only one; ``None`` of other lists.
     """
 
     known: Mapping[tuple[str, ...], bytes]
     secret_fields: Mapping[str, bool] | None = None
+    finder: ObjectFinder | None = None
 
     def edit(self, page: Page) -> Page:
-        """Return a page with its rows changed."""
+        """Return a page with its rows changed.
+
+        :raises HyperoruContractError: they are not what they should be.
+        """
         rows = page.texts
+        if self.finder is not None:
+            rows = [found for row in rows for found in self.finder.find(bytes(row))]
         if self.secret_fields is not None:
             rows = [msgspec.Raw(masked(bytes(row), self.secret_fields)) for row in rows]
         if self.known:
@@ -53,18 +61,21 @@ def editor_for(
 ) -> RowEditor:
     """Return what changes the rows of a list.
 
-    What the request says of fields of its key is known of rows that lack them, and of a snapshot all that it says.
+    What the path of the request says of fields of its key is known of rows that lack them, and of a snapshot all that
+    the path says; what its query says is not, as a server may ignore one that it does not know.
 
     :param as_of: when reading began, of a snapshot.
     :param mask: whether to mask secrets, where rows may hold some.
     """
-    fields = {*row.filled, *endpoint.key, *(row.model.model_fields if row.is_snapshot else ())}
-    known = {endpoint.names_of(name): _json(name, value) for name, value in filters.items() if name in fields}
+    in_path = {*endpoint.path_names} & {*(row.model.model_fields if row.is_snapshot else endpoint.key)}
+    names = {*row.filled} | in_path
+    known = {endpoint.names_of(name): _json(name, value) for name, value in filters.items() if name in names}
     if as_of is not None:
         moment = write_time(as_of, endpoint.time_format)
         text = json.dumps(moment) if endpoint.time_format == "iso" else moment
         known[endpoint.names_of("as_of")] = text.encode()
-    return RowEditor(known, endpoint.secret_fields if mask and row.holds_secrets else None)
+    secret_fields = endpoint.secret_fields if mask and row.holds_secrets else None
+    return RowEditor(known, secret_fields, object_finder(row, endpoint))
 
 
 def masked(row: bytes, secret_fields: Mapping[str, bool]) -> bytes:

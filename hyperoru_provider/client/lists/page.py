@@ -24,7 +24,19 @@ from hyperoru_provider.client.surrogates import in_one_line, mark_halves, replac
 
 _PAGING_OBJECTS = ("pagination", "paging", "page_info", "meta")
 
+# of a list of one answer, beside the contract's has_more and total, each sign that there is more than it shows
+_LINKS = ("links", "_links")
+_NEXT = ("nextCursor", "next_page_token", "nextPageToken", "next_token", "nextToken")
+_CUT = ("truncated", "is_truncated", "isTruncated")
+_LAST = ("is_last", "isLast", "last_page")
+_PAGE_COUNTS = ("pages", "total_pages", "totalPages", "page_count")
+_LIMITS = ("limit", "per_page")
+_TOTALS = ("totalCount", "total_items", "totalItems", "total_rows", "total_records", "count")
+_SIGNS = (*_NEXT, *_CUT, *_LAST, *_PAGE_COUNTS, *_LIMITS, *_TOTALS)
+
 _Rows: TypeAlias = list[msgspec.Raw]
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list = msgspec.json.Decoder(_Rows | None)
 _envelope = msgspec.json.Decoder(
     dict[str, _Rows | dict[str, msgspec.Raw] | str | int | float | bool | None] | _Rows  # one pass finds all rows
 )
@@ -76,7 +88,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
         return _page_of_object(body, endpoint)
     try:
         body.decode()  # what the rows hold is not looked at below, and would get into files as it is
-        data = _decode(body)
+        data = _decode(body, endpoint)
         errors = _decode_errors(data)
     except NOT_JSON as error:
         raise HyperoruContractError(f"A JSON list was expected, but {describe_body(body)}: {error}") from None
@@ -87,12 +99,12 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     beside = {name: value for name, value in data.items() if not isinstance(value, (list, dict))}
     check_success({**beside, **errors}, endpoint, beside_list=True)
     beside = {**_nested(data, endpoint), **beside}
-    return Page(
-        texts=_shaped(_find_rows(data, endpoint), endpoint),
-        total=_total(beside, endpoint),
-        more=_more(beside, endpoint),
-        cursor=_cursor(beside, endpoint),
-    )
+    rows = _shaped(_find_rows(data, endpoint), endpoint)
+    total, more = _total(beside, endpoint), _more(beside, endpoint)
+    if endpoint.paging == "none":
+        total = _counted_beyond(beside, endpoint, len(rows)) if total is None else total
+        more = more or _goes_on(beside, endpoint, len(rows)) or more
+    return Page(rows, total, more, _cursor(beside, endpoint) if rows or more is not False else None)
 
 
 def _page_of_object(body: bytes, endpoint: ListEndpoint) -> Page:
@@ -124,17 +136,32 @@ def _shaped(rows: _Rows, endpoint: ListEndpoint) -> _Rows:
     return [msgspec.Raw(with_fields(b"{}", {names: value})) for value in rows]
 
 
-def _decode(body: bytes) -> Any:
+def _decode(body: bytes, endpoint: ListEndpoint) -> Any:
     """Return what an answer holds, with each row as the server wrote it."""
     try:
-        return _envelope.decode(body)
+        return _opened(_envelope.decode(body), endpoint)
     except msgspec.DecodeError:
         if (marked := mark_halves(body)) == body:
             raise
-    data = _envelope.decode(marked)
+    data = _opened(_envelope.decode(marked), endpoint)
     if isinstance(data, list):
         return _unmarked(data)
     return {name: _unmarked(value) if isinstance(value, list) else value for name, value in data.items()}
+
+
+def _opened(data: Any, endpoint: ListEndpoint) -> Any:
+    """Return an answer with the lists of its objects that ``rows`` names: that of ``data.list`` under this name."""
+    if isinstance(data, list):
+        return data
+    for path in (name.partition("[]")[0] for name in endpoint.rows):
+        *outer, last = path.split(".")
+        found: Any = data
+        for name in outer:
+            inner = found.get(name) if isinstance(found, dict) else None
+            found = _object.decode(inner) if isinstance(inner, msgspec.Raw) and bytes(inner)[:1] == b"{" else inner
+        if outer and isinstance(found, dict) and last in found and bytes(found[last])[:1] in (b"[", b"n"):
+            data = {**data, path: _list.decode(found[last])}
+    return data
 
 
 def _unmarked(rows: _Rows) -> _Rows:
@@ -154,7 +181,11 @@ def _decode_errors(data: Mapping[str, Any] | _Rows) -> dict[str, Any]:
 def _nested(data: Mapping[str, Any], endpoint: ListEndpoint) -> dict[str, Any]:
     """Return what an answer says about paging in an object of its own."""
     names = (*endpoint.total, *endpoint.has_more, *endpoint.next_page, *endpoint.next_cursor, *endpoint.is_last)
-    objects = [data[name] for name in _PAGING_OBJECTS if isinstance(data.get(name), dict)]
+    around = [name.partition("[]")[0].rpartition(".")[0].partition(".")[0] for name in endpoint.rows]
+    single = endpoint.paging == "none"
+    names = (*names, *_SIGNS) if single else names
+    places = (*_PAGING_OBJECTS, *(_LINKS if single else ()), *filter(None, around))
+    objects = [data[name] for name in places if isinstance(data.get(name), dict)]
     try:
         return {name: msgspec.json.decode(each[name]) for each in objects for name in names if name in each}
     except NOT_JSON as error:  # a number of a thousand digits
@@ -179,12 +210,21 @@ def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
         names = [name for name in names if lists[name] is not None]
     others = [name for name, value in data.items() if isinstance(value, list) and value and name not in lists]
     if len(names) == 1 and (names[0] in own or not others):  # else the rows may stand under the name not known
-        return flattened(lists[names[0]] or [], heads[names[0]].split("[]")[1:-1])
+        rows, is_meant = lists[names[0]] or [], names[0] == first and endpoint.rows != ROWS
+        if rows or is_meant or not any(bytes(row)[:1] == b"{" for name in others for row in data[name]):
+            return flattened(rows, heads[names[0]].split("[]")[1:-1])
     lists.update((name, data[name]) for name in others)
+    lists.update(dict.fromkeys(_inner_lists(data)))
     found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
     raise HyperoruContractError(
         f"The answer's list of rows can't be told: it has {found}. Name its key in the contract's rows."
     )
+
+
+def _inner_lists(data: Mapping[str, Any]) -> list[str]:
+    """Return the names of the lists in an answer's objects, as ``rows`` may name them."""
+    objects = [(name, value) for name, value in data.items() if isinstance(value, dict)]
+    return [f"{name}.{inner}" for name, value in objects for inner, text in value.items() if bytes(text)[:1] == b"["]
 
 
 def _values(beside: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
@@ -217,11 +257,32 @@ def _more(beside: Mapping[str, Any], endpoint: ListEndpoint) -> bool | None:
     return True if any(value not in (None, "") for _, value in _values(beside, endpoint.next_cursor)) else None
 
 
+def _counted_beyond(beside: Mapping[str, Any], endpoint: ListEndpoint, rows: int) -> int | None:
+    """Return a count of more rows than a list of one answer has; one of just its rows says nothing."""
+    counts = [value for _, value in _values(beside, _TOTALS) if type(value) is int and value > rows]
+    return max(counts, default=None) if endpoint.total else None
+
+
+def _goes_on(beside: Mapping[str, Any], endpoint: ListEndpoint, rows: int) -> bool:
+    """Return whether a list of one answer shows any sign that there is more; without a ``has_more``, none is read."""
+    if not endpoint.has_more:
+        return False
+    return (
+        any(value not in (None, "", False, 0) for _, value in _values(beside, _NEXT))
+        or any(value is True for _, value in _values(beside, _CUT))
+        or any(value is False for _, value in _values(beside, _LAST))
+        or any(type(value) is int and value > 1 for _, value in _values(beside, _PAGE_COUNTS))
+        or any(type(value) is int and value == rows > 0 for _, value in _values(beside, _LIMITS))
+    )
+
+
 def _cursor(beside: Mapping[str, Any], endpoint: ListEndpoint) -> str | None:
-    if endpoint.paging != "cursor" or any(value is True for _, value in _values(beside, endpoint.is_last)):
+    if endpoint.paging != "cursor":
         return None
     for _, value in _values(beside, endpoint.next_cursor):
         return None if value in (None, "") else str(value)
+    if any(value is True for _, value in _values(beside, endpoint.is_last)):
+        return None
     raise HyperoruContractError(
         f"The answer has none of {', '.join(endpoint.next_cursor)}, so it can't be told whether more pages follow. "
         "Correct the contract's next_cursor or paging."

@@ -107,6 +107,9 @@ class CursorPaginator:
                 raise HyperoruContractError("The server gives no cursor for the next page and says that there is one.")
             self.ended = self.told = True
             return
+        if page.more is False and page.cursor in self._cursors:  # where it has ended, it repeats where that was
+            self.ended = self.told = True
+            return
         if page.cursor in self._cursors:
             raise HyperoruContractError("The server gave a cursor for the second time: reading would never end.")
         if self._empty_pages > _EMPTY_PAGES:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hyperoru_provider.client.api.contract import Contract
-from hyperoru_provider.client.api.endpoints import WindowedEndpoint
+from hyperoru_provider.client.api.endpoints import ListEndpoint, WindowedEndpoint
 from hyperoru_provider.client.api.resource import Resource
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
@@ -51,12 +51,13 @@ def list_reader(
     :raises HyperoruConfigError: there is no such list or filter, a filter that is needed is missing, or the window is
         empty, missing, or given for a list that has none.
     """
-    row = known_resource(resource)
-    if unknown := sorted(set(filters) - set(row.filters)):
-        known = ", ".join(row.filters) or "none"
-        raise HyperoruConfigError(f"{resource} can't be filtered by {', '.join(unknown)}; its filters are {known}.")
-    endpoint = contract.lists[resource]
-    endpoint.target(filters)  # refuses what the path lacks
+    row, endpoint = known_resource(resource), contract.lists[resource]
+    _check_filters(row, endpoint, filters)
+    if endpoint.paging != "none" and not endpoint.key:
+        raise HyperoruContractError(
+            f"The contract reads {resource} in pages, and it has no key, so rows that a page repeats can't be told "
+            "from others. Name what tells its rows apart in the contract's key, or set its paging to 'none'."
+        )
     given = {name: value for name, value in filters.items() if value is not None}
     as_of = as_of if row.is_snapshot else None
     options: dict[str, Any] = {
@@ -68,10 +69,31 @@ def list_reader(
         if start is not None or end is not None:
             raise HyperoruConfigError(f"{resource} is not read by time: leave out start and end.")
         return WindowReader(endpoint, None, None, filters, sys.maxsize, **options)
-    if start is None or end is None:
-        raise HyperoruConfigError(f"{resource} is read by time: give start and end.")
-    window = utc_window(start, end)
+    window = _window(resource, start, end)
     return WindowReader(endpoint, *window, filters, slice_rows, spacing=spacing, **options)
+
+
+def _check_filters(row: Resource[Any], endpoint: ListEndpoint, filters: Mapping[str, Any]) -> None:
+    """Raise an error if a list has no such filter, or can't be asked for without one that is not there.
+
+    :raises HyperoruConfigError: so it is.
+    """
+    if unknown := sorted(set(filters) - set(row.filters)):
+        known = ", ".join(row.filters) or "none"
+        raise HyperoruConfigError(f"{row.name} can't be filtered by {', '.join(unknown)}; its filters are {known}.")
+    if missing := [name for name in row.needed(endpoint) if filters.get(name) in (None, "")]:
+        raise HyperoruConfigError(f"{row.name} can't be asked for without {' and '.join(missing)}: give the filter.")
+
+
+def _window(resource: str, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    """Return the window of a list that is read by time.
+
+    :raises HyperoruConfigError: it is empty, or a bound is missing.
+    """
+    if start is None or end is None:
+        missing = [name for name, bound in (("start", start), ("end", end)) if bound is None]
+        raise HyperoruConfigError(f"{resource} is read by time: give {' and '.join(missing)}.")
+    return utc_window(start, end)
 
 
 def known_resource(name: str) -> Resource[Any]:
@@ -97,13 +119,13 @@ def list_readers(
     Of rows that are so far apart as a filter says, such as candles, they are of stretches that a capped list can mostly
     show whole.
     """
-    spacing = known_resource(resource).spacing
+    row = known_resource(resource)
+    spacing = row.spacing
     if spacing is None:
         yield list_reader(contract, resource, start, end, filters, **options)
         return
-    if start is None or end is None or filters.get(spacing) is None:
-        raise HyperoruConfigError(f"{resource} is read by time and {spacing}: give start, end and {spacing}.")
-    start, end = utc_window(start, end)
+    _check_filters(row, contract.lists[resource], filters)
+    start, end = _window(resource, start, end)
     length, cap = interval_length(str(filters[spacing])), contract.lists[resource].cap
     stretch = length * max(cap - 2 if cap else _ROWS_AT_ONCE, 1)
     while start < end:

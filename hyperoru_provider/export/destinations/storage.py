@@ -12,7 +12,7 @@ from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, Hypero
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.checkpoint import ExportState, FileStateStore, ResumableExportState, StateStore
 from hyperoru_provider.export.destinations import Earlier
-from hyperoru_provider.export.directory import MANIFEST, ExportDirectory, Part
+from hyperoru_provider.export.directory import ExportDirectory, Part
 from hyperoru_provider.export.formats import choose_encoder
 from hyperoru_provider.export.formats.encoder import Encoder
 from hyperoru_provider.export.manifest import ExportSpec, counted, fingerprint, manifest_of
@@ -80,7 +80,6 @@ class StorageDestination:
                 f"the contract's query is {spec.endpoint.constants} now. Give each its own destination, or remove that "
                 "one."
             )
-        self._former_rows = self._look_for_former()
         self._state = ExportState()
         if spec.resumable:
             place = {"manifest": self._directory.manifest, "replaces": self._directory.replaces}
@@ -88,19 +87,6 @@ class StorageDestination:
             store = self._store or FileStateStore(self._directory)
             self._state = ResumableExportState(self._directory, store, expected)
         return self._state
-
-    def _look_for_former(self) -> int:
-        """Return how many rows an export of the same rows has in the former layout, and warn if there is one."""
-        former = self._root / self._spec.former_directory
-        if self._spec.former_directory == self._spec.directory or not (former / MANIFEST).exists():
-            return 0
-        log.warning(
-            "%s has an export of the same window and filters, of version 0.1.0. A reader of all %s finds its rows "
-            "beside the new ones, and takes the = in its name for a partition: remove it once this export is there.",
-            former,
-            self._spec.resource,
-        )
-        return ExportDirectory(former).committed_rows
 
     def write(self, batches: Iterable[Rows]) -> None:
         """Write rows into parts, which no manifest names yet.
@@ -137,7 +123,7 @@ class StorageDestination:
 
     def earlier(self) -> Earlier:
         """Return how many rows the committed export of this window has, and whether any of the resource has one."""
-        rows = self._directory.committed_rows or self._former_rows
+        rows = self._directory.committed_rows
         return Earlier(rows, rows > 0 or self._has_any_part())
 
     def _has_any_part(self) -> bool:

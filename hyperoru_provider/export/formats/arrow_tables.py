@@ -16,6 +16,7 @@ import pyarrow.compute as pc  # noqa: TID253
 import pyarrow.json  # noqa: TID253
 
 from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.lists.rows import Rows, parts_of
 from hyperoru_provider.client.times import TimeFormat
 from hyperoru_provider.export.columns import Column, ColumnSchema, extra_text, raw_text, types_of
@@ -230,7 +231,7 @@ def _array(values: Sequence[Any], field: pa.Field, rows: Rows) -> pa.Array:
                 pa.array([value], field.type)
             except pa.ArrowInvalid as error:
                 raise HyperoruContractError(
-                    f"{field.name} of the row {'/'.join(map(str, parts_of(row.key)))} does not fit {field.type}: "
-                    f"{error}. Nothing was rounded; export as jsonl to keep it."
+                    f"{field.name} {shorten(str(value))} of the row {'/'.join(map(str, parts_of(row.key)))} does not "
+                    f"fit {field.type}: {error}. Nothing was rounded; file_format jsonl and csv keep it."
                 ) from None
         raise

@@ -490,7 +490,7 @@ def test_what_an_error_repeats_of_a_row_is_escaped_short_and_no_secret(
         ("trades", {"account_id": 1}, "trades is read by time: give start and end"),
         ("orders", {"account_id": 1, "start": START, "end": END}, "orders is not read by time"),
         ("orders", {"acount_id": 1}, "can't be filtered by acount_id; its filters are account_id"),
-        ("orders", {}, "account_id is needed for /api/orders/account/{account_id}"),
+        ("orders", {}, "orders can't be asked for without account_id: give the filter"),
         ("coverage", {"symbol": "BTC"}, "can't be filtered by symbol; its filters are none"),
     ],
 )

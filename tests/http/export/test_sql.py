@@ -652,6 +652,40 @@ def test_a_table_partitioned_by_a_column_of_ones_own_is_only_for_replace(postgre
         land(postgres, [trade(1)], "upsert", create=False)
 
 
+class TestUpsertOfAKeyThatIsThereAlready:
+    """It may be that of another row: then nothing changes, and the error names the row."""
+
+    def test_of_another_trader(self, database: Database) -> None:
+        land(database, [trade(n) for n in range(5)], "upsert", account_id=1)
+        before = database.trades()
+        for account in (2, None):
+            with pytest.raises(HyperoruContractError, match=r"row trade_id=3 with account_id 1, .* 2: upsert"):
+                land(database, [trade(n, "9", account_id="2") for n in (3, 4, 5)], "upsert", account_id=account)
+        assert database.trades() == before
+
+    def test_of_another_symbol_and_of_one_that_neither_shows(self, database: Database) -> None:
+        land(database, [trade(1), trade(2, symbol='"ETH"', account_id="null")], "upsert")
+        with pytest.raises(HyperoruContractError, match=r"trade_id=2 with symbol ETH"):
+            land(database, [trade(2)], "upsert")
+        land(database, [trade(1, "2"), trade(2, "2", symbol='"eth"')], "upsert")
+        assert {price for _, price in database.trades().values()} == {2}
+
+    @pytest.mark.parametrize("at", [-timedelta.resolution, DAY])
+    def test_of_another_window(self, database: Database, at: timedelta) -> None:
+        """A trade that has moved is updated by a load of both times, in which two of its key would be seen."""
+        wide = Window(START - DAY, START + 2 * DAY)
+        land(database, [trade(1, at=at)], "upsert", window=wide)
+        with pytest.raises(HyperoruContractError, match=r"trade_id=1 with trade_time .* one window with both times"):
+            land(database, [trade(1, "2")], "upsert")
+        assert database.trades()["1"] == ("1", Decimal("1.5"))
+        assert land(database, [trade(1, "2")], "upsert", window=wide)["updated"] == 1
+
+    def test_a_row_at_the_bounds_is_inside(self, database: Database) -> None:
+        rows = [trade(1, at=timedelta()), trade(2, at=DAY - timedelta.resolution)]
+        land(database, rows, "upsert")
+        assert land(database, rows, "upsert")["updated"] == 0
+
+
 @pytest.mark.parametrize(("mode", "changes"), [("replace", (9, 0, 10)), ("upsert", (2, 3, 0))])
 def test_the_summary_counts_what_was_inserted_updated_and_deleted(
     database: Database, mode: str, changes: tuple[int, int, int]

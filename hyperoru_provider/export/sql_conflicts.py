@@ -1,0 +1,67 @@
+"""Whether rows that a load is about to update are its own: a key may be that of two rows, as of two traders."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from hyperoru_provider.client.api.endpoints import ListEndpoint
+from hyperoru_provider.client.errors import HyperoruContractError
+from hyperoru_provider.client.escaping import shorten
+from hyperoru_provider.export.manifest import ExportSpec
+
+
+def check_own_rows(
+    connection: sa.Connection, table: sa.Table, stage: sa.Table, time: str | None, spec: ExportSpec
+) -> None:
+    """Raise an error if a row of the table that has the key of a new one is another one, as far as it shows.
+
+    It is where a column differs by which rows are told apart, and where it is outside of the load's window: rows of
+    which the server was not asked. One that has moved to another time is updated by a load of a window with both.
+
+    :param stage: the new rows, under their key.
+    :raises HyperoruContractError: one is; the text names it.
+    """
+    key = stage.primary_key.columns.keys()
+    names = {*spec.limits, *(spec.endpoint.verified_fields if isinstance(spec.endpoint, ListEndpoint) else ())}
+    for name in sorted(names & {*table.c.keys()} - {*key}):
+        old = sa.func.lower(table.c[name])
+        differs = old != sa.func.lower(stage.c[name])
+        if name in spec.limits:
+            differs = sa.or_(differs, old != sa.func.lower(spec.limits[name]))
+        if found := _first(connection, table, stage, name, differs):
+            raise HyperoruContractError(
+                f"{found}: upsert would put one row in place of another. All was taken back. If {name} tells such rows "
+                f"apart, name it in the contract's key of {spec.resource}; else give each load a table of its own."
+            )
+    if time is None or spec.window is None:
+        return
+    outside = sa.or_(table.c[time] < spec.window.start, table.c[time] >= spec.window.end)
+    if found := _first(connection, table, stage, time, outside):
+        raise HyperoruContractError(
+            f"{found}: upsert would change a row outside of its window. All was taken back. If the row has moved to "
+            "another time, load one window with both times; if these are two rows, name what tells them apart in the "
+            f"contract's key of {spec.resource}, or give each load a table of its own."
+        )
+
+
+def _first(
+    connection: sa.Connection,
+    table: sa.Table,
+    stage: sa.Table,
+    name: str,
+    condition: sa.ColumnElement[bool],
+) -> str | None:
+    """Return what an error says of the first two rows of one key of which a condition is true; ``None`` for none.
+
+    :param name: the column by which they differ.
+    """
+    key = stage.primary_key.columns.keys()
+    columns = [*(table.c[each] for each in key), table.c[name], stage.c[name]]
+    same_key = (table.c[each] == stage.c[each] for each in key)
+    pairs = sa.select(*columns).select_from(table.join(stage, sa.and_(*same_key, condition)))
+    found = connection.execute(pairs.order_by(*columns).limit(1)).first()
+    if found is None:
+        return None
+    *values, old, new = found
+    named = ", ".join(f"{each}={shorten(str(value))}" for each, value in zip(key, values, strict=True))
+    return f"The table {table.name} has a row {named} with {name} {old}, and the new row of this key has {new}"
