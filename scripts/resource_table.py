@@ -1,7 +1,12 @@
-"""Write the table of docs/resources.md: every list as contract and models have it; a test holds it up to date."""
+"""Write what follows from the lists: the table of docs/resources.md, and what DAG files are checked against.
+
+Tests hold both up to date.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +14,9 @@ from hyperoru_provider.client.api.resource import ObjectResource, Resource
 from hyperoru_provider.client.api.resources import RESOURCES, Lists
 from hyperoru_provider.export.columns import ColumnSchema
 
-PLACE = Path(__file__).resolve().parents[1] / "docs" / "resources.md"
+ROOT = Path(__file__).resolve().parents[1]
+PLACE = ROOT / "docs" / "resources.md"
+LIGHT = ROOT / "hyperoru_provider" / "params" / "lists.py"
 METHODS = {row.name: name for cls in Lists.__mro__ for name, row in vars(cls).items() if isinstance(row, Resource)}
 #: the methods of lists that have one of their own
 OTHER_METHODS = {
@@ -50,5 +57,21 @@ def line(resource: Resource[Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def light() -> str:
+    """Return the module of what a DAG file is checked against while it is parsed, which takes no time to import."""
+    begin = LIGHT.read_text().partition("LISTS = {\n")
+    rows = (
+        f"    {json.dumps(row.name)}: ListFacts({_tuple(row.filters)}, {_tuple(row.filled)}, {row.windowed}),\n"
+        for row in RESOURCES.values()
+    )
+    return "".join((*begin[:2], *rows, "}\n"))
+
+
+def _tuple(names: Iterable[str]) -> str:
+    texts = [json.dumps(name) for name in names]
+    return f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
+
+
 if __name__ == "__main__":
     PLACE.write_text(text())
+    LIGHT.write_text(light())

@@ -14,7 +14,8 @@ from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
-from hyperoru_provider.params.choices import DEFAULT_FORMAT, LISTS, ON_EMPTY
+from hyperoru_provider.params.choices import DEFAULT_FORMAT, ON_EMPTY
+from hyperoru_provider.params.lists import LISTS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

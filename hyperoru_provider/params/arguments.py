@@ -14,7 +14,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from hyperoru_provider.params.choices import COMPRESSIONS, LISTS
+from hyperoru_provider.params.choices import COMPRESSIONS
+from hyperoru_provider.params.lists import LISTS
 
 if TYPE_CHECKING:
     from hyperoru_provider.client.errors import HyperoruConfigError
