@@ -109,7 +109,7 @@ class ListExam:
         proof = ListProof(self._probe, page)
         problem = proof.problem()
         self._finding.believed += [f"{self._finding.resource}: {text}." for text in proof.unproved]
-        self._finding.impossible += [f"{self._finding.resource}: {text}." for text in proof.limits]
+        self._finding.limits += [f"{self._finding.resource}: {text}." for text in proof.limits]
         return problem
 
     def _find(self) -> Page | None:

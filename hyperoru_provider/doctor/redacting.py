@@ -54,6 +54,7 @@ def redacted_report(report: Report, secrets: Sequence[str]) -> Report:
             override=redacted(each.override, secrets),
             believed=told(each.believed),
             impossible=told(each.impossible),
+            limits=told(each.limits),
             warnings=told(each.warnings),
         )
 

@@ -49,7 +49,8 @@ class Finding:
     :param notes: what was seen, a sentence each.
     :param override: what its contract has to say, beside what it says already.
     :param believed: what of that nothing proves.
-    :param impossible: what no override can do.
+    :param impossible: why it can't be read, whatever the contract says.
+    :param limits: what of it can't be read, or not in the way that was asked for.
     :param warnings: what a person should know of it, whatever the contract says.
     """
 
@@ -59,6 +60,7 @@ class Finding:
     override: dict[str, Any] = field(default_factory=dict)
     believed: list[str] = field(default_factory=list)
     impossible: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 

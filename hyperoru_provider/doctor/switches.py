@@ -130,7 +130,7 @@ class Switches:
     def _refuse(self, switch: str, value: str, values: Sequence[str]) -> None:
         self._state.choices.note(switch, values)
         known = f", but {', '.join(values)}" if values else ""
-        self._finding.impossible.append(f"{self._finding.resource}: {switch} can't be {value} there{known}.")
+        self._finding.limits.append(f"{self._finding.resource}: {switch} can't be {value} there{known}.")
 
     def _compare(self, switch: str, values: tuple[str, ...], page: Page) -> Question | None:
         """Return the question which value of a switch is meant, or ``None`` if none makes a difference."""

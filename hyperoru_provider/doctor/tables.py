@@ -32,7 +32,11 @@ def show(report: Report, console: Console) -> None:
         _ask(console, question)
     _list(console, "Warnings", [text for each in report.resources for text in each.warnings])
     _list(console, "Believed without proof", [text for each in report.resources for text in each.believed])
-    _list(console, "What no override can do", [text for each in report.resources for text in each.impossible])
+    _list(
+        console,
+        "What no override can do",
+        [text for each in report.resources for text in (*each.impossible, *each.limits)],
+    )
     _conclude(report, console)
 
 

@@ -58,9 +58,10 @@ def test_the_verdicts(report: Report) -> None:
     assert verdicts["user_orders"] is Verdict.REFUSED
     assert verdicts["orders"] is Verdict.ABSENT
     assert report.questions == []
+    assert "klines" in report.unreadable and "trades" not in report.unreadable
     assert report.requests <= 100
     assert any(
-        text.startswith("trades: windows that begin before") for each in report.resources for text in each.impossible
+        text.startswith("trades: windows that begin before") for each in report.resources for text in each.limits
     )
 
 
