@@ -9,17 +9,15 @@ from typing import Any
 from hyperoru_provider.client.decoding import canonical
 from hyperoru_provider.client.errors import (
     HyperoruApiError,
-    HyperoruBadRequestError,
     HyperoruConfigError,
     HyperoruNotFoundError,
-    HyperoruValidationError,
 )
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.doctor.inference import override_by_document
 from hyperoru_provider.doctor.openapi import Operation, with_our_names
 from hyperoru_provider.doctor.probe import ListProbe
 from hyperoru_provider.doctor.proofs import ListProof
-from hyperoru_provider.doctor.report import Finding, Verdict, verdict_of
+from hyperoru_provider.doctor.report import REFUSED_PARAMETERS, Finding, Verdict, verdict_of
 from hyperoru_provider.doctor.server import OutOfRequestsError
 from hyperoru_provider.doctor.state import State
 from hyperoru_provider.doctor.switches import Switches
@@ -29,7 +27,6 @@ from hyperoru_provider.doctor.vocabulary import LEARNED, NEEDED
 _MOST_REQUESTS, _MOST_OF_TRADES = 40, 60
 #: what is inferred from looks, and proved by nothing
 _GUESSES = ("path", "rows", "fields", "key")
-_REFUSALS = (HyperoruBadRequestError, HyperoruValidationError)
 _NUMBER, _PLACE = re.compile(r"\d+"), re.compile(r"\{(\w+)\}")
 
 
@@ -158,7 +155,7 @@ class ListExam:
         look, endpoint = self._probe.look, self._probe.endpoint
         try:
             return self._probe.page()
-        except _REFUSALS as error:
+        except REFUSED_PARAMETERS as error:
             refusal, size = error, endpoint.page_size or 0
         numbers = {int(each[:9]) for each in _NUMBER.findall(refusal.message)} - {refusal.status}
         ways: list[dict[str, Any]] = [

@@ -9,16 +9,14 @@ from typing import Any
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.errors import (
     HyperoruApiError,
-    HyperoruBadRequestError,
     HyperoruContractError,
-    HyperoruValidationError,
 )
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.doctor.inference import override_by_document, passes_over_pages, passes_over_window
 from hyperoru_provider.doctor.openapi import Operation
 from hyperoru_provider.doctor.probe import ListProbe
-from hyperoru_provider.doctor.report import is_busy
+from hyperoru_provider.doctor.report import REFUSED_PARAMETERS, is_busy
 from hyperoru_provider.doctor.server import OutOfRequestsError
 from hyperoru_provider.doctor.vocabulary import PARAMETERS
 from hyperoru_provider.doctor.windows import Window, around, halves, newest, oldest_start, time_filter_of
@@ -138,7 +136,7 @@ class ListProof:
                 asked = self._probe.slice(window) if days else {"start": window.start, "end": window.end}
                 within = self._probe.page(**asked)
                 kind = time_filter_of(self._probe.endpoint, window, self._times, self._probe.times(within))
-        except (HyperoruBadRequestError, HyperoruValidationError):
+        except REFUSED_PARAMETERS:
             return "refused"
         except HyperoruApiError as error:
             if is_busy(error):

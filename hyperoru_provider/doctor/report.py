@@ -8,10 +8,17 @@ from enum import StrEnum
 from typing import Any
 
 from hyperoru_provider.client.api.contract import ENTRY_BY_ENTRY
-from hyperoru_provider.client.errors import HyperoruApiError, HyperoruNotFoundError
+from hyperoru_provider.client.errors import (
+    HyperoruApiError,
+    HyperoruBadRequestError,
+    HyperoruNotFoundError,
+    HyperoruValidationError,
+)
 
 #: status of a fault of the server's own, which asking again won't mend
 _OWN_FAULT = 500
+#: what a server answers that takes no such parameter, or no such value
+REFUSED_PARAMETERS = (HyperoruBadRequestError, HyperoruValidationError)
 
 
 class Verdict(StrEnum):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from hyperoru_provider.client.errors import HyperoruApiError, HyperoruBadRequestError, HyperoruValidationError
+from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.doctor.probe import ListProbe
-from hyperoru_provider.doctor.report import Finding, Question, is_busy
+from hyperoru_provider.doctor.report import REFUSED_PARAMETERS, Finding, Question, is_busy
 from hyperoru_provider.doctor.vocabulary import PARAMETERS, SWITCHES
 
 #: a parameter that no server has: how it is refused is how this server refuses what it does not know
@@ -172,7 +172,7 @@ class Switches:
         except HyperoruApiError as error:
             if is_busy(error):
                 raise
-            if not isinstance(error, (HyperoruBadRequestError, HyperoruValidationError)) or error.status == 200:
+            if not isinstance(error, REFUSED_PARAMETERS) or error.status == 200:
                 return None
             if self._is_of_any_parameter(error, switch, value):
                 raise UnknownParameterError from None

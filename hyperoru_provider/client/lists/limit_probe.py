@@ -6,6 +6,7 @@ Then a list that is shorter than its limit, or that goes back far enough, need n
 
 from __future__ import annotations
 
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
@@ -50,11 +51,7 @@ class LimitProbe:
             return True
         collector = RowCollector(self._slice, extractor)
         collector.add(page)
-        known = set(self._shown)
-        first = next((place for place, key in enumerate(collector.rows.keys) if key in known), 0)
-        again = list(collector.rows.keys)[first:]
-        common = next(
-            (place for place, pair in enumerate(zip(again, self._shown, strict=False)) if pair[0] != pair[1]),
-            min(len(again), len(self._shown)),
-        )
+        known, keys = set(self._shown), collector.rows.keys
+        again = list(dropwhile(lambda key: key not in known, keys)) or keys
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(again, self._shown, strict=False)))
         return len(again) - common <= _AT_THE_EDGE

@@ -103,7 +103,7 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     total, more = _total(beside, endpoint), _more(beside, endpoint)
     if endpoint.paging == "none":
         total = _counted_beyond(beside, endpoint, len(rows)) if total is None else total
-        more = more or _goes_on(beside, endpoint, len(rows)) or more
+        more = True if _goes_on(beside, endpoint, len(rows)) else more
     return Page(rows, total, more, _cursor(beside, endpoint) if rows or more is not False else None)
 
 

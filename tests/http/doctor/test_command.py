@@ -12,7 +12,8 @@ import pytest
 
 from hyperoru_provider.doctor.__main__ import hyperoru, main
 from hyperoru_provider.sandbox import Sandbox
-from tests.http.doctor.served import Answer, Asked, RefusedError, paged, served, trade, within
+from tests.http.doctor.served import paged, served, trade, within
+from tests.json_server import Answer, Asked, RefusedError
 
 PASSWORD = "pw-Zq7Xk-of-the-doctor"
 

@@ -9,20 +9,8 @@ import pytest
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.doctor.report import Verdict
-from tests.http.doctor.served import (
-    DAY,
-    MINUTE,
-    Answer,
-    Asked,
-    RefusedError,
-    doctor,
-    finding,
-    paged,
-    served,
-    trade,
-    trades,
-    within,
-)
+from tests.http.doctor.served import DAY, MINUTE, doctor, finding, paged, served, trade, trades, within
+from tests.json_server import Answer, Asked, RefusedError
 
 FULL = trades(200)
 

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from tests.http.doctor.served import LOGIN, TOKEN, Answer, Asked, doctor, finding, served, trade
+from tests.http.doctor.served import LOGIN, TOKEN, doctor, finding, served, trade
+from tests.json_server import Answer, Asked
 
 GATEWAY = "gw-Hh4Tt8Ww1Yy5"
 SECRETS = (LOGIN["password"], TOKEN, GATEWAY)

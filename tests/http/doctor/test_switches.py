@@ -8,7 +8,8 @@ import pytest
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.doctor.report import Verdict
-from tests.http.doctor.served import Answer, Asked, RefusedError, doctor, finding, paged, served, trade, within
+from tests.http.doctor.served import doctor, finding, paged, served, trade, within
+from tests.json_server import Answer, Asked, RefusedError
 
 REAL = [trade(number) for number in range(60)]
 OTHER = [trade(-number - 1, price=777, trade_time=REAL[number]["trade_time"]) for number in range(20)]
