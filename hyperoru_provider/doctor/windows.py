@@ -26,15 +26,23 @@ class Window(NamedTuple):
 def around(times: Sequence[datetime], rows: int = _ROWS) -> Window:
     """Return a window with some rows of a list, of the most different times, so that others are before or after it.
 
+    There is no round number of them if that can be: it may be a limit, so that a reader would ask further.
+
     :param times: of the rows that were shown.
     :param rows: how many at most, and no more than half of them.
     """
     ordered = sorted(times)
     rows = min(rows, -(-len(ordered) // 2))
     spare = len(ordered) - rows
-    stretches = [ordered[spare * part // 8 :][:rows] for part in (4, 3, 5, 2, 6, 1, 7)]  # the middle first
-    best = max(stretches, key=lambda stretch: len(set(stretch)))
-    return _whole_seconds(best[0], best[-1])
+    begins = [ordered[spare * part // 8 :] for part in (4, 3, 5, 2, 6, 1, 7)]  # the middle first
+    stretches = [begin[:length] for length in (rows, max(rows - 1, 1)) for begin in begins]
+    windows = [(len(set(stretch)), _whole_seconds(stretch[0], stretch[-1])) for stretch in stretches]
+    return max(windows, key=lambda each: (_shown(each[1], times) % 10 > 0, each[0]))[1]
+
+
+def _shown(window: Window, times: Sequence[datetime]) -> int:
+    """Return how many rows a reader is shown of a window, of which it asks for a second more on each side."""
+    return sum(window.start - _SECOND <= moment <= window.end for moment in times)
 
 
 def newest(times: Sequence[datetime]) -> Window | None:
@@ -56,8 +64,8 @@ def _whole_seconds(first: datetime, last: datetime) -> Window:
 
 
 def halves(window: Window) -> list[Window]:
-    """Return the two halves of a window, which meet at a whole second; the window alone if it is too short."""
-    middle = (window.start + (window.end - window.start) / 2).replace(microsecond=0)
+    """Return the two halves of a window, which meet where a reader halves its rows; the window alone if too short."""
+    middle = (window.start + (window.end - _SECOND - window.start) / 2).replace(microsecond=0) + _SECOND
     if not window.start < middle < window.end:
         return [window]
     return [Window(window.start, middle), Window(middle, window.end)]

@@ -48,8 +48,10 @@ def finding(report: Report, resource: str) -> Finding:
     return next(each for each in report.resources if each.resource == resource)
 
 
-def test_of_the_plain_sandbox_nothing_is_to_be_changed() -> None:
-    with Sandbox() as sandbox:
+@pytest.mark.parametrize("hours", [0, 5, 12])
+def test_of_the_plain_sandbox_nothing_is_to_be_changed(hours: int) -> None:
+    """At any time, as the rows of its windows are others then."""
+    with Sandbox(clock=lambda: NOW + 3_700 * hours) as sandbox:
         report = examined(sandbox)
     asked = [each for each in report.resources if "not asked" not in " ".join(each.notes)]
     assert {each.resource for each in asked if each.verdict is not WORKS} == UNSEEN
