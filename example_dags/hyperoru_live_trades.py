@@ -19,6 +19,7 @@ from typing import Any
 import pendulum
 from airflow.sdk import DAG, Asset, AssetWatcher, Param, task
 
+from hyperoru_provider.hooks.task_state import asset_state
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.triggers.events import HyperoruEventTrigger
 
@@ -56,7 +57,7 @@ with DAG(
         # a time in the future, from a clock that is wrong, would leave out all that happens until then
         last = min(max(ends, default=begun), begun)
         end = last.in_timezone("UTC").start_of("second").add(seconds=1)
-        watermark = context["asset_state_store"][EXPORTS]
+        watermark = asset_state(context, EXPORTS)
         bounds = watermark.get("bounds") or [SINCE]
         if end > pendulum.parse(bounds[-1]) and len(bounds) <= MOST_WINDOWS:
             bounds.append(end.to_iso8601_string())
@@ -72,7 +73,7 @@ with DAG(
     @task(inlets=[EXPORTS], outlets=[EXPORTS])
     def advance(summaries: list[dict[str, Any]], **context: Any) -> None:
         """Forget the windows that are exported; those who wait for the asset read their manifests."""
-        watermark, end = context["asset_state_store"][EXPORTS], summaries[-1]["window"]["end"]
+        watermark, end = asset_state(context, EXPORTS), summaries[-1]["window"]["end"]
         bounds = watermark.get("bounds") or []
         if end in bounds:  # else the task was cleared, and a later run has done it
             watermark.set("bounds", bounds[bounds.index(end) :])

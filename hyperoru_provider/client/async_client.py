@@ -27,7 +27,8 @@ from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.readers import SpacingCheck, known_resource, trade_counter
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
-from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
+from hyperoru_provider.client.stream.event_filter import FILTERS
+from hyperoru_provider.client.stream.messages import Event, Gap
 from hyperoru_provider.client.times import Moment, utc_window
 
 T = TypeVar("T")

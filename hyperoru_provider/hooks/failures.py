@@ -5,9 +5,8 @@ They are what the client raised, and Airflow's too: a callback or a policy that 
 
 from __future__ import annotations
 
-from airflow.sdk.exceptions import AirflowFailException
-
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError, HyperoruError
+from hyperoru_provider.hooks.compat import AirflowFailException
 
 
 class HyperoruConfigFailure(HyperoruConfigError, AirflowFailException):

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from hyperoru_provider.hooks.token_store import VariableTokenStore
-
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
@@ -113,6 +111,7 @@ class HyperoruHook(BaseHook):
         from hyperoru_provider.client.errors import HyperoruConfigError
         from hyperoru_provider.client.http.retry import RetryPolicy
         from hyperoru_provider.client.http.tokens import MemoryTokenStore, TokenStore
+        from hyperoru_provider.hooks.token_store import VariableTokenStore
 
         connection = self.get_connection(self.hyperoru_conn_id)
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request

@@ -25,15 +25,16 @@ def storage_path(destination: str, conn_id: str | None) -> UPath | ObjectStorage
     :param conn_id: the storage's connection; ``None`` for the storage's own credentials.
     :raises HyperoruConfigError: the destination is something else, or of a storage that is not known.
     """
-    from airflow.sdk import ObjectStoragePath
     from upath import UPath
+
+    from hyperoru_provider.hooks.compat import object_storage_path
 
     check_place(destination)
     try:
-        path = ObjectStoragePath(destination, conn_id=conn_id)
+        path, connection = object_storage_path(destination, conn_id)
     except ValueError as error:
         raise HyperoruConfigError(f"destination {destination!r} can't be used: {error}.") from None
-    local = path.conn_id is None and path.protocol in ("", "file", "local")  # its URL may name a connection, too
+    local = connection is None and path.protocol in ("", "file", "local")
     return UPath(path.path, protocol=path.protocol) if local else path
 
 

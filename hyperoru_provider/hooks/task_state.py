@@ -1,4 +1,4 @@
-"""What a task remembers from try to try. The one module that knows Airflow's task state store."""
+"""What a task remembers from try to try. The one module that knows the stores of tasks' and assets' state."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from hyperoru_provider.hooks.compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from hyperoru_provider.hooks.variable_store import VariableStore
+
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Asset, Context
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +22,9 @@ _AS_TEXT = "json"  # holds a value with a character that a store refuses
 class TaskState:
     """The state of a task instance: JSON values by name, which outlive its tries, its deferrals and its worker.
 
-    Without a store (outside of a task, or in an Airflow that has none) nothing is kept: :meth:`read` returns ``None``,
-    and :meth:`write` and :meth:`clear` do nothing.
+    They are kept in Airflow's task state store; before Airflow 3.3, which brought it, in a Variable of the task
+    instance, until its :meth:`end`. Outside of a task nothing is kept: :meth:`read` returns ``None``, and :meth:`write`
+    and :meth:`clear` do nothing.
 
     A store that fails costs a warning, not the task: a value that can't be read counts as absent, so a sensor counts
     anew and an export starts over. Where forgetting does harm, as with a job that would be started twice, the state is
@@ -32,14 +36,14 @@ class TaskState:
     """
 
     def __init__(self, context: Context, *, required: bool = False) -> None:
-        self._store: Any = context.get("task_state_store")
         self._task_instance: Any = context.get("ti")
+        self._store: Any = context.get("task_state_store") or _variable_of(self._task_instance)
         self._required = required
 
     @property
-    def available(self) -> bool:
-        """Whether values are kept."""
-        return self._store is not None
+    def native(self) -> bool:
+        """Whether Airflow's own store keeps the values, which takes large ones, and removes them in the end."""
+        return self._store is not None and not isinstance(self._store, VariableStore)
 
     @property
     def max_tries(self) -> int | None:
@@ -73,6 +77,15 @@ class TaskState:
         """Forget the value of a name, if there is one."""
         self._attempt("cleared", name, lambda: self._store.delete(name), required=False)
 
+    def end(self, error: BaseException | None = None) -> None:
+        """Remove the Variable that Airflow will not remove, if the task instance is at its end.
+
+        :param error: what the try ends with; the task instance then is at its end if no other try follows.
+        """
+        store, ti = self._store, self._task_instance
+        if isinstance(store, VariableStore) and (error is None or _is_final(error, ti)):
+            self._attempt("removed", store.key, store.remove, required=False)
+
     def _attempt(self, what: str, name: str, action: Callable[[], Any], *, required: bool) -> Any:
         if self._store is None:
             return None
@@ -83,3 +96,32 @@ class TaskState:
                 raise
             log.warning("The task's state %s could not be %s: %s: %s", name, what, type(error).__name__, error)
             return None
+
+
+def asset_state(context: Context, asset: Asset) -> Any:
+    """Return the store of an asset's state, with the methods ``get(name, default)``, ``set(name, value)`` and
+    ``delete(name)``.
+
+    It is Airflow's own, which is for inlets and outlets of the task; before Airflow 3.3, which brought it, a Variable.
+
+    :param context: of the task.
+    :param asset: the asset.
+    """
+    if "asset_state_store" in context:
+        return context["asset_state_store"][asset]
+    return VariableStore(["asset", asset.name, asset.uri], f"State of the asset {asset.name}")
+
+
+def _variable_of(ti: Any) -> VariableStore | None:
+    """Return the store of a task instance in a Variable, or ``None`` outside of a task."""
+    if getattr(ti, "dag_id", None) is None:
+        return None
+    index = "" if ti.map_index == -1 else f", map index {ti.map_index}"
+    description = f"State of the task {ti.dag_id}.{ti.task_id} in the run {ti.run_id}{index}; removed when it ends"
+    return VariableStore(["task", ti.dag_id, ti.run_id, ti.task_id, ti.map_index], description)
+
+
+def _is_final(error: BaseException, ti: Any) -> bool:
+    """Whether no try follows one that ends with an error."""
+    at_once = isinstance(error, AirflowFailException | AirflowSensorTimeout | AirflowSkipException)
+    return at_once or ti.try_number > ti.max_tries

@@ -284,7 +284,13 @@ class _JobRecord:
             self.write({**noted, "seen": True})
 
     def finish(self, job: int | str) -> None:
-        """Note that the job is finished: if the task is killed before Airflow hears of it, the next try reports it."""
+        """Note that the job is finished: if the task is killed before Airflow hears of it, the next try reports it.
+
+        A Variable would stay for ever, and is removed.
+        """
+        if not self._state.native:
+            self.clear()
+            return
         self.write({"request": self._request, "job": job, "seen": True, "finished_in": self._state.max_tries})
 
     def clear(self) -> None:

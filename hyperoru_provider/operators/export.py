@@ -131,7 +131,7 @@ class HyperoruExportOperator(ExportOperator):
             self.max_xcom_bytes,
             rows_per_part=self.rows_per_part,
             bytes_per_part=self.bytes_per_part,
-            store=state if state.available else None,
+            store=state if state.native else None,
         )
 
 

@@ -11,15 +11,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
-from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import (
+
+from hyperoru_provider.hooks.compat import (
     AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
     TaskDeferralTimeout,
+    TaskDeferred,
+    conf,
 )
-
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.hooks.task_state import TaskState
 from hyperoru_provider.hooks.tasks import WindowTask, failing_at_once
@@ -87,9 +88,12 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
                 memory.write("state", self._state)
         return PokeReturnValue(verdict.done, verdict.result)
 
-    @failing_at_once()
     def execute(self, context: Context) -> Any:
         """Wait in the worker; if the sensor is deferrable, ask once and then wait in the triggerer."""
+        with _forgetting_at_the_end(context), failing_at_once():
+            return self._execute(context)
+
+    def _execute(self, context: Context) -> Any:
         self._state, self._deadline = None, time.monotonic() + self.timeout
         if not self.deferrable:
             return self._execute_on_worker(context)
@@ -161,10 +165,9 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
         self.log.info("%s", verdict.message)
         return self._finish(context, verdict)
 
-    @failing_at_once()
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the trigger's event, its timeout or its failure."""
-        with self._failing_as_in_poke_mode():
+        with _forgetting_at_the_end(context), failing_at_once(), self._failing_as_in_poke_mode():
             try:
                 # Airflow's sensor would skip the task with soft_fail whatever has failed
                 return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
@@ -256,6 +259,19 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException(f"Skipped, as never_fail is set: {error}") from error
             raise
+
+
+@contextmanager
+def _forgetting_at_the_end(context: Context) -> Iterator[None]:
+    """Forget what a wait knows, once neither a poke nor an event nor a try follows."""
+    try:
+        yield
+    except (AirflowRescheduleException, TaskDeferred):
+        raise
+    except BaseException as error:
+        TaskState(context).end(error)
+        raise
+    TaskState(context).end()
 
 
 class _WaitMemory:

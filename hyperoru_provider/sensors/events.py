@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowTaskTimeout
 
+from hyperoru_provider.hooks.compat import AirflowSensorTimeout, AirflowTaskTimeout
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.params import arguments
@@ -102,6 +102,6 @@ def _check_filter(event_filter: dict[str, Any]) -> None:
 
     :raises HyperoruConfigError: none can.
     """
-    from hyperoru_provider.waiting.event_summary import EventFilter
+    from hyperoru_provider.client.stream.event_filter import EventFilter
 
     EventFilter(**event_filter)

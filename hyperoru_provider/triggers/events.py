@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError, HyperoruError
-from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
-from hyperoru_provider.client.times import parse_time
+from hyperoru_provider.client.stream.event_filter import FILTERS, EventFilter, normalize
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
-from hyperoru_provider.triggers.containment import contained
-from hyperoru_provider.triggers.shared_client import shared_client
-from hyperoru_provider.waiting.event_summary import OVERLAP, EventBatch, EventFilter, Throttle, merge_gaps, normalize
 
-log = logging.getLogger(__name__)
-
-#: seconds of silence after which a batch without events is sent
-HEARTBEAT = 5.0
-#: seconds to wait before an error that connecting again can't mend is raised
-ERROR_DELAY = 60.0
-#: seconds without a socket after which the stream gives up, and the connection is read again
-GIVE_UP_AFTER = 300.0
-_BATCH_SECONDS = 0.1
+if TYPE_CHECKING:
+    from hyperoru_provider.client.stream.messages import Gap
 
 
 class HyperoruEventTrigger(BaseEventTrigger):
@@ -100,53 +85,30 @@ class HyperoruEventTrigger(BaseEventTrigger):
             },
         )
 
-    def shared_stream_key(self) -> Hashable:
-        """Return the key of the socket, which all channels and filters of a connection share."""
-        return ("hyperoru", self.hyperoru_conn_id)
+    async def run(self) -> AsyncGenerator[TriggerEvent, None]:
+        """Yield this trigger's events, by the stream that all triggers of the connection share in an event loop.
 
-    @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[EventBatch, None]:
-        """Yield what the stream delivers, for all triggers of a connection.
-
-        :param kwargs: the arguments of one of the triggers.
-        :raises HyperoruError: connecting again can't mend it; raised after a minute, see :data:`ERROR_DELAY`.
+        :raises HyperoruError: connecting again can't mend it, or the filter can't work; raised after a minute, see
+            :data:`~hyperoru_provider.triggers.shared_stream.ERROR_DELAY`.
         """
-        hyperoru_conn_id = kwargs["hyperoru_conn_id"]
-        try:
-            while True:
-                try:
-                    async with aclosing(_listen(hyperoru_conn_id)) as batches:
-                        async for batch in batches:
-                            yield batch
-                except HyperoruApiError as error:
-                    if not error.transient:
-                        raise
-                    log.warning("The connection %s is read again, as nothing answers: %s", hyperoru_conn_id, error)
-        except Exception as raised:  # noqa: BLE001
-            failure = contained(raised)
-            await _delay_error(failure, f"Can't listen to the events of the connection {hyperoru_conn_id}")
-            raise failure from None
+        from hyperoru_provider.client.times import parse_time
+        from hyperoru_provider.triggers.shared_stream import shared_stream
+        from hyperoru_provider.waiting.event_summary import Throttle, summarize, summarize_gap
 
-    async def filter_shared_stream(
-        self, shared_stream: AsyncIterator[EventBatch]
-    ) -> AsyncGenerator[TriggerEvent, None]:
-        """Yield this trigger's events.
-
-        :raises HyperoruConfigError: the filter can't work; raised after a minute, too.
-        """
         since = None if self.since is None else parse_time(self.since)
         began = datetime.now(UTC)
         throttle, event_filter = Throttle(self.min_interval), None
-        async with aclosing(_with_timeouts(shared_stream, lambda: throttle.delay(time.monotonic()))) as batches:
-            async for batch in batches:
+        async with shared_stream(self.hyperoru_conn_id) as listener:
+            while True:
+                batch = await listener.take(throttle.delay(time.monotonic()))
                 if batch is not None:
                     gap = batch.gap
                     if event_filter is None:
                         event_filter = await self._make_filter(batch.channels)
                         gap = _first_gap(gap, began, since)
                     if gap is not None and self.gaps:
-                        throttle.add(event_filter.summarize_gap(gap))
-                    if summary := event_filter.summarize(batch):
+                        throttle.add(summarize_gap(event_filter, gap))
+                    if summary := summarize(event_filter, batch):
                         throttle.add(summary)
                 if due := throttle.take(time.monotonic()):
                     yield TriggerEvent(due.as_dict())  # type: ignore[no-untyped-call]
@@ -154,22 +116,16 @@ class HyperoruEventTrigger(BaseEventTrigger):
                         return
 
     async def _make_filter(self, channels: frozenset[str]) -> EventFilter:
+        from hyperoru_provider.client.errors import HyperoruConfigError
+        from hyperoru_provider.triggers.shared_stream import delay_error
+
         try:
             if self.channel in FILTERS and self.channel not in channels:
                 raise HyperoruConfigError(f"The contract's stream.channels says that there is no {self.channel}.")
             return EventFilter(self.channel, self.account_id, self.symbol, self.side, self.min_notional)
         except HyperoruConfigError as error:
-            await _delay_error(error, "A trigger for events can't work")
+            await delay_error(error, "A trigger for events can't work")
             raise
-
-    async def run(self) -> AsyncGenerator[TriggerEvent, None]:
-        """Listen alone, where no triggerer shares the stream, as in ``dag.test()``."""
-        async with (
-            aclosing(self.open_shared_stream(self.serialize()[1])) as stream,
-            aclosing(self.filter_shared_stream(stream)) as events,
-        ):
-            async for event in events:
-                yield event
 
 
 def _first_gap(gap: Gap | None, began: datetime, since: datetime | None) -> Gap | None:
@@ -177,87 +133,12 @@ def _first_gap(gap: Gap | None, began: datetime, since: datetime | None) -> Gap 
 
     :param gap: the stream's own gap at that moment.
     :param began: when the trigger began.
-    :param since: when a sensor began to wait for an event; a gap no longer than :data:`OVERLAP` is none for it.
+    :param since: when a sensor began to wait for an event; a gap no longer than ``OVERLAP`` is none for it.
     """
+    from hyperoru_provider.client.stream.messages import Gap
+    from hyperoru_provider.waiting.event_summary import OVERLAP, merge_gaps
+
     missed = merge_gaps(gap, Gap("the trigger begins here", None, began))
     if since is None:
         return missed
     return Gap(missed.reason, since, missed.until) if missed.until - since > OVERLAP else None
-
-
-async def _listen(hyperoru_conn_id: str) -> AsyncGenerator[EventBatch, None]:
-    """Yield what comes on all channels that the service has."""
-    async with shared_client(hyperoru_conn_id) as client:
-        channels = [name for name, server in client.contract.stream.channels.items() if server is not None]
-        events = client.events(channels, give_up_after=GIVE_UP_AFTER)
-        async with aclosing(batch_events(events, frozenset(channels))) as batches:
-            async for batch in batches:
-                yield batch
-
-
-async def batch_events(
-    items: AsyncGenerator[Event | Gap, None], channels: frozenset[str]
-) -> AsyncGenerator[EventBatch, None]:
-    """Yield what comes within a moment as one batch, so that many triggers take it at once.
-
-    After some silence there is an empty batch, by which a trigger that joined later knows that it hears the stream.
-
-    :param items: what the stream delivers; closed at the end.
-    :param channels: the subscribed channels.
-    """
-    batch, arrived = EventBatch(channels), asyncio.Event()
-
-    async def collect() -> None:
-        try:
-            async with aclosing(items):
-                async for item in items:
-                    batch.add(item)
-                    arrived.set()
-        finally:
-            arrived.set()
-
-    collecting = asyncio.create_task(collect())
-    first = True
-    try:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if first else HEARTBEAT):
-                    await arrived.wait()
-            await asyncio.sleep(_BATCH_SECONDS)
-            arrived.clear()
-            full, batch, first = batch, EventBatch(channels), False
-            if collecting.done() and full == batch:
-                collecting.result()  # raises what ended the stream
-            yield full
-    finally:
-        collecting.cancel()
-        await asyncio.gather(collecting, return_exceptions=True)
-
-
-async def _with_timeouts(
-    batches: AsyncIterator[EventBatch], timeout: Callable[[], float | None]
-) -> AsyncGenerator[EventBatch | None, None]:
-    """Yield each batch, and ``None`` whenever a timeout comes first.
-
-    :param timeout: returns the seconds to wait for the next item; ``None`` for any time.
-    """
-    coming: asyncio.Future[EventBatch] | None = None
-    try:
-        while True:
-            coming = coming or asyncio.ensure_future(anext(batches))
-            await asyncio.wait({coming}, timeout=timeout())
-            if coming.done():
-                batch, coming = coming.result(), None
-                yield batch
-            else:
-                yield None
-    finally:
-        if coming is not None:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-
-
-async def _delay_error(error: HyperoruError, what: str) -> None:
-    """Log an error that connecting again can't mend, and wait: Airflow starts again two seconds after it is raised."""
-    log.error("%s: %s. The next try follows in a minute.", what, error)
-    await asyncio.sleep(ERROR_DELAY)

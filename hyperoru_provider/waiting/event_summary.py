@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from hyperoru_provider.client.amounts import parse_amount
-from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.escaping import printable
-from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
+from hyperoru_provider.client.stream.event_filter import EventFilter
+from hyperoru_provider.client.stream.messages import Event, Gap
 from hyperoru_provider.client.times import format_time, shift
 
 #: how far clocks may differ, and how late an event may arrive
@@ -44,6 +42,15 @@ class EventBatch:
             self.events.append(item)
         else:
             self.gap = merge_gaps(self.gap, item)
+
+    def joined_by(self, later: EventBatch) -> EventBatch:
+        """Return a batch of both, for one who has not taken this one before the next came."""
+        both = EventBatch(self.channels, self.gap, list(self.events))
+        if later.gap is not None:
+            both.add(later.gap)
+        for event in later.events:
+            both.add(event)
+        return both
 
 
 def merge_gaps(one: Gap | None, other: Gap) -> Gap:
@@ -112,88 +119,34 @@ def _union(one: frozenset[Any] | None, other: frozenset[Any] | None) -> frozense
     return both if len(both) <= _MAX_NAMES else None
 
 
-class EventFilter:
-    """Selects the events that a trigger is interested in.
-
-    :param channel: the channel.
-    :param account_id: one or several; ``None`` for all.
-    :param symbol: one or several, in upper or lower case; ``None`` for all.
-    :param side: one or several, in upper or lower case; ``None`` for all.
-    :param min_notional: the least notional; ``None`` for any.
-    :raises HyperoruConfigError: there is no such channel, its events have no such field, or no event can have a value.
-    """
-
-    def __init__(
-        self,
-        channel: str,
-        account_id: int | str | Sequence[int | str] | None = None,
-        symbol: str | Sequence[str] | None = None,
-        side: str | Sequence[str] | None = None,
-        min_notional: Decimal | int | float | str | None = None,
-    ) -> None:
-        if channel not in FILTERS:
-            raise HyperoruConfigError(f"channel {channel!r}: there are {', '.join(FILTERS)}.")
-        given = {"account_id": account_id, "symbol": symbol, "side": side}
-        for name, value in (given | {"notional": min_notional}).items():
-            if value is not None and name not in FILTERS[channel]:
-                raise HyperoruConfigError(
-                    f"Events of {channel} have no {name} to filter by, only {', '.join(FILTERS[channel])}."
-                )
-        for name, value in given.items():
-            values = normalize(value)
-            if values is not None and (not values or {"", "None"} & {str(each).strip() for each in values}):
-                raise HyperoruConfigError(f"{name} is {value!r}, as no event has it: give a value, or leave it out.")
-        self.channel = channel
-        self._account_ids = normalize(account_id)
-        self._symbols = normalize(symbol)
-        self._accepted = {
-            name: {str(each).strip().casefold() for each in values}
-            for name, value in given.items()
-            if (values := normalize(value)) is not None
-        }
-        self._min_notional = _amount(min_notional)
-
-    def summarize(self, batch: EventBatch) -> EventSummary | None:
-        """Return a summary of the batch's events that pass, or ``None`` if there are none."""
-        found = [event for event in batch.events if event.channel == self.channel and self._passes(event)]
-        if not found:
-            return None
-        accounts, symbols = {event.account_id for event in found}, {event.symbol for event in found}
-        return EventSummary(
-            channel=self.channel,
-            gap=False,
-            account_ids=_named(accounts),
-            symbols=_named(symbols),
-            count=len(found),
-            start=min(event.time for event in found),
-            end=max(event.time for event in found) + datetime.resolution,
-        )
-
-    def summarize_gap(self, gap: Gap) -> EventSummary:
-        """Return a summary of the events that may be missing in a gap."""
-        return EventSummary(
-            channel=self.channel,
-            gap=True,
-            account_ids=_named(self._account_ids),
-            symbols=_named(self._symbols),
-            count=0,
-            start=None if gap.since is None else shift(gap.since, -OVERLAP),
-            end=gap.until,
-        )
-
-    def _passes(self, event: Event) -> bool:
-        for name, accepted in self._accepted.items():
-            if str(getattr(event, name)).casefold() not in accepted:
-                return False
-        return self._min_notional is None or (event.notional is not None and event.notional >= self._min_notional)
-
-
-def normalize(value: Any) -> list[Any] | None:
-    """Return one or several values as a sorted list without duplicates, or ``None`` for ``None``."""
-    if value is None:
+def summarize(event_filter: EventFilter, batch: EventBatch) -> EventSummary | None:
+    """Return a summary of the batch's events that pass a filter, or ``None`` if there are none."""
+    found = [event for event in batch.events if event_filter.passes(event)]
+    if not found:
         return None
-    values = [value] if isinstance(value, (str, int)) else value
-    return sorted(set(values), key=lambda each: (str(each), type(each).__name__))
+    accounts, symbols = {event.account_id for event in found}, {event.symbol for event in found}
+    return EventSummary(
+        channel=event_filter.channel,
+        gap=False,
+        account_ids=_named(accounts),
+        symbols=_named(symbols),
+        count=len(found),
+        start=min(event.time for event in found),
+        end=max(event.time for event in found) + datetime.resolution,
+    )
+
+
+def summarize_gap(event_filter: EventFilter, gap: Gap) -> EventSummary:
+    """Return a summary of the events that pass a filter and may be missing in a gap."""
+    return EventSummary(
+        channel=event_filter.channel,
+        gap=True,
+        account_ids=_named(event_filter.account_ids),
+        symbols=_named(event_filter.symbols),
+        count=0,
+        start=None if gap.since is None else shift(gap.since, -OVERLAP),
+        end=gap.until,
+    )
 
 
 class Throttle:
@@ -231,10 +184,3 @@ def _named(values: Any) -> frozenset[Any] | None:
     if values is None or None in values or len(values) > _MAX_NAMES:
         return None
     return None if any(len(str(each)) > _MAX_NAME_LENGTH for each in values) else frozenset(values)
-
-
-def _amount(value: Any) -> Decimal | None:
-    try:
-        return None if value is None else parse_amount(value)
-    except ValueError as error:
-        raise HyperoruConfigError(f"min_notional {value!r} is no amount: {error}.") from None

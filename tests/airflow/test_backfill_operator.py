@@ -14,11 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
 from hyperoru_provider.client import HyperoruClient, errors
 from hyperoru_provider.client.api.models import BackfillJob
 from hyperoru_provider.client.http.transport import AsyncTransport, Transport
+from hyperoru_provider.hooks.compat import AirflowTaskTimeout, TaskDeferred
 from hyperoru_provider.operators import backfill_job
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.sandbox import Sandbox

@@ -25,10 +25,11 @@ from urllib.parse import quote
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.sdk.bases.operator import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException
 
 from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruError
+from hyperoru_provider.hooks.compat import AirflowRescheduleException, TaskDeferred
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.operators.export import HyperoruExportOperator
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator

@@ -16,16 +16,15 @@ from itertools import product
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.triggers.base import BaseEventTrigger
-from airflow.triggers.shared_stream import SharedStreamManager
 
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError
 from hyperoru_provider.client.stream.messages import Event, Gap
 from hyperoru_provider.hooks import hyperoru as hook_module
+from hyperoru_provider.hooks.compat import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors.events import HyperoruEventSensor
-from hyperoru_provider.triggers import events as module
+from hyperoru_provider.triggers import shared_stream as module
 from hyperoru_provider.triggers.events import HyperoruEventTrigger
 from hyperoru_provider.waiting.event_summary import EventBatch
 
@@ -33,10 +32,9 @@ Connect = Callable[..., None]
 
 
 class Triggerer:
-    """Runs triggers as Airflow's triggerer does, over its own stream manager, and notes what they fire."""
+    """Runs triggers as Airflow's triggerer does, and notes what they fire."""
 
-    def __init__(self, **options: Any) -> None:
-        self.manager = SharedStreamManager(**options)
+    def __init__(self) -> None:
         self.fired: dict[int, list[dict[str, Any]]] = {}
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
@@ -47,13 +45,8 @@ class Triggerer:
         return number
 
     async def _run(self, number: int, trigger: BaseEventTrigger) -> None:
-        key = trigger.shared_stream_key()
-        stream = self.manager.subscribe(trigger_id=number, trigger=trigger, key=key)
-        try:
-            async for event in trigger.filter_shared_stream(stream):
-                self.fired[number].append(json.loads(json.dumps(event.payload)))
-        finally:
-            await self.manager.unsubscribe(number, key)
+        async for event in trigger.run():
+            self.fired[number].append(json.loads(json.dumps(event.payload)))
 
     async def until(self, what: Callable[[], Any], seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
@@ -63,8 +56,8 @@ class Triggerer:
 
 
 @asynccontextmanager
-async def running(*triggers: BaseEventTrigger, **options: Any) -> AsyncIterator[Triggerer]:
-    triggerer = Triggerer(**options)
+async def running(*triggers: BaseEventTrigger) -> AsyncIterator[Triggerer]:
+    triggerer = Triggerer()
     for trigger in triggers:
         triggerer.start(trigger)
     try:
@@ -223,7 +216,7 @@ def test_a_flood_fails_no_trigger(connect: Connect, sandbox: Sandbox) -> None:
 
     async def test() -> None:
         async with running(
-            *(HyperoruEventTrigger(symbol=name, min_interval=0) for name in ("BTC", "ETH")), max_subscriber_queue=20
+            *(HyperoruEventTrigger(symbol=name, min_interval=0) for name in ("BTC", "ETH"))
         ) as triggerer:
             sandbox.trade(6000)
             await triggerer.until(lambda: sandbox.stats()["sockets"]["events"].get("trades") == 6000)
@@ -234,18 +227,19 @@ def test_a_flood_fails_no_trigger(connect: Connect, sandbox: Sandbox) -> None:
     run(test)
 
 
-def test_the_last_event_is_sent_although_nothing_follows_it() -> None:
+def test_the_last_event_is_sent_although_nothing_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     channels = frozenset({"trades"})
 
-    async def stream() -> AsyncGenerator[EventBatch, None]:
+    async def stream(hyperoru_conn_id: str) -> AsyncGenerator[EventBatch, None]:
         yield EventBatch(channels)
+        await asyncio.sleep(0.1)
         yield EventBatch(channels, events=[Event("trades", {}, 1, "BTC", "BUY", None, datetime.now(UTC))])
         await asyncio.sleep(600)
 
     async def test() -> None:
         kinds = []
-        trigger = HyperoruEventTrigger(min_interval=0.2)
-        async with asyncio.timeout(60), aclosing(trigger.filter_shared_stream(stream())) as events:
+        monkeypatch.setattr(module, "open_stream", stream)
+        async with asyncio.timeout(60), aclosing(HyperoruEventTrigger(min_interval=0.2).run()) as events:
             async for event in events:
                 kinds.append(event.payload["kind"])
                 if len(kinds) == 2:
@@ -395,7 +389,7 @@ def test_a_channel_that_the_service_lacks_is_an_error_after_a_while(
     run(test)
 
 
-def test_without_a_triggerer_it_listens_alone(connect: Connect, sandbox: Sandbox) -> None:
+def test_without_a_triggerer_it_listens_too(connect: Connect, sandbox: Sandbox) -> None:
     connect(sandbox, token_cache="memory")
 
     async def test() -> None:

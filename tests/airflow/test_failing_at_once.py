@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 from airflow.sdk import DAG, BaseOperator, Context
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError
+from hyperoru_provider.hooks.compat import AirflowFailException, TaskDeferred
 from hyperoru_provider.hooks.failures import HyperoruAuthenticationFailure, HyperoruConfigFailure
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator

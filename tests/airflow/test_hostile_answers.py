@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.sdk.bases.operator import BaseOperator
-from airflow.sdk.exceptions import AirflowException, TaskDeferred
+from airflow.sdk.exceptions import AirflowException
 
 from hyperoru_provider.client.errors import HyperoruError
+from hyperoru_provider.hooks.compat import TaskDeferred
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
 from hyperoru_provider.operators.traders import HyperoruListTradersOperator

@@ -15,14 +15,7 @@ from typing import Any
 
 import pytest
 from airflow.models.trigger import Trigger
-from airflow.sdk.exceptions import (
-    AirflowRescheduleException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
-    TaskDeferralError,
-    TaskDeferred,
-)
+from airflow.sdk.exceptions import TaskDeferralError
 
 from hyperoru_provider.client.errors import (
     HyperoruBadRequestError,
@@ -30,6 +23,13 @@ from hyperoru_provider.client.errors import (
     HyperoruContractError,
     HyperoruNotFoundError,
     HyperoruPermissionError,
+)
+from hyperoru_provider.hooks.compat import (
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferred,
 )
 from hyperoru_provider.hooks.failures import HyperoruAuthenticationFailure
 from hyperoru_provider.hooks.hyperoru import HyperoruHook

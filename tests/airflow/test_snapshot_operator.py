@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowSkipException
 
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.hooks.compat import AirflowSkipException
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
 from hyperoru_provider.operators.snapshot import HyperoruSnapshotOperator
 from hyperoru_provider.sandbox import Sandbox

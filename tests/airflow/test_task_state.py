@@ -19,7 +19,7 @@ def context(store: TaskStates | None, **more: Any) -> Any:
 def test_a_value_is_kept_until_it_is_cleared() -> None:
     store = TaskStates()
     state = TaskState(context(store))
-    assert state.available
+    assert state.native
     assert state.read("a") is None
     state.write("a", {"b": [1, "2"]})
     assert TaskState(context(store)).read("a") == {"b": [1, "2"]}
@@ -47,7 +47,7 @@ def test_a_value_is_kept_as_long_as_is_said() -> None:
 @pytest.mark.parametrize("without", [{}, {"task_state_store": None}])
 def test_without_a_store_nothing_is_kept(without: Any, required: bool) -> None:
     state = TaskState(without, required=required)
-    assert not state.available
+    assert not state.native
     state.write("a", 1)
     state.clear("a")
     assert state.read("a") is None

@@ -33,6 +33,7 @@ from hyperoru_provider.client.lists.checks import FieldExtractor, Fields, RowCol
 from hyperoru_provider.client.lists.page import PAST_THE_END, Page, parse_page
 from hyperoru_provider.client.lists.readers import list_reader
 from hyperoru_provider.client.lists.rows import Row, Rows, TimeSlice
+from hyperoru_provider.client.stream.event_filter import EventFilter
 from hyperoru_provider.client.stream.messages import EventReader, read_message, read_refusal, server_channels
 from hyperoru_provider.client.times import (
     TimeFormat,
@@ -47,7 +48,7 @@ from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.directory import MANIFEST, ExportDirectory
 from hyperoru_provider.export.formats.arrow_tables import ArrowTableBuilder, read_one_by_one
 from hyperoru_provider.export.formats.csv import CsvEncoder
-from hyperoru_provider.waiting.event_summary import EventBatch, EventFilter
+from hyperoru_provider.waiting.event_summary import EventBatch, summarize
 from tests.exports import committed
 from tests.fuzz.outcomes import check_error, check_storable, documented
 
@@ -185,7 +186,7 @@ def frames(data: bytes) -> None:
             assert event.time.tzinfo is UTC and event.time <= START + timedelta(minutes=1)
             batch.add(event)
         for event_filter in (*map(EventFilter, channels.values()), EventFilter("trades", 1, "BTC", "BUY", 1)):
-            if summary := event_filter.summarize(batch):
+            if summary := summarize(event_filter, batch):
                 check_storable(storable(summary.merge(summary).as_dict()))
 
 

@@ -18,6 +18,7 @@ from hyperoru_provider.client.api.contract import Contract
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError, read_failure
 from hyperoru_provider.client.escaping import printable, shorten
 from hyperoru_provider.client.redaction import redact_text
+from hyperoru_provider.client.stream.event_filter import FILTERS
 from hyperoru_provider.client.surrogates import replace_halves
 from hyperoru_provider.client.times import parse_time, to_utc
 
@@ -35,13 +36,6 @@ _MAX_VALUES = 100_000
 _MAX_CLOCK_SKEW = timedelta(seconds=60)
 _TOKEN_CODES = ("UNAUTHORIZED", "UNAUTHENTICATED", "INVALID_TOKEN", "TOKEN_EXPIRED")
 _FIELDS = ("account_id", "symbol", "side", "notional", "quantity", "price", "time")
-#: channel -> fields that its events can be filtered by
-FILTERS: Mapping[str, tuple[str, ...]] = {
-    "trades": ("account_id", "symbol", "side", "notional"),
-    "positions": ("account_id", "symbol", "side", "notional"),
-    "model_chat": ("account_id", "symbol", "side"),
-    "asset_curve": ("account_id",),
-}
 
 
 @dataclass(frozen=True, slots=True)

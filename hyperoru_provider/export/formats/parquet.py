@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from hyperoru_provider.client.lists.rows import Rows
@@ -29,16 +29,18 @@ class ParquetEncoder:
     def __init__(self, schema: ColumnSchema, compression: str) -> None:
         self.schema = schema
         self.compression = compression
+        self._builder: ArrowTableBuilder | None = None
+        self._lock = Lock()
 
     @property
     def prepare(self) -> Callable[[Rows], Any] | None:
         """What makes rows Arrow tables in the thread that fetched them."""
-        return self._tables.prepare
+        return self._prepare
 
     @contextmanager
     def open(self, file: IO[bytes]) -> Iterator[Append]:
         """Begin a file, and return what appends rows to it."""
-        tables = self._tables  # before pyarrow, whose memory pool it chooses
+        tables = self._tables()  # before pyarrow, whose memory pool it chooses
         import pyarrow.parquet as pq
 
         with pq.ParquetWriter(
@@ -50,8 +52,14 @@ class ParquetEncoder:
 
             yield append
 
-    @cached_property
-    def _tables(self) -> ArrowTableBuilder:
-        from hyperoru_provider.export.formats.arrow_tables import ArrowTableBuilder
+    def _prepare(self, rows: Rows) -> Any:
+        return self._tables().prepare(rows)
 
-        return ArrowTableBuilder(self.schema)
+    def _tables(self) -> ArrowTableBuilder:
+        """Import pyarrow, once there are rows: it takes as much memory as the largest answer."""
+        with self._lock:
+            if self._builder is None:
+                from hyperoru_provider.export.formats.arrow_tables import ArrowTableBuilder
+
+                self._builder = ArrowTableBuilder(self.schema)
+            return self._builder

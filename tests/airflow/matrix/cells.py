@@ -22,16 +22,15 @@ from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote
 
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowTaskTimeout
-
 import hyperoru_provider
 from hyperoru_provider.client import errors
 from hyperoru_provider.client.http import retry
 from hyperoru_provider.hooks import hyperoru as hook_module
+from hyperoru_provider.hooks.compat import AirflowSensorTimeout, AirflowTaskTimeout
 from hyperoru_provider.operators import backfill_job
 from hyperoru_provider.sandbox import Sandbox
 from hyperoru_provider.sensors import base
-from hyperoru_provider.triggers import events
+from hyperoru_provider.triggers import shared_stream
 from tests.airflow.matrix.faults import Fault
 from tests.airflow.matrix.loops import HEARTBEAT
 from tests.airflow.matrix.outcomes import ERRORS, WAITS
@@ -184,8 +183,8 @@ def _set_up(url: str, fault: Fault, directory: Path, secrets: list[str]) -> None
     setattr(hook_module, "mask_secret", secrets.append)  # noqa: B010 - nothing else hides a secret then
     backfill_job.SETTLE_SECONDS = 0.3
     base.SHORTEST_QUESTION = 0.5
-    events.HEARTBEAT = 0.2
-    events.ERROR_DELAY = 0.05
+    shared_stream.HEARTBEAT = 0.2
+    shared_stream.ERROR_DELAY = 0.05
 
 
 def _name(error: BaseException) -> str:

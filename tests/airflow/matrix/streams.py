@@ -1,4 +1,4 @@
-"""The event stream over the stream manager of Airflow's triggerer: is everything that happens told?"""
+"""The event stream in an event loop, as a triggerer has one: is everything that happens told?"""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
 from airflow.triggers.base import BaseEventTrigger
-from airflow.triggers.shared_stream import SharedStreamManager
 
+from hyperoru_provider.hooks.compat import AirflowSensorTimeout, TaskDeferred
 from hyperoru_provider.sensors.events import HyperoruEventSensor
 from hyperoru_provider.triggers.events import HyperoruEventTrigger
 from tests.airflow.matrix.loops import run_in_loop
@@ -27,30 +26,19 @@ class Listener:
 
     :param place: where the cell takes place.
     :param trigger: is made anew from what is stored of it.
-    :param manager: shares the stream with other triggers; ``None`` to listen alone.
     """
 
-    def __init__(self, place: Place, trigger: BaseEventTrigger, manager: SharedStreamManager | None) -> None:
+    def __init__(self, place: Place, trigger: BaseEventTrigger) -> None:
         self.fired: list[dict[str, Any]] = []
         self._place = place
         path, kwargs = trigger.serialize()
         module, _, name = path.rpartition(".")
         self._trigger: BaseEventTrigger = getattr(import_module(module), name)(**place.keep(kwargs))
-        self._manager = manager
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        if self._manager is None:
-            async for event in self._trigger.run():
-                self.fired.append(self._place.keep(event.payload))
-            return
-        key = self._trigger.shared_stream_key()
-        stream = self._manager.subscribe(trigger_id=id(self), trigger=self._trigger, key=key)
-        try:
-            async for event in self._trigger.filter_shared_stream(stream):
-                self.fired.append(self._place.keep(event.payload))
-        finally:
-            await self._manager.unsubscribe(id(self), key)
+        async for event in self._trigger.run():
+            self.fired.append(self._place.keep(event.payload))
 
     async def until(self, what: Callable[[], Any]) -> None:
         """Wait, and raise what ended the trigger.
@@ -67,9 +55,8 @@ class Listener:
 
 
 @asynccontextmanager
-async def _listening(place: Place, *triggers: BaseEventTrigger, shared: bool) -> AsyncIterator[list[Listener]]:
-    manager = SharedStreamManager() if shared else None
-    listeners = [Listener(place, trigger, manager) for trigger in triggers]
+async def _listening(place: Place, *triggers: BaseEventTrigger) -> AsyncIterator[list[Listener]]:
+    listeners = [Listener(place, trigger) for trigger in triggers]
     try:
         yield listeners
     finally:
@@ -78,9 +65,11 @@ async def _listening(place: Place, *triggers: BaseEventTrigger, shared: bool) ->
         await asyncio.gather(*(each.task for each in listeners), return_exceptions=True)
 
 
-def _trigger(*, shared: bool) -> Callable[[Place], str]:
-    async def listen(place: Place) -> str:
-        async with _listening(place, HyperoruEventTrigger(min_interval=0), shared=shared) as (listener,):
+def event_trigger(place: Place) -> str:
+    """Tell of all trades that happen, in events or gaps."""
+
+    async def listen() -> str:
+        async with _listening(place, HyperoruEventTrigger(min_interval=0)) as (listener,):
             await listener.until(lambda: listener.fired)
             rows = await asyncio.to_thread(place.server.trade, _TRADES)
 
@@ -94,7 +83,7 @@ def _trigger(*, shared: bool) -> Callable[[Place], str]:
             await listener.until(lambda: _count(told()) >= _TRADES)
             return EXACT if _count(told()) == _TRADES else f"lie: {_count(told())} events for {_TRADES} trades"
 
-    return lambda place: run_in_loop(listen(place))
+    return run_in_loop(listen())
 
 
 def _count(summaries: list[dict[str, Any]]) -> int:
@@ -108,16 +97,12 @@ def _covered(row: dict[str, Any], summaries: list[dict[str, Any]]) -> bool:
     )
 
 
-event_trigger = _trigger(shared=True)
-event_trigger_alone = _trigger(shared=False)
-
-
 def event_sensor(place: Place) -> str:
     """Wait for one event, beside a trigger that tells when the stream is heard."""
     sensor = HyperoruEventSensor(task_id="t", timeout=place.patience)
 
     async def listen(trigger: Any) -> Any:
-        async with _listening(place, trigger, HyperoruEventTrigger(), shared=True) as (waiting, probe):
+        async with _listening(place, trigger, HyperoruEventTrigger()) as (waiting, probe):
             await probe.until(lambda: probe.fired)
             row = (await asyncio.to_thread(place.server.trade, _TRADES))[0]
             await waiting.until(lambda: waiting.fired)

@@ -276,6 +276,5 @@ _ALL = [
     *_sensors(),
     Subject("events: sensor", HyperoruEventSensor, _STREAM, streams.event_sensor, waits=True),
     Subject("events: trigger", HyperoruEventTrigger, _STREAM, streams.event_trigger, waits=True),
-    Subject("events: trigger alone", HyperoruEventTrigger, _STREAM, streams.event_trigger_alone, waits=True),
 ]
 SUBJECTS = {subject.name: subject for subject in _ALL}

@@ -12,9 +12,8 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, TaskDeferred
-
 from hyperoru_provider.client.errors import HyperoruError
+from hyperoru_provider.hooks.compat import AirflowRescheduleException, AirflowSensorTimeout, TaskDeferred
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.sandbox.rows import SECOND
 from hyperoru_provider.sensors.base import HyperoruSensor

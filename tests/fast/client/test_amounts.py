@@ -14,10 +14,10 @@ from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.models import BackfillJob, Coverage, Model, Price, Trader
 from hyperoru_provider.client.calls import validated
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.stream.event_filter import EventFilter
 from hyperoru_provider.client.stream.messages import EventReader, read_message
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.params import arguments
-from hyperoru_provider.waiting.event_summary import EventFilter
 
 NONE_AT_ALL: list[Any] = [
     None, True, False, "", "much", "1,5", "0x10", "1e", "NaN", "sNaN", "-Infinity", "\ud800", "\x00", [1], (0, (1,), 0),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.stream.event_filter import FILTERS
 from hyperoru_provider.client.stream.messages import (
-    FILTERS,
     Event,
     EventReader,
     Message,

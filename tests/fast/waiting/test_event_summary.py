@@ -13,16 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperoru_provider.client.errors import HyperoruConfigError
-from hyperoru_provider.client.stream.messages import FILTERS, Event, Gap
+from hyperoru_provider.client.stream.event_filter import FILTERS, EventFilter, normalize
+from hyperoru_provider.client.stream.messages import Event, Gap
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.waiting.event_summary import (
     OVERLAP,
     EventBatch,
-    EventFilter,
     EventSummary,
     Throttle,
     merge_gaps,
-    normalize,
+    summarize,
+    summarize_gap,
 )
 
 BEGIN = datetime(2026, 1, 15, tzinfo=UTC)
@@ -79,7 +80,7 @@ def test_a_filter_passes_what_it_says_and_nothing_else(
         and among(each.side, side)
         and (least is None or (each.notional is not None and each.notional >= Decimal(str(least))))
     ]
-    summary = EventFilter("trades", account_id, symbol, side, least).summarize(EventBatch(CHANNELS, events=came))
+    summary = summarize(EventFilter("trades", account_id, symbol, side, least), EventBatch(CHANNELS, events=came))
     if not mine:
         assert summary is None
         return
@@ -136,8 +137,8 @@ def test_merged_summaries_cover_every_event_and_keep_their_distance(
                 batch.add(Gap("lost", item, end))
                 owed.append((now, True, item, end))
             if batch.gap:
-                throttle.add(event_filter.summarize_gap(batch.gap))
-            if summary := event_filter.summarize(batch):
+                throttle.add(summarize_gap(event_filter, batch.gap))
+            if summary := summarize(event_filter, batch):
                 throttle.add(summary)
                 owed.append((now, False, item.time, item.time + datetime.resolution))
     pass_time(now + interval)
@@ -156,7 +157,7 @@ def test_a_summary_is_small_json_that_an_export_can_take() -> None:
     batch = EventBatch(
         CHANNELS, events=[event(), event(account_id=2, symbol="ETH", time=BEGIN + timedelta(seconds=1.5))]
     )
-    summary = EventFilter("trades").summarize(batch)
+    summary = summarize(EventFilter("trades"), batch)
     assert summary is not None
     assert json.loads(json.dumps(summary.as_dict())) == {
         "kind": "events",
@@ -172,8 +173,8 @@ def test_a_summary_is_small_json_that_an_export_can_take() -> None:
 
 def test_long_lists_become_any() -> None:
     event_filter = EventFilter("trades")
-    one = event_filter.summarize(EventBatch(CHANNELS, events=[event(account_id=number) for number in range(50)]))
-    other = event_filter.summarize(EventBatch(CHANNELS, events=[event(account_id=99)]))
+    one = summarize(event_filter, EventBatch(CHANNELS, events=[event(account_id=number) for number in range(50)]))
+    other = summarize(event_filter, EventBatch(CHANNELS, events=[event(account_id=99)]))
     assert one is not None and other is not None
     assert len(one.as_dict()["account_ids"]) == 50
     assert one.merge(other).as_dict()["account_ids"] is None
@@ -181,14 +182,14 @@ def test_long_lists_become_any() -> None:
 
 @pytest.mark.parametrize(("symbol", "symbols"), [("B" * 200, ["B" * 200]), ("B" * 900_000, None)])
 def test_a_symbol_without_an_end_is_left_out_of_a_summary(symbol: str, symbols: Any) -> None:
-    summary = EventFilter("trades").summarize(EventBatch(CHANNELS, events=[event(symbol=symbol)]))
+    summary = summarize(EventFilter("trades"), EventBatch(CHANNELS, events=[event(symbol=symbol)]))
     assert summary is not None
     assert summary.as_dict()["symbols"] == symbols
 
 
 def test_a_gap_names_what_the_trigger_is_about_and_reaches_back_a_little() -> None:
     event_filter = EventFilter("trades", account_id=[3, 2])
-    assert event_filter.summarize_gap(Gap("lost", BEGIN + OVERLAP, BEGIN + 2 * OVERLAP)).as_dict() == {
+    assert summarize_gap(event_filter, Gap("lost", BEGIN + OVERLAP, BEGIN + 2 * OVERLAP)).as_dict() == {
         "kind": "gap",
         "channel": "trades",
         "account_ids": [2, 3],
@@ -197,12 +198,12 @@ def test_a_gap_names_what_the_trigger_is_about_and_reaches_back_a_little() -> No
         "from": "2026-01-15T00:00:00Z",
         "to": "2026-01-15T00:02:00Z",
     }
-    assert event_filter.summarize_gap(Gap("begin", None, BEGIN)).as_dict()["from"] is None
+    assert summarize_gap(event_filter, Gap("begin", None, BEGIN)).as_dict()["from"] is None
 
 
 def test_a_gap_that_begins_at_the_first_of_all_times_is_a_gap() -> None:
     gap = Gap("full", datetime.min.replace(tzinfo=UTC), BEGIN)
-    assert EventFilter("trades").summarize_gap(gap).as_dict()["from"] == "0001-01-01T00:00:00Z"
+    assert summarize_gap(EventFilter("trades"), gap).as_dict()["from"] == "0001-01-01T00:00:00Z"
 
 
 def test_merged_gaps_hold_both() -> None:
@@ -239,7 +240,7 @@ def test_a_filter_that_can_pass_nothing_is_an_error(arguments: dict[str, Any], w
 def test_names_of_a_server_are_escaped() -> None:
     """They go to Airflow's database and to logs."""
     batch = EventBatch(CHANNELS, events=[event(account_id="a\x00", symbol="B\x1b[31m")])
-    summary = EventFilter("trades").summarize(batch)
+    summary = summarize(EventFilter("trades"), batch)
     assert summary is not None
     assert (summary.as_dict()["account_ids"], summary.as_dict()["symbols"]) == (["a\\x00"], ["B\\x1b[31m"])
 
@@ -256,3 +257,28 @@ def test_equal_lists_are_the_same_list() -> None:
 def test_a_filter_of_nothing_is_an_error_as_it_would_wait_forever(name: str, nothing: Any) -> None:
     with pytest.raises(HyperoruConfigError, match=f"{name} is .*leave it out"):
         EventFilter("trades", **{name: nothing})
+
+
+@given(st.lists(st.lists(events, max_size=3), min_size=2, max_size=4), st.lists(st.booleans(), min_size=4, max_size=4))
+def test_batches_that_were_not_taken_in_time_tell_the_same_as_one_by_one(
+    came: list[list[Event]], lost: list[bool]
+) -> None:
+    gap = Gap("lost", BEGIN, BEGIN + timedelta(seconds=1))
+    batches = [EventBatch(CHANNELS, gap if gone else None, each) for each, gone in zip(came, lost, strict=False)]
+    before = [(batch.gap, list(batch.events)) for batch in batches]
+    joined = batches[0]
+    for batch in batches[1:]:
+        joined = joined.joined_by(batch)
+    assert joined.events == [event for batch in batches for event in batch.events]
+    assert (joined.gap is not None) == any(batch.gap for batch in batches)
+    assert before == [(batch.gap, list(batch.events)) for batch in batches]  # others share them
+
+
+def test_a_joined_batch_holds_no_more_than_one_does() -> None:
+    full = EventBatch(CHANNELS)
+    for number in range(1000):
+        full.add(Event("trades", {}, number, "BTC", "BUY", None, BEGIN))
+    joined = full.joined_by(full)
+    assert len(joined.events) == 1000
+    assert joined.gap is not None
+    assert joined.gap.since == BEGIN

@@ -1,0 +1,65 @@
+"""What differs between the versions of Airflow, from 3.1 on: each difference is told by the feature, not by a version.
+
+Where Airflow keeps the state of tasks and assets is in :mod:`hyperoru_provider.hooks.task_state`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+try:
+    from airflow.sdk.configuration import conf
+except ImportError:  # before Airflow 3.2
+    from airflow.configuration import conf
+
+try:
+    from airflow.sdk.exceptions import (
+        AirflowFailException,
+        AirflowRescheduleException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralTimeout,
+        TaskDeferred,
+    )
+except ImportError:  # before Airflow 3.2
+    from airflow.exceptions import (  # type: ignore[no-redef]
+        AirflowFailException,
+        AirflowRescheduleException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralTimeout,
+        TaskDeferred,
+    )
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+__all__ = [
+    "AirflowFailException",
+    "AirflowRescheduleException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
+    "TaskDeferralTimeout",
+    "TaskDeferred",
+    "conf",
+    "object_storage_path",
+]
+
+
+def object_storage_path(url: str, conn_id: str | None) -> tuple[ObjectStoragePath, str | None]:
+    """Return a path in object storage, and its connection, which its URL may name, too.
+
+    :param url: the URL.
+    :param conn_id: the connection; ``None`` for that of the URL, or none.
+    :raises ValueError: no such storage is known.
+    """
+    from airflow.sdk import ObjectStoragePath
+
+    given: dict[str, Any] = {} if conn_id is None else {"conn_id": conn_id}
+    path = ObjectStoragePath(url, **given)
+    if hasattr(path, "conn_id"):
+        return path, path.conn_id
+    return path, path.storage_options.get("conn_id")  # before Airflow 3.2
