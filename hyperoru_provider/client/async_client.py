@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, cast
 
-import httpx
-
 from hyperoru_provider.client import calls
 from hyperoru_provider.client.api.models import (
     BackfillJob,
@@ -22,6 +20,7 @@ from hyperoru_provider.client.api.models import (
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
 from hyperoru_provider.client.errors import REFUSALS
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.transport import AsyncTransport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.readers import SpacingCheck, known_resource, trade_counter

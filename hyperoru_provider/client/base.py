@@ -11,8 +11,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Generic, Self, TypeVar
 
-import httpx
-
 from hyperoru_provider.client.api.contract import Contract, load_contract
 from hyperoru_provider.client.api.endpoints import Endpoint
 from hyperoru_provider.client.api.models import BackfillJob
@@ -20,6 +18,7 @@ from hyperoru_provider.client.api.resources import Lists
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import ACCEPT_ENCODING
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.request import Request, Settings
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
@@ -100,6 +99,7 @@ class BaseClient(Lists, Generic[HttpT, TransportT]):
         _check_secrets(credentials)
         if http_client is not None and (transport is not None or credentials.headers or verify):
             raise HyperoruConfigError("Give an http_client, or a transport, headers and verify for ours, but not both.")
+        _check_library(http_client or transport)
         network = Network(self.base_url, verify)
         http = http_client or self._new_http(timeout, credentials, transport, network)
         stores = (MemoryTokenStore(),) if token_stores is None else token_stores
@@ -221,6 +221,19 @@ def _check_secrets(credentials: Credentials) -> None:
 def _digest(credentials: Credentials) -> str:
     user = f"{credentials.base_url}\n{credentials.session_token or credentials.login}"
     return hashlib.sha256(user.encode()).hexdigest()
+
+
+def _check_library(given: object) -> None:
+    """Check that a client or transport is of the HTTP library that is in use, whose errors are understood.
+
+    :raises HyperoruConfigError: it is of the other one.
+    """
+    libraries = {cls.__module__.partition(".")[0] for cls in type(given).__mro__} & {"httpx", "httpx2"}
+    if libraries and httpx.__name__ not in libraries:
+        raise HyperoruConfigError(
+            f"The http_client or transport is one of {libraries.pop()}, but this process uses {httpx.__name__}: make "
+            f"it by {httpx.__name__}. See hyperoru_provider.client.http.library."
+        )
 
 
 def _checked_url(base_url: str) -> str:

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any, Self, TypeVar, cast
 
-import httpx
-
 from hyperoru_provider.client import calls
 from hyperoru_provider.client.api.models import (
     BackfillJob,
@@ -23,6 +21,7 @@ from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
 from hyperoru_provider.client.errors import REFUSALS
 from hyperoru_provider.client.http.deadline import LimitedTransport
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.transport import Transport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.readers import SpacingCheck, known_resource, trade_counter

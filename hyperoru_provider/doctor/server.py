@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
-
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.http.deadline import LimitedTransport
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore

@@ -114,7 +114,8 @@ class HyperoruHook(BaseHook):
         from hyperoru_provider.hooks.token_store import VariableTokenStore
 
         connection = self.get_connection(self.hyperoru_conn_id)
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request
+        for name in ("httpx", "httpx2"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # it logs a line for each request
         if connection.conn_type not in (None, "", self.conn_type):
             raise HyperoruConfigError(
                 f"The connection {self.hyperoru_conn_id} is of the type {connection.conn_type}: make it one of the "

@@ -43,7 +43,7 @@ from hyperoru_provider.sensors.health import HyperoruHealthSensor
 from hyperoru_provider.sensors.klines import HyperoruKlineCoverageSensor
 from hyperoru_provider.sensors.price import HyperoruPriceSensor
 from hyperoru_provider.sensors.trades import HyperoruTradesSensor
-from hyperoru_provider.triggers import events as event_triggers
+from hyperoru_provider.triggers import shared_stream
 from tests.canaries import ECHOES, EMAIL, PASSWORD, TOKEN, echo, seen_in
 from tests.databases import in_file
 from tests.exports import files_of
@@ -142,7 +142,7 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     root.addHandler(recorder)
     monkeypatch.setattr("airflow.sdk.Variable.get", lambda key, **_: watch.variables.get(key))
     monkeypatch.setattr("airflow.sdk.Variable.set", lambda key, value, **_: watch.variables.__setitem__(key, value))
-    monkeypatch.setattr(event_triggers, "ERROR_DELAY", 0)
+    monkeypatch.setattr(shared_stream, "ERROR_DELAY", 0)
     database = in_file(tmp_path / "rows.db")
     database.create()
     monkeypatch.setenv("AIRFLOW_CONN_DB", json.dumps(database.connection))

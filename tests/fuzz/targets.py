@@ -12,7 +12,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 from upath import UPath
 
@@ -27,6 +26,7 @@ from hyperoru_provider.client.errors import HyperoruError, from_status
 from hyperoru_provider.client.escaping import storable
 from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import Reply
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.retry import RetryPolicy, parse_retry_after
 from hyperoru_provider.client.http.tokens import Credentials, can_be_token
 from hyperoru_provider.client.lists.checks import FieldExtractor, Fields, RowCollector

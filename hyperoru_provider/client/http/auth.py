@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-import httpx
 import msgspec
 
 from hyperoru_provider.client.api.endpoints import LoginEndpoint
@@ -25,6 +24,7 @@ from hyperoru_provider.client.decoding import parse_object
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruContractError, from_status
 from hyperoru_provider.client.http.body import Reply
 from hyperoru_provider.client.http.deadline import seconds_left
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.login_lock import LoginLock
 from hyperoru_provider.client.http.retry import parse_retry_after
 from hyperoru_provider.client.http.tokens import Credentials, Token, TokenStore, can_be_token

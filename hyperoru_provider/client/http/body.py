@@ -5,9 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import NamedTuple
 
-import httpx
-
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNetworkError
+from hyperoru_provider.client.http.library import httpx
 
 #: what a server is told that it may pack bodies with: only these are unpacked within bounds
 ACCEPT_ENCODING = "gzip, deflate"

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import httpcore
-import httpx
+from hyperoru_provider.client.http.library import httpcore, httpx
 
 _until: ContextVar[float] = ContextVar("until", default=math.inf)
 

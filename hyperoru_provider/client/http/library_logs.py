@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 _is_ours = ContextVar("hyperoru_request", default=False)
 
-
+_LOGGERS = ("httpcore.http11", "httpcore.http2", "httpx", "httpcore2.http11", "httpcore2.http2", "httpx2")
 #: what httpcore writes when it has read a head, or could not
 _HEAD = re.compile(r"headers\.(complete return_value|failed exception)|receive_response\w*\.failed")
 
@@ -23,7 +23,7 @@ class _WithoutHeads(logging.Filter):
         if not _is_ours.get():
             return True
         text = record.getMessage()
-        if record.name == "httpx" and text.startswith("HTTP Request: ") and isinstance(record.args, tuple):
+        if record.name in ("httpx", "httpx2") and text.startswith("HTTP Request: ") and isinstance(record.args, tuple):
             record.args = (*record.args[:-1], "")  # the reason
         return not _HEAD.search(text)
 
@@ -34,7 +34,7 @@ _filter = _WithoutHeads()
 @contextmanager
 def without_heads() -> Iterator[None]:
     """Return a context in which requests leave nothing of an answer's head in a log but its status."""
-    for name in ("httpcore.http11", "httpcore.http2", "httpx"):
+    for name in _LOGGERS:
         logging.getLogger(name).addFilter(_filter)  # a logger takes it once
     before = _is_ours.set(True)
     try:

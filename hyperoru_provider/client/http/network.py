@@ -12,9 +12,8 @@ from functools import cached_property
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
-import httpx
-
 from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.http.library import httpx
 
 _PORTS = {"http": 80, "https": 443}
 

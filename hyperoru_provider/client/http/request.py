@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-import httpx
 import msgspec
 
 from hyperoru_provider.client.errors import (
@@ -25,6 +24,7 @@ from hyperoru_provider.client.errors import (
 )
 from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import Reply
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.network import Network
 from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy, parse_retry_after
 from hyperoru_provider.client.redaction import redact_body, redact_error

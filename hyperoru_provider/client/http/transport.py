@@ -10,12 +10,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from contextlib import aclosing, closing, suppress
 from typing import Any, TypeVar
 
-import httpx
-
 from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.http.auth import Session
 from hyperoru_provider.client.http.body import Reply, ReplyReader, limit_packing
 from hyperoru_provider.client.http.deadline import check_time, seconds_left, time_limit
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.library_logs import without_heads
 from hyperoru_provider.client.http.request import Answer, Request, Settings
 from hyperoru_provider.client.http.retry import as_final

@@ -6,7 +6,6 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus, urlencode
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from hyperoru_provider.client.decoding import parse_object
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruAuthenticationError, from_status
 from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import Reply
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.tokens import Credentials
 from hyperoru_provider.client.redaction import mask_secret_fields, redact_body, redact_error, redact_text
 

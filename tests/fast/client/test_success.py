@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-import httpx
 import pytest
 
 from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient, HyperoruContractError
 from hyperoru_provider.client.api.contract import DEFAULT_CONTRACT
 from hyperoru_provider.client.decoding import parse_object
 from hyperoru_provider.client.errors import from_status
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.lists.page import parse_page
 
 START, END = datetime(2026, 1, 15), datetime(2026, 1, 16)

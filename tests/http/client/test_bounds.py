@@ -13,7 +13,6 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-import httpx
 import pytest
 import zstandard
 
@@ -25,6 +24,7 @@ from hyperoru_provider.client import (
     HyperoruNetworkError,
     HyperoruServerError,
 )
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.rows import Rows

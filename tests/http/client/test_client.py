@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pendulum
 import pytest
 
 from hyperoru_provider.client import AsyncHyperoruClient, Backfill, HyperoruClient, RetryPolicy, errors
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.sandbox import Sandbox
 from tests.conftest import FAST
 

@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from hyperoru_provider.client import (
@@ -24,6 +23,7 @@ from hyperoru_provider.client import (
     HyperoruError,
     HyperoruServerError,
 )
+from hyperoru_provider.client.http.library import httpcore, httpx
 from hyperoru_provider.sandbox import Sandbox
 from tests.certificates import self_signed
 from tests.conftest import FAST
@@ -169,7 +169,7 @@ def test_a_head_that_can_t_be_read_is_in_no_log(ask: Ask, head: str, caplog: pyt
         pytest.raises(HyperoruError),
     ):
         ask(server.url)
-    assert "httpcore" in {record.name.partition(".")[0] for record in caplog.records}
+    assert httpcore.__name__ in {record.name.partition(".")[0] for record in caplog.records}
     assert TOKEN not in caplog.text
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
 import pytest
 
 from hyperoru_provider.client import (
@@ -17,6 +16,7 @@ from hyperoru_provider.client import (
     HyperoruNetworkError,
     HyperoruServerError,
 )
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.sandbox import Sandbox
 from tests.conftest import FAST
 

@@ -11,7 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from upath import UPath
 
@@ -19,6 +18,7 @@ from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.api.resource import Resource
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.destinations.sql import SqlDestination
 from hyperoru_provider.export.destinations.storage import StorageDestination
