@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run lint fmt clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run lint fmt docs dist sbom licences release-check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,10 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 UNIT := tests/fast tests/fuzz tests/http
 AIRFLOW := tests/airflow --ignore=tests/airflow/dag
+DOCS := tests/fast/test_names_in_docs.py tests/fast/test_resources.py tests/fast/test_troubleshooting.py
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hyperoru_provider/version.py)
+# The wheel with its extras in an environment of its own, without pip: nothing is in there that is not shipped.
+SHIPPED := build/shipped
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq --constraint constraints.txt
 
 help:  ## Say what there is to make
@@ -32,7 +36,7 @@ bench-waiting: $(STAMP)-bench  ## Measure thousands of deferred sensors in a tri
 quick: $(STAMP)  ## Run the tests without network and files of any size, in half a minute
 	$(BIN)/python -m pytest tests/fast -m 'not slow'
 
-test: lint  ## Check format, style, types and layers, then run all tests [JOBS=4]
+test: lint  ## Check format, style, types, layers and workflows, then run all tests [JOBS=4]
 	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-unit test-airflow test-system test-live
 
 # The four take about the same time, and wait for much of it.
@@ -76,15 +80,39 @@ fault-matrix: $(STAMP)  ## Run every operator, sensor and trigger against every 
 long-run: $(STAMP)  ## Let a triggerer and exports run for long beside a market sped up: nothing piles up [SECONDS=7200]
 	HYPERORU_LONG_SECONDS=$(or $(SECONDS),7200) $(BIN)/python -m pytest -s --basetemp=.long-run tests/system/test_long_run.py
 
-lint: $(STAMP)  ## Check format, style, types and layers
+lint: $(STAMP)  ## Check format, style, types, layers and workflows
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/python -m mypy
+	$(BIN)/jactionlint --strict-exit --shellcheck=$(BIN)/shellcheck
+	$(BIN)/zizmor --offline --quiet --pedantic --strict-collection .
 
 fmt: $(STAMP)  ## Format the code, and mend what can be mended by itself
 	$(BIN)/python -m ruff check --fix-only .
 	$(BIN)/python -m ruff format .
+
+docs: $(STAMP)  ## Check the documentation: its names, links and samples of errors, and the pages that are written by scripts
+	$(BIN)/python -m pytest $(DOCS)
+
+dist: $(STAMP)-release  ## Build the source distribution, and the wheel from it, into dist/, and check both
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents --toplevel hyperoru_provider,airflow_provider_hyperoru dist/*.whl
+
+sbom: $(SHIPPED)/.installed  ## Write build/sbom.cdx.json: the wheel and all that it and its extras bring along
+	sed 's/^dynamic = .*/version = "$(VERSION)"/' pyproject.toml > build/pyproject.toml
+	$(BIN)/cyclonedx-py environment --pyproject build/pyproject.toml --mc-type library --output-reproducible \
+	    --output-file build/sbom.cdx.json $(SHIPPED)/bin/python
+
+licences: $(SHIPPED)/.installed  ## Check the licences of the same against the list in pyproject.toml
+	$(BIN)/pip-licenses --python $(SHIPPED)/bin/python
+
+release-check:  ## Do all that a release does before it uploads something [TAG=v0.1.0]
+	@mkdir -p build
+	python3 scripts/release.py "$$TAG" > build/notes.md
+	@$(MAKE) --no-print-directory dist sbom licences
 
 clean:  ## Remove all that was made here: the environment, the demo's files, caches
 	rm -rf $(VENV) .demo .long-run build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -103,11 +131,21 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@echo "Installing Airflow, the provider and the tools into $(VENV); the first time takes some minutes"
 	@$(PIP) --upgrade pip
-	@$(PIP) --build-constraint constraints.txt --editable '.[parquet,postgres,s3,sandbox,sqlite,zstd]' --group dev
+	@$(PIP) --build-constraint constraints.txt --editable '.[all]' --group dev
 	@touch $@
 
 $(STAMP)-fuzz: $(STAMP)
 	@$(PIP) --group fuzz
+	@touch $@
+
+$(STAMP)-release: $(STAMP)
+	@$(PIP) --group release
+	@touch $@
+
+$(SHIPPED)/.installed: pyproject.toml constraints.txt hyperoru_provider/version.py | dist
+	$(BIN)/python -m venv --clear --without-pip $(SHIPPED)
+	$(BIN)/python -m pip --python $(SHIPPED)/bin/python --disable-pip-version-check --no-input install -qq \
+	    --constraint constraints.txt "$$(echo dist/*.whl)[all]"
 	@touch $@
 
 $(STAMP)-bench: $(STAMP)
