@@ -10,7 +10,6 @@ import pytest
 from airflow.models.xcom import XComModel
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.execution_time.comms import SetXCom
-from airflow.sdk.serde import serialize
 from sqlalchemy import Column, MetaData, Table, create_engine, insert, select
 from sqlalchemy.pool import NullPool
 
@@ -19,6 +18,12 @@ from hyperoru_provider.operators.traders import HyperoruListTradersOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 from tests.databases import Database
+
+try:
+    from airflow.sdk.serde import serialize
+except ImportError:  # before Airflow 3.2
+    from airflow.serialization.serde import serialize  # type: ignore[import-not-found, no-redef]
+
 
 ROW: dict[str, Any] = {
     "trade_id": 1,
