@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run lint fmt docs dist sbom licences release-check clean
+.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -80,6 +80,9 @@ fault-matrix: $(STAMP)  ## Run every operator, sensor and trigger against every 
 long-run: $(STAMP)  ## Let a triggerer and exports run for long beside a market sped up: nothing piles up [SECONDS=7200]
 	HYPERORU_LONG_SECONDS=$(or $(SECONDS),7200) $(BIN)/python -m pytest -s --basetemp=.long-run tests/system/test_long_run.py
 
+matrix: $(STAMP)  ## Test with each version of Airflow that is supported, and write the README's table; long [VERSIONS="3.1 3.4"]
+	$(BIN)/python scripts/matrix.py $(VERSIONS) --jobs $(or $(JOBS),1) $(ARGS)
+
 lint: $(STAMP)  ## Check format, style, types, layers and workflows
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
@@ -115,7 +118,7 @@ release-check:  ## Do all that a release does before it uploads something [TAG=v
 	@$(MAKE) --no-print-directory dist sbom licences
 
 clean:  ## Remove all that was made here: the environment, the demo's files, caches
-	rm -rf $(VENV) .demo .long-run build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .demo .matrix .long-run build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt

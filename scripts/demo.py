@@ -145,7 +145,7 @@ def show(exports: Path, day: date) -> None:
 
 def shown(path: Path) -> str:
     """Write a path as seen from the project's directory."""
-    return str(path.relative_to(local.ROOT))
+    return str(path.relative_to(local.ROOT) if path.is_relative_to(local.ROOT) else path)
 
 
 if __name__ == "__main__":

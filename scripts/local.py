@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
-MADE = ROOT / ".demo"
+MADE = Path(os.environ.get("DEMO_DIRECTORY", ROOT / ".demo"))
 CONNECTION = "hyperoru_default"
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

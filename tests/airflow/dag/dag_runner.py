@@ -39,6 +39,7 @@ def main() -> None:
 
 def run(file: Path, dag_id: str, logical_date: str | None, conf: dict[str, Any]) -> dict[str, Any]:
     from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.models.variable import Variable
     from airflow.models.xcom import XComModel
     from airflow.sdk.timezone import parse
     from airflow.utils.session import create_session
@@ -61,8 +62,10 @@ def run(file: Path, dag_id: str, logical_date: str | None, conf: dict[str, Any])
                 XComModel.dag_id == dag_id, XComModel.run_id == finished.run_id, XComModel.key == "return_value"
             )
         )
+        kept = session.scalars(select(Variable.key).where(Variable.key.startswith("hyperoru_state")))
+        variables = list(kept)
         results = [{"task": x.task_id, "index": x.map_index, "value": XComModel.deserialize_value(x)} for x in xcoms]
-    return {"state": finished.state, "tasks": tasks, "results": results}
+    return {"state": finished.state, "tasks": tasks, "results": results, "variables": variables}
 
 
 if __name__ == "__main__":

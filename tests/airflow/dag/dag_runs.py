@@ -14,6 +14,8 @@ class Outcome:
     state: str
     tasks: list[dict[str, Any]]
     results: list[dict[str, Any]]
+    #: keys of the Variables that hold the state of tasks, where Airflow has no store for it
+    variables: list[str]
 
     def result(self, task: str) -> Any:
         """What the only instance of a task returned."""

@@ -44,6 +44,7 @@ def test_the_candles_are_filled_by_one_job(outcome: Outcome, sandbox: Sandbox) -
         "window": WINDOW,
     }
     assert sandbox.stats()["backfills"] == 1
+    assert outcome.variables == []
 
 
 def test_they_land(outcome: Outcome) -> None:

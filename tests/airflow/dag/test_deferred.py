@@ -22,11 +22,12 @@ def test_all_wait_for_a_server_that_is_down_now_and_then(run_dag: RunDag, sandbo
     outcome = run_dag(sandbox, "waiting", environ=environ, **window)
     assert outcome.succeeded_at_once()
     assert outcome.states("skipped") == ["skipped"]
-    for name in ("healthy", "price", "trades", "candles", "seen"):
+    for name in ("healthy", "rescheduled", "price", "trades", "candles", "seen"):
         assert outcome.states(name) == ["success"], name
     assert Decimal(outcome.result("seen")) > 1
     assert sandbox.stats()["by_status"]["503"] > 1
     assert sandbox.stats()["logins"] == 1
+    assert outcome.variables == []
 
 
 def test_what_asking_again_can_not_mend_fails(run_dag: RunDag, sandbox: Sandbox) -> None:
@@ -35,3 +36,4 @@ def test_what_asking_again_can_not_mend_fails(run_dag: RunDag, sandbox: Sandbox)
     assert outcome.states("price") == ["failed"]
     assert outcome.states("candles") == ["failed"]
     assert outcome.states("healthy") == ["success"]
+    assert outcome.variables == []

@@ -26,6 +26,8 @@ MODULES = sorted(
     for kind in ("operators", "sensors")
     for path in (PACKAGE / kind).glob("[!_]*.py")
 )
+#: what a DAG file imports for its watchers
+TRIGGER = "hyperoru_provider.triggers.events"
 
 # What must not be done, to see that it would be seen.
 OFFENCES = {
@@ -134,7 +136,7 @@ def test_changing_dag_would_be_seen(parsed: list[dict[str, dict[str, Any]]], off
 def costs(home: Path) -> dict[str, dict[str, Any]]:
     """What imports cost once there is bytecode of the modules, as there is where they are installed."""
     bytecode = {"PYTHONPYCACHEPREFIX": str(home / "pycache"), "PYTHONDONTWRITEBYTECODE": ""}
-    modules = (*MODULES, "hyperoru_provider.export.formats")
+    modules = (*MODULES, TRIGGER, "hyperoru_provider.export.formats")
     found: dict[str, dict[str, Any]] = probe(home, "import_probe.py", *modules, **bytecode)()
     return found
 
@@ -144,6 +146,12 @@ def test_import_is_cheap(costs: dict[str, dict[str, Any]], module: str) -> None:
     assert module in costs[module]["modules"]
     assert min(costs[module]["milliseconds"]) <= 15
     assert len(costs[module]["modules"]) <= 20
+
+
+def test_a_trigger_for_watchers_is_cheap(costs: dict[str, dict[str, Any]]) -> None:
+    assert min(costs[TRIGGER]["milliseconds"]) <= 15
+    ours = [name for name in costs[TRIGGER]["modules"] if not name.startswith("airflow.")]
+    assert len(ours) <= 10
 
 
 def test_dear_import_would_be_seen(costs: dict[str, dict[str, Any]]) -> None:

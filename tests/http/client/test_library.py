@@ -26,7 +26,7 @@ with HyperoruClient({url!r}, email={email!r}, password={password!r}) as client:
 
 
 @pytest.mark.parametrize(
-    ("load", "used"), [("", "httpx httpcore 4 True"), ("import httpx2", "httpx2 httpcore2 4 False")]
+    ("load", "used"), [("", "httpx httpcore 5 True"), ("import httpx2", "httpx2 httpcore2 5 False")]
 )
 def test_the_library_that_is_loaded_is_used(sandbox: Sandbox, load: str, used: str) -> None:
     code = ASK.format(load=load, url=sandbox.url, email=sandbox.email, password=sandbox.password)
