@@ -15,6 +15,7 @@ import sys
 import time
 from importlib import import_module
 
+import airflow.triggers.base  # noqa: F401
 from airflow.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator  # noqa: F401
 
 TRIES, MOST_TRIES = 5, 25
