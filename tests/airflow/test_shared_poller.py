@@ -12,7 +12,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -75,9 +75,21 @@ async def until(what: Callable[[], Any], seconds: float = 30.0) -> None:
 
 
 def alive(cls: type[T]) -> list[T]:
-    """Return all objects of a class to which anything still refers."""
+    """Return all objects of a class to which anything still refers, but for those of tests in other files."""
     gc.collect()
-    return [each for each in gc.get_objects() if issubclass(type(each), cls)]  # isinstance would wake lazy objects
+    found = [each for each in gc.get_objects() if issubclass(type(each), cls)]  # isinstance would wake lazy objects
+    return [each for each in found if not any(each is other for other in _OTHERS)]
+
+
+_OTHERS: list[object] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def others() -> Iterator[None]:
+    """What tests of hostile servers raised may be held by a log, and with it what is in its traceback."""
+    _OTHERS.extend([*alive(Poller), *alive(ClientReference)])
+    yield
+    _OTHERS.clear()
 
 
 @asynccontextmanager
