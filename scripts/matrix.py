@@ -33,8 +33,6 @@ CUT = (
     *(f"tests/airflow/test_{name}.py" for name in ("hook", "operators", "sensors", "events", "backfill_operator")),
     *(f"tests/airflow/test_{name}.py" for name in ("task_state", "live_trades", "storage", "class_paths")),
     *(f"tests/airflow/dag/test_{name}.py" for name in ("daily_trades", "deferred", "backfill_klines", "parse")),
-    "-m",
-    "not slow or airflow_versions",
 )
 _STATE = "no state stores: what waits and backfills remember is kept in Variables until they end"
 
