@@ -57,7 +57,7 @@ class Version(NamedTuple):
 
 
 VERSIONS = (
-    Version("lowest", "3.1.0", "3.11", lowest=True, differs=f"the lowest of all dependencies; {_STATE}"),
+    Version("lowest", "3.1.0", "3.11", "2025-10-10", lowest=True, differs=f"the lowest of all dependencies; {_STATE}"),
     Version("3.1", "3.1.8", "3.12", "2026-03-25", differs=_STATE),
     Version("3.2", "3.2.2", "3.12", "2026-06-15", differs=_STATE),
     Version("3.3", "3.3.2", "3.13"),
@@ -165,7 +165,13 @@ def table_of(versions: Sequence[Version], outcomes: Sequence[Outcome]) -> str:
     lines = ["| Airflow | Python | Resolved | Tests | What differs |", "| --- | --- | --- | --- | --- |"]
     for version, outcome in zip(versions, outcomes, strict=True):
         result = f"{outcome.tests}" if not outcome.failed else f"{outcome.failed} of {outcome.tests} failed"
-        resolved = "the lowest versions" if version.lowest else f"as of {version.as_of}" if version.as_of else "newest"
+        resolved = (
+            f"the lowest as of {version.as_of}"
+            if version.lowest
+            else f"as of {version.as_of}"
+            if version.as_of
+            else "newest"
+        )
         lines.append(f"| {version.airflow} | {outcome.python} | {resolved} | {result} | {version.differs} |")
     return "\n".join(lines) + "\n"
 

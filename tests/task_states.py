@@ -44,3 +44,15 @@ class TaskStates:
 
     def after(self, method: str) -> None:
         """Called once something was changed."""
+
+
+class StateOf:
+    """What a task's context has for one asset. Before Airflow 3.2 assets are no keys of a dict."""
+
+    def __init__(self, asset: Any, state: Any) -> None:
+        self._asset = asset
+        self._state = state
+
+    def __getitem__(self, asset: Any) -> Any:
+        assert asset == self._asset
+        return self._state

@@ -62,4 +62,5 @@ def object_storage_path(url: str, conn_id: str | None) -> tuple[ObjectStoragePat
     path = ObjectStoragePath(url, **given)
     if hasattr(path, "conn_id"):
         return path, path.conn_id
-    return path, path.storage_options.get("conn_id")  # before Airflow 3.2
+    path.fs  # noqa: B018 - before Airflow 3.2 a storage that is not known shows when it is used
+    return path, path.storage_options.get("conn_id")

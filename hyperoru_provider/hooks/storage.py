@@ -31,7 +31,8 @@ def storage_path(destination: str, conn_id: str | None) -> UPath | ObjectStorage
 
     check_place(destination)
     try:
-        path, connection = object_storage_path(destination, conn_id)
+        scheme, colon, rest = destination.partition(":")
+        path, connection = object_storage_path(scheme.lower() + colon + rest if colon else destination, conn_id)
     except ValueError as error:
         raise HyperoruConfigError(f"destination {destination!r} can't be used: {error}.") from None
     local = connection is None and path.protocol in ("", "file", "local")

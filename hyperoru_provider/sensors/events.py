@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
 
-from hyperoru_provider.hooks.compat import AirflowSensorTimeout, AirflowTaskTimeout
+from hyperoru_provider.hooks.compat import AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.params import arguments
@@ -86,9 +86,11 @@ class HyperoruEventSensor(BaseSensorOperator):
         limit = self.execution_timeout
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowSensorTimeout:
+        except AirflowSensorTimeout as error:
             if limit and limit.total_seconds() < self.timeout:
                 raise AirflowTaskTimeout(f"The try took longer than the execution_timeout of {limit}.") from None
+            if self.soft_fail:  # before Airflow 3.3 nobody else does
+                raise AirflowSkipException(f"Skipped, as soft_fail is set: {error}") from error
             raise
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:

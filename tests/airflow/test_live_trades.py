@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.params.window import Window
 from tests.places import EXAMPLES
+from tests.task_states import StateOf
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 EXAMPLE = EXAMPLES / "hyperoru_live_trades.py"
@@ -59,7 +60,7 @@ class Live:
         """Run the DAG for some events; ``None`` is one that no trigger made."""
         events = [SimpleNamespace(extra={} if payload is None else {"payload": payload}) for payload in payloads]
         self.now += timedelta(seconds=1)
-        self.runs.append({"events": {self.module.EVENTS: events} if events else {}})
+        self.runs.append({"events": {self.module.EVENTS.name: events} if events else {}})
         self._go_on(self.runs[-1], 0, kill_in)
 
     def clear(self, number: int, task: str) -> None:
@@ -72,8 +73,8 @@ class Live:
         store = SimpleNamespace(get=self.state.get, set=self._set)
         context: dict[str, Any] = {
             "triggering_asset_events": run["events"],
-            "asset_state_store": {self._asset: store},
-            "outlet_events": {self._asset: SimpleNamespace()},
+            "asset_state_store": StateOf(self._asset, store),
+            "outlet_events": StateOf(self._asset, SimpleNamespace()),
             "params": self.module.exports.dag.params.dump(),
         }
         self.kill_in = kill_in

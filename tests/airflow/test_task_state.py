@@ -13,7 +13,7 @@ from airflow.sdk import Asset, Variable
 
 from hyperoru_provider.hooks.compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from hyperoru_provider.hooks.task_state import TaskState, asset_state
-from tests.task_states import TaskStates
+from tests.task_states import StateOf, TaskStates
 
 
 def context(store: TaskStates | None, **more: Any) -> Any:
@@ -180,7 +180,7 @@ def test_what_is_in_airflow_s_own_store_stays() -> None:
 def test_the_state_of_an_asset_is_airflow_s_or_a_variable(variables: Variables) -> None:
     asset = Asset("a")
     store = TaskStates()
-    native: Any = {"asset_state_store": {asset: store}}
+    native: Any = {"asset_state_store": StateOf(asset, store)}
     asset_state(native, asset).set("bounds", [1])
     assert store.get("bounds") == [1]
     assert variables.values == {}

@@ -24,6 +24,11 @@ import pytest
 from hyperoru_provider.get_provider_info import get_provider_info
 from tests.places import EXAMPLES, ROOT
 
+try:
+    from airflow.dag_processing.dagbag import BundleDagBag as DAG_BAG
+except ImportError:  # before Airflow 3.2
+    from airflow.models.dagbag import DagBag as DAG_BAG  # type: ignore[no-redef]
+
 pytestmark = pytest.mark.slow
 
 NAME = "airflow-provider-hyperoru"
@@ -133,7 +138,7 @@ def test_the_examples_show_where_airflow_loads_examples(installed: Installed) ->
     """By default it does; where it does not find the module of a provider, the first command logs a traceback."""
     code = (
         "from airflow.dag_processing.bundles.manager import DagBundlesManager;"
-        "from airflow.dag_processing.dagbag import BundleDagBag;"
+        f"from {DAG_BAG.__module__} import {DAG_BAG.__name__} as BundleDagBag;"
         f"(bundle,) = (each for each in DagBundlesManager().get_all_dag_bundles() if each.name.startswith('{NAME}'));"
         "bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path);"
         "print(*sorted(bag.dags), *bag.import_errors)"

@@ -37,18 +37,27 @@ def main() -> None:
         print(json.dumps(outcome), file=answers, flush=True)
 
 
+def _parsed(file: Path, dag_id: str) -> Any:
+    try:
+        from airflow.dag_processing.dagbag import BundleDagBag
+    except ImportError:  # before Airflow 3.2, where it must be in the database, too
+        from airflow.utils.cli import get_bagged_dag
+
+        return get_bagged_dag(None, dag_id)
+    bag = BundleDagBag(dag_folder=file, bundle_path=file.parent)
+    if bag.import_errors:
+        raise RuntimeError(bag.import_errors)
+    return bag.dags[dag_id]
+
+
 def run(file: Path, dag_id: str, logical_date: str | None, conf: dict[str, Any]) -> dict[str, Any]:
-    from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.models.variable import Variable
     from airflow.models.xcom import XComModel
     from airflow.sdk.timezone import parse
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    bag = BundleDagBag(dag_folder=file, bundle_path=file.parent)
-    if bag.import_errors:
-        raise RuntimeError(bag.import_errors)
-    dag = bag.dags[dag_id]
+    dag = _parsed(file, dag_id)
     for task in dag.tasks:
         task.retries = 0  # what fails is to be seen now, and not in five minutes
     finished = dag.test(logical_date=parse(logical_date) if logical_date else None, run_conf=conf)

@@ -18,10 +18,15 @@ from unittest.mock import patch
 
 import airflow
 import time_machine
-from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.sdk import BaseHook, Connection, Variable
-from airflow.serialization.serialized_objects import DagSerialization
+
+try:
+    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.serialization.serialized_objects import DagSerialization
+except ImportError:  # before Airflow 3.2
+    from airflow.models.dagbag import DagBag as BundleDagBag  # type: ignore[no-redef]
+    from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization  # type: ignore
 
 # The package may be installed beside Airflow, or in an editable way.
 AIRFLOW = str(Path(airflow.__file__).parent) + os.sep

@@ -1,4 +1,4 @@
-"""Deferred sensors in real Airflow, against the sandbox."""
+"""Sensors that wait outside of a worker in real Airflow, against the sandbox."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_all_wait_for_a_server_that_is_down_now_and_then(run_dag: RunDag, sandbo
     outcome = run_dag(sandbox, "waiting", environ=environ, **window)
     assert outcome.succeeded_at_once()
     assert outcome.states("skipped") == ["skipped"]
-    for name in ("healthy", "rescheduled", "price", "trades", "candles", "seen"):
+    for name in ("healthy", "price", "trades", "candles", "seen"):
         assert outcome.states(name) == ["success"], name
     assert Decimal(outcome.result("seen")) > 1
     assert sandbox.stats()["by_status"]["503"] > 1
@@ -37,3 +37,10 @@ def test_what_asking_again_can_not_mend_fails(run_dag: RunDag, sandbox: Sandbox)
     assert outcome.states("candles") == ["failed"]
     assert outcome.states("healthy") == ["success"]
     assert outcome.variables == []
+
+
+def test_what_is_counted_is_kept_from_process_to_process(run_dag: RunDag, sandbox: Sandbox) -> None:
+    outcome = run_dag(sandbox, "counting")
+    assert outcome.states("healthy") == ["success"]
+    assert outcome.variables == []
+    assert sandbox.stats()["by_path"]["/api/health"] == 3

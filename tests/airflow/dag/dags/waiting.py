@@ -1,4 +1,4 @@
-"""All sensors in deferred mode, and one in reschedule mode, with the levels and windows that a test gives."""
+"""All sensors in deferred mode, with the levels and windows that a test gives."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ with DAG(
     default_args={"deferrable": True, "poke_interval": 0.1, "timeout": 30},
 ):
     HyperoruHealthSensor(task_id="healthy", checks=2)
-    # a process for each answer: what it counts is kept in between
-    HyperoruHealthSensor(task_id="rescheduled", checks=3, mode="reschedule", deferrable=False)
     price = HyperoruPriceSensor(task_id="price", symbol="{{ params.symbol }}", above="{{ params.above }}")
     HyperoruTradesSensor(task_id="trades", start="{{ params.start }}", at_least="{{ 3 }}")
     HyperoruKlineCoverageSensor(
