@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import airflow
 import pytest
 
 from hyperoru_provider.sandbox import Sandbox
@@ -39,6 +40,7 @@ def test_what_asking_again_can_not_mend_fails(run_dag: RunDag, sandbox: Sandbox)
     assert outcome.variables == []
 
 
+@pytest.mark.skipif(airflow.__version__ == "3.1.0", reason="its dag.test() reschedules no sensor, of any provider")
 def test_what_is_counted_is_kept_from_process_to_process(run_dag: RunDag, sandbox: Sandbox) -> None:
     outcome = run_dag(sandbox, "counting")
     assert outcome.states("healthy") == ["success"]
