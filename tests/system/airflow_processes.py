@@ -1,4 +1,4 @@
-"""Airflow as its users run it: scheduler, dag-processor, api-server, triggerer and workers as processes of their own."""
+"""Airflow as its users run it: scheduler, dag-processor, api-server, triggerer, workers as processes of their own."""
 
 from __future__ import annotations
 
@@ -59,26 +59,15 @@ class AirflowProcesses:
     """A whole Airflow on a home of its own.
 
     :param triggerer: whether it has one.
-    :param workers: how many Celery workers it has, each with a temporary directory of its own, as on a host of its own;
-        without any, the scheduler runs the tasks.
-    :param broker: the workers' Redis database.
+    :param broker: the Redis database of its Celery workers; without one, the scheduler runs the tasks.
     """
 
-    def __init__(
-        self,
-        home: Path,
-        dags: Path,
-        *,
-        triggerer: bool = False,
-        workers: int = 0,
-        broker: str = "",
-        **variables: str,
-    ) -> None:
+    def __init__(self, home: Path, dags: Path, *, triggerer: bool = False, broker: str = "", **variables: str) -> None:
         self.home = home
-        self.workers = [f"worker-{number}" for number in range(1, workers + 1)]
-        self._components = [*(name for name in _COMPONENTS if triggerer or name != "triggerer"), *self.workers]
+        self.workers: list[str] = []
+        self._components = [name for name in _COMPONENTS if triggerer or name != "triggerer"]
         self._celery = Celery(broker=broker)
-        celery = {**_CELERY, "AIRFLOW__CELERY__BROKER_URL": broker} if workers else {}
+        celery = {**_CELERY, "AIRFLOW__CELERY__BROKER_URL": broker} if broker else {}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
@@ -117,9 +106,16 @@ class AirflowProcesses:
 
     def start(self) -> None:
         """Start all processes."""
-        for name in self._components:
+        for name in (*self._components, *self.workers):
             self._start(name)
         self.wait_for(self._is_up, "Airflow to be up", every=0.3)
+
+    def scale(self, count: int) -> None:
+        """Start Celery workers until there are so many; each has a temporary directory, as on a host of its own."""
+        for number in range(len(self.workers) + 1, count + 1):
+            self.workers.append(f"worker-{number}")
+            self._start(self.workers[-1])
+        self.wait_for(self._is_up, "the workers to be up", every=0.3)
 
     def replace(self, name: str) -> None:
         """kill -9 a component with its children, and start another one."""
@@ -156,7 +152,9 @@ class AirflowProcesses:
     def _is_up(self) -> bool:
         try:
             health = self._client.get("/api/v2/monitor/health").json()
-            names = [name.replace("-", "_") for name in _COMPONENTS if name in self._components and name != "api-server"]
+            names = [
+                name.replace("-", "_") for name in _COMPONENTS if name in self._components and name != "api-server"
+            ]
             if any(health[name]["status"] != "healthy" for name in names):
                 return False
             if not self._workers_answer():
