@@ -222,7 +222,7 @@ class AirflowProcesses:
         run_id: str = answer.json()["dag_run_id"]
         return run_id
 
-    def finished(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    def finished(self, dag_id: str, run_id: str, seconds: float = 120) -> list[dict[str, Any]]:
         """Wait until a run has succeeded; gives its task instances."""
 
         def state() -> str | None:
@@ -231,10 +231,14 @@ class AirflowProcesses:
             ((state,),) = self.query(sql, dag_id=dag_id, run_id=run_id)
             return state if state in ("success", "failed") else None
 
-        assert self.wait_for(state, f"the run of {dag_id}") == "success", self.tail()
-        answer = self._client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
-        instances: list[dict[str, Any]] = answer.json()["task_instances"]
-        return instances
+        assert self.wait_for(state, f"the run of {dag_id}", seconds) == "success", self.tail()
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        instances: list[dict[str, Any]] = []
+        while True:
+            page = self._client.get(path, params={"limit": 100, "offset": len(instances)}).json()
+            instances += page["task_instances"]
+            if len(instances) >= page["total_entries"]:
+                return instances
 
     def fail(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Mark a task as failed, as a user does."""
@@ -248,10 +252,12 @@ class AirflowProcesses:
         answer = self._client.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=order)
         assert answer.status_code == 200, answer.text
 
-    def make_pool(self, name: str, slots: int) -> None:
-        """Make a pool, as a user does."""
+    def set_pool(self, name: str, slots: int) -> None:
+        """Make a pool, or change its size, as a user does."""
         answer = self._client.post("/api/v2/pools", json={"name": name, "slots": slots})
-        assert answer.status_code == 201, answer.text
+        if answer.status_code == 409:
+            answer = self._client.patch(f"/api/v2/pools/{name}?update_mask=slots", json={"name": name, "slots": slots})
+        assert answer.is_success, answer.text
 
     def pid(self, dag_id: str, run_id: str, map_index: int) -> int:
         """The process of a running task."""

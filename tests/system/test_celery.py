@@ -106,7 +106,7 @@ def airflow(
         try:
             airflow.start()
             airflow.scale(WORKERS)
-            airflow.make_pool("hyperoru", SLOTS)
+            airflow.set_pool("hyperoru", SLOTS)
             yield airflow
         finally:
             airflow.kill_all()
@@ -151,7 +151,7 @@ class Fleet:
 
     def finished(self) -> dict[int, int]:
         """Let trader 5 trade, and wait for the end of all; gives the tries of each export."""
-        tasks = self._airflow.finished(FLEET, self.run_id)
+        tasks = self._airflow.finished(FLEET, self.run_id, seconds=240)
         assert self.is_waiting()
         self._sandbox.trade(1, account_id=5)
         self._airflow.finished("waits", self.waiting)
