@@ -28,7 +28,7 @@ _COMPONENTS = {
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
-_WORKER = ["celery", "worker", "--skip-serve-logs", "--hostname", "{name}@%h"]
+_WORKER = ["celery", "worker", "--skip-serve-logs", "--celery-hostname", "{name}@%h"]
 _FAST = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "AIRFLOW__CORE__PARALLELISM": "8",
@@ -104,18 +104,18 @@ class AirflowProcesses:
         for path in files(self.home):
             yield f"{'database' if path.name.startswith('airflow.db') else 'logs'}: {path}", path.read_bytes()
 
-    def start(self) -> None:
+    def start(self, workers: int = 0) -> None:
         """Start all processes."""
         for name in (*self._components, *self.workers):
             self._start(name)
-        self.wait_for(self._is_up, "Airflow to be up", every=0.3)
+        self.scale(workers)
 
-    def scale(self, count: int) -> None:
+    def scale(self, workers: int) -> None:
         """Start Celery workers until there are so many; each has a temporary directory, as on a host of its own."""
-        for number in range(len(self.workers) + 1, count + 1):
+        for number in range(len(self.workers) + 1, workers + 1):
             self.workers.append(f"worker-{number}")
             self._start(self.workers[-1])
-        self.wait_for(self._is_up, "the workers to be up", every=0.3)
+        self.wait_for(self._is_up, "Airflow to be up", every=0.3)
 
     def replace(self, name: str) -> None:
         """kill -9 a component with its children, and start another one."""
