@@ -29,7 +29,7 @@ bench: $(STAMP)-bench  ## Measure the export beside requests, dlt and HttpOperat
 bench-waiting: $(STAMP)-bench  ## Measure thousands of deferred sensors in a triggerer; a quarter of an hour
 	@$(BIN)/python -m benchmarks.waiting $(ARGS)
 
-bench-fleet: $(STAMP)  ## Measure one window on 2 and 4 Celery workers; needs PostgreSQL and Redis, half an hour
+bench-fleet: $(STAMP)  ## Measure one window on 2 and 4 Celery workers; needs PostgreSQL and Redis, a quarter of an hour
 	@$(BIN)/python -m benchmarks.fleet $(ARGS)
 
 quick: $(STAMP)  ## Run the tests without network and files of any size, in half a minute
