@@ -100,8 +100,8 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 4], help="how many, from few to many")
-    parser.add_argument("--days", type=int, default=10, help="of the window; each has an export for each of 4 traders")
-    parser.add_argument("--rows", type=int, default=80_000, help="in the window")
+    parser.add_argument("--days", type=int, default=8, help="of the window; each has an export for each of 4 traders")
+    parser.add_argument("--rows", type=int, default=64_000, help="in the window")
     parser.add_argument("--latency", type=float, default=300.0, help="milliseconds before each answer")
     parser.add_argument("--rounds", type=int, default=3, help="the median of so many is taken")
     options = parser.parse_args()
