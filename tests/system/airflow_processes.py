@@ -256,7 +256,8 @@ class AirflowProcesses:
         """Make a pool, or change its size, as a user does."""
         answer = self._client.post("/api/v2/pools", json={"name": name, "slots": slots})
         if answer.status_code == 409:
-            answer = self._client.patch(f"/api/v2/pools/{name}?update_mask=slots", json={"name": name, "slots": slots})
+            change = {"pool": name, "slots": slots, "include_deferred": False}
+            answer = self._client.patch(f"/api/v2/pools/{name}", json=change)
         assert answer.is_success, answer.text
 
     def pid(self, dag_id: str, run_id: str, map_index: int) -> int:
