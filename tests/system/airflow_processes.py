@@ -232,7 +232,7 @@ class AirflowProcesses:
             ((state,),) = self.query(sql, dag_id=dag_id, run_id=run_id)
             return state if state in ("success", "failed") else None
 
-        assert self.wait_for(state, f"the run of {dag_id}", seconds) == "success", self.tail()
+        assert self.wait_for(state, f"the run of {dag_id}", seconds, every=0.2) == "success", self.tail()
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         instances: list[dict[str, Any]] = []
         while True:
