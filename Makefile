@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting quick test test-unit test-airflow test-system test-live coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
+.PHONY: help demo ui bench bench-waiting bench-fleet quick test test-unit test-airflow test-system test-live test-celery coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,6 +33,9 @@ bench: $(STAMP)-bench  ## Measure the export beside requests, dlt and HttpOperat
 bench-waiting: $(STAMP)-bench  ## Measure thousands of deferred sensors in a triggerer; a quarter of an hour
 	@$(BIN)/python -m benchmarks.waiting $(ARGS)
 
+bench-fleet: $(STAMP)  ## Measure one window on 2 and 4 Celery workers; needs PostgreSQL and Redis, a quarter of an hour
+	@$(BIN)/python -m benchmarks.fleet $(ARGS)
+
 quick: $(STAMP)  ## Run the tests without network and files of any size, in half a minute
 	$(BIN)/python -m pytest tests/fast -m 'not slow'
 
@@ -47,10 +50,14 @@ test-airflow: $(STAMP)  ## Run the tests of hooks, operators, sensors and trigge
 	$(BIN)/python -m pytest $(AIRFLOW)
 
 test-system: $(STAMP)  ## Run DAGs and whole deployments in a real Airflow, and test the built wheel
-	$(BIN)/python -m pytest tests/airflow/dag tests/system --ignore=tests/system/test_live.py
+	$(BIN)/python -m pytest tests/airflow/dag tests/system --ignore=tests/system/test_live.py \
+	    --ignore=tests/system/test_celery.py
 
 test-live: $(STAMP)  ## Watch a market by events in a real Airflow, for half a minute
 	$(BIN)/python -m pytest tests/system/test_live.py
+
+test-celery: $(STAMP)  ## Kill and restart a deployment of Celery, Redis, PostgreSQL and S3, for some minutes
+	$(BIN)/python -m pytest tests/system/test_celery.py
 
 coverage: $(STAMP)  ## Show which lines and branches the tests reach that run in one process
 	$(BIN)/python -m pytest --cov --cov-report= $(UNIT) $(AIRFLOW)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import redis
 from psycopg.conninfo import conninfo_to_dict
 
 from hyperoru_provider.client.api.contract import load_contract
@@ -22,6 +23,7 @@ from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.export.columns import ColumnSchema
 
 POSTGRES = os.environ.get("HYPERORU_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+REDIS = os.environ.get("HYPERORU_TEST_REDIS", "redis://127.0.0.1:6379")
 _TYPES = {
     "sqlite": {"decimal": "TEXT", "timestamp": "TEXT"},
     "postgres": {"decimal": "NUMERIC", "timestamp": "TIMESTAMP WITH TIME ZONE"},
@@ -89,6 +91,28 @@ def of_one_own() -> Iterator[str]:
             yield urlsplit(POSTGRES)._replace(path=f"/{name}").geturl()
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def redis_of_one_own() -> Iterator[str]:
+    """Yield the URL of a database of Redis that was empty, and leave it so."""
+    for number in range(15, -1, -1):
+        url = f"{REDIS}/{number}"
+        with redis.Redis.from_url(url, socket_connect_timeout=5) as database:
+            try:
+                taken = database.dbsize() or not database.set("hyperoru_tests", "take another one", nx=True)
+            except redis.ConnectionError as error:
+                if os.environ.get("CI"):
+                    raise
+                pytest.skip(f"no Redis at HYPERORU_TEST_REDIS: {error}")
+            if taken:
+                continue
+            try:
+                yield url
+            finally:
+                database.flushdb()
+            return
+    pytest.fail("each database of the Redis at HYPERORU_TEST_REDIS holds something")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Airflow as its users run it: scheduler, dag-processor, api-server and triggerer as processes of their own."""
+"""Airflow as its users run it: scheduler, dag-processor, api-server, triggerer, workers as processes of their own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 import sqlalchemy
+from celery import Celery
 from cryptography.fernet import Fernet
 
 from tests.airflow_home import environment, fernet_key
@@ -27,6 +28,7 @@ _COMPONENTS = {
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
+_WORKER = ["celery", "worker", "--skip-serve-logs", "--celery-hostname", "{name}@%h"]
 _FAST = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "AIRFLOW__CORE__PARALLELISM": "8",
@@ -39,17 +41,34 @@ _FAST = {
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "6",
 }
+# what a worker leaves that is killed is taken up after seconds in place of minutes, or a day
+_CELERY = {
+    "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+    "AIRFLOW__CELERY__SYNC_PARALLELISM": "1",
+    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "30",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+}
 
 
 class AirflowProcesses:
     """A whole Airflow on a home of its own.
 
     :param triggerer: whether it has one.
+    :param broker: the Redis database of its Celery workers; without one, the scheduler runs the tasks.
     """
 
-    def __init__(self, home: Path, dags: Path, *, triggerer: bool = False, **variables: str) -> None:
+    def __init__(self, home: Path, dags: Path, *, triggerer: bool = False, broker: str = "", **variables: str) -> None:
         self.home = home
+        self.workers: list[str] = []
         self._components = [name for name in _COMPONENTS if triggerer or name != "triggerer"]
+        self._celery = Celery(broker=broker)
+        celery = {**_CELERY, "AIRFLOW__CELERY__BROKER_URL": broker} if broker else {}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
@@ -58,7 +77,7 @@ class AirflowProcesses:
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self._url}/execution/",
             "AIRFLOW__API__PORT": str(self._port),
         }
-        self._environment = environment(home, dags, **{**_FAST, **address, **variables})
+        self._environment = environment(home, dags, **{**_FAST, **celery, **address, **variables})
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._client = httpx.Client(base_url=self._url, timeout=20)
         self._database = sqlalchemy.create_engine(
@@ -86,10 +105,17 @@ class AirflowProcesses:
         for path in files(self.home):
             yield f"{'database' if path.name.startswith('airflow.db') else 'logs'}: {path}", path.read_bytes()
 
-    def start(self) -> None:
+    def start(self, workers: int = 0) -> None:
         """Start all processes."""
-        for name in self._components:
+        for name in (*self._components, *self.workers):
             self._start(name)
+        self.scale(workers)
+
+    def scale(self, workers: int) -> None:
+        """Start Celery workers until there are so many; each has a temporary directory, as on a host of its own."""
+        for number in range(len(self.workers) + 1, workers + 1):
+            self.workers.append(f"worker-{number}")
+            self._start(self.workers[-1])
         self.wait_for(self._is_up, "Airflow to be up", every=0.3)
 
     def replace(self, name: str) -> None:
@@ -97,13 +123,26 @@ class AirflowProcesses:
         self._end(self.family(name), name)
         self._start(name)
 
+    def restart(self, name: str, seconds: float = 90) -> None:
+        """Restart a component as an operator would: it may end what it has begun, and the next one is up."""
+        family = self.family(name)
+        process = self._processes.pop(name)
+        process.terminate()
+        self.wait_for(lambda: process.poll() is not None, f"{name} to end", seconds=seconds)
+        self.wait_for(lambda: not any(map(_lives, family)), f"the processes of {name} to end", seconds=20)
+        self._start(name)
+        self.wait_for(self._is_up, f"{name} to be up again", every=0.3)
+
     def _start(self, name: str) -> None:
         logs = self.home / "process-logs"
         logs.mkdir(exist_ok=True)
+        scratch = self.home / f"scratch-{name}" if name in self.workers else self.home / "scratch"
+        scratch.mkdir(exist_ok=True)
+        command = _COMPONENTS.get(name, _WORKER)
         with (logs / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", *(a.format(port=self._port) for a in _COMPONENTS[name])],
-                env=self._environment,
+                [sys.executable, "-m", "airflow", *(a.format(name=name, port=self._port) for a in command)],
+                env={**self._environment, "TMPDIR": str(scratch)},
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -114,14 +153,24 @@ class AirflowProcesses:
     def _is_up(self) -> bool:
         try:
             health = self._client.get("/api/v2/monitor/health").json()
-            names = [name.replace("-", "_") for name in self._components if name != "api-server"]
+            names = [
+                name.replace("-", "_") for name in _COMPONENTS if name in self._components and name != "api-server"
+            ]
             if any(health[name]["status"] != "healthy" for name in names):
+                return False
+            if not self._workers_answer():
                 return False
             token = self._client.get("/auth/token").raise_for_status().json()["access_token"]
         except (httpx.TransportError, ValueError):
             return False
         self._client.headers["Authorization"] = f"Bearer {token}"
         return True
+
+    def _workers_answer(self) -> bool:
+        if not self.workers:
+            return True
+        answers = self._celery.control.ping(timeout=1, limit=len(self.workers))
+        return {node.partition("@")[0] for answer in answers for node in answer} == set(self.workers)
 
     def stop(self) -> None:
         """End every process as an operator would, and leave none of their children behind."""
@@ -174,7 +223,7 @@ class AirflowProcesses:
         run_id: str = answer.json()["dag_run_id"]
         return run_id
 
-    def finished(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    def finished(self, dag_id: str, run_id: str, seconds: float = 120) -> list[dict[str, Any]]:
         """Wait until a run has succeeded; gives its task instances."""
 
         def state() -> str | None:
@@ -183,10 +232,14 @@ class AirflowProcesses:
             ((state,),) = self.query(sql, dag_id=dag_id, run_id=run_id)
             return state if state in ("success", "failed") else None
 
-        assert self.wait_for(state, f"the run of {dag_id}") == "success", self.tail()
-        answer = self._client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
-        instances: list[dict[str, Any]] = answer.json()["task_instances"]
-        return instances
+        assert self.wait_for(state, f"the run of {dag_id}", seconds, every=0.2) == "success", self.tail()
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        instances: list[dict[str, Any]] = []
+        while True:
+            page = self._client.get(path, params={"limit": 100, "offset": len(instances)}).json()
+            instances += page["task_instances"]
+            if len(instances) >= page["total_entries"]:
+                return instances
 
     def fail(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Mark a task as failed, as a user does."""
@@ -199,6 +252,14 @@ class AirflowProcesses:
         order = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
         answer = self._client.post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=order)
         assert answer.status_code == 200, answer.text
+
+    def set_pool(self, name: str, slots: int) -> None:
+        """Make a pool, or change its size, as a user does."""
+        answer = self._client.post("/api/v2/pools", json={"name": name, "slots": slots})
+        if answer.status_code == 409:
+            change = {"pool": name, "slots": slots, "include_deferred": False}
+            answer = self._client.patch(f"/api/v2/pools/{name}", json=change)
+        assert answer.is_success, answer.text
 
     def pid(self, dag_id: str, run_id: str, map_index: int) -> int:
         """The process of a running task."""
