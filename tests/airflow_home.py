@@ -62,7 +62,7 @@ def migrated(directory: Path, **variables: str) -> Path:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=200,
         )
         assert result.returncode == 0, result.stderr + result.stdout
     return directory

@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-LONGEST_RUN = int(os.environ.get("HYPERORU_LONGEST_RUN", "60"))  # seconds
+LONGEST_RUN = int(os.environ.get("HYPERORU_LONGEST_RUN", "200"))  # seconds
 
 
 def too_long(*_: object) -> None:

@@ -84,7 +84,7 @@ def probe(home: Path, script: str, *arguments: str, **variables: str) -> Callabl
 
     def answer() -> Any:
         try:
-            answer, log = process.communicate(timeout=90)
+            answer, log = process.communicate(timeout=200)
         finally:
             process.kill()
         assert process.returncode == 0, log
