@@ -159,13 +159,7 @@ def table_of(versions: Sequence[Version], outcomes: Sequence[Outcome]) -> str:
     lines = ["| Airflow | Python | Resolved | Tests | What differs |", "| --- | --- | --- | --- | --- |"]
     for version, outcome in zip(versions, outcomes, strict=True):
         result = f"{outcome.tests}" if not outcome.failed else f"{outcome.failed} of {outcome.tests} failed"
-        resolved = (
-            f"the lowest as of {version.as_of}"
-            if version.lowest
-            else f"as of {version.as_of}"
-            if version.as_of
-            else "newest"
-        )
+        resolved = f"as of {version.as_of}" if version.as_of else "newest"
         lines.append(f"| {version.airflow} | {outcome.python} | {resolved} | {result} | {version.differs} |")
     return "\n".join(lines) + "\n"
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeAlias
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
 
 from hyperoru_provider.client.errors import (
     HyperoruApiError,
@@ -18,6 +15,7 @@ from hyperoru_provider.client.errors import (
     HyperoruConnectError,
 )
 from hyperoru_provider.triggers.shared_client import ClientReference, client_reference
+from hyperoru_provider.triggers.shared_work import SharedWork, joined
 from hyperoru_provider.waiting.conditions import Condition, Question, Verdict
 from hyperoru_provider.waiting.schedule import PollTicks, Schedule
 
@@ -26,10 +24,6 @@ log = logging.getLogger(__name__)
 #: least seconds between two log lines of a waiter that say why its wait is not over
 LOG_EVERY = 60.0
 _WAITERS_AT_ONCE = 100  # each may write a log line, or wake a task that has more to do
-
-#: connection, sharing key of the condition, interval in seconds: waiters for which it is equal share a poller
-_PollerKey: TypeAlias = tuple[str, Question, float]
-_pollers_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_PollerKey, Poller]] = WeakKeyDictionary()
 
 
 class Waiter:
@@ -60,7 +54,8 @@ class Waiter:
         :return: the verdict that ended the wait, or ``None`` if the deadline came first.
         :raises HyperoruError: waiting any longer is of no use.
         """
-        async with _joined_poller(self, hyperoru_conn_id):
+        key = (hyperoru_conn_id, self.condition.sharing_key, self.schedule.interval)
+        async with joined(key, self, lambda: Poller(*key)):
             try:
                 async with asyncio.timeout(max(self.deadline - time.time(), 0.0)):
                     return await self._verdict
@@ -102,7 +97,7 @@ class _Tick(NamedTuple):
     due: list[Waiter]
 
 
-class Poller:
+class Poller(SharedWork[Waiter]):
     """Asks one question again and again, for all who wait for its answer.
 
     :param hyperoru_conn_id: the connection.
@@ -111,25 +106,10 @@ class Poller:
     """
 
     def __init__(self, hyperoru_conn_id: str, sharing_key: Question, interval: float) -> None:
-        self.waiters: dict[Waiter, None] = {}
-        self._key = (hyperoru_conn_id, sharing_key, interval)
+        super().__init__((hyperoru_conn_id, sharing_key, interval))
         self._conn_id = hyperoru_conn_id
         self._ticks = PollTicks(interval, (hyperoru_conn_id, sharing_key))
         self._last_tick_at = 0.0
-        # a context of its own: the client's log lines are not about the first waiter
-        self._task = asyncio.create_task(self._run(), context=Context())
-
-    def unregister(self) -> None:
-        """Remove this poller from those that can be joined."""
-        pollers = _pollers()
-        if pollers.get(self._key) is self:
-            del pollers[self._key]
-
-    async def stop(self) -> None:
-        """Stop asking, and return when the client is released."""
-        self.unregister()
-        self._task.cancel()
-        await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         try:
@@ -141,7 +121,7 @@ class Poller:
                     next_tick = await self._poll(reference)
         except Exception as error:  # noqa: BLE001 - raised where the waits are
             self.unregister()
-            await _hand_out(error, list(self.waiters), datetime.now(UTC))
+            await _hand_out(error, list(self.members), datetime.now(UTC))
 
     async def _poll(self, reference: ClientReference) -> float:
         """Ask at each tick at which a waiter is due, until the client is retired.
@@ -158,7 +138,7 @@ class Poller:
             await _sleep_until(next_tick)
 
     def _begin_tick(self) -> _Tick:
-        now, waiters = time.time(), list(self.waiters)
+        now, waiters = time.time(), list(self.members)
         clock_was_put_back = now < self._last_tick_at  # by which everybody's next answer would be late
         self._last_tick_at = now
         soon = now + self._ticks.interval / 2
@@ -188,27 +168,6 @@ class Poller:
         for waiter in tick.due:
             waiter.due = self._ticks.due(waiter.schedule, tick.at, waiter.deadline)
         await _hand_out(reply, tick.waiters, now)
-
-
-def _pollers() -> dict[_PollerKey, Poller]:
-    """Return the pollers of this event loop that can be joined."""
-    return _pollers_by_loop.setdefault(asyncio.get_running_loop(), {})
-
-
-@asynccontextmanager
-async def _joined_poller(waiter: Waiter, hyperoru_conn_id: str) -> AsyncIterator[None]:
-    """Join the poller that asks a waiter's question, and leave it at the end; the last one to leave stops it."""
-    key = (hyperoru_conn_id, waiter.condition.sharing_key, waiter.schedule.interval)
-    poller = _pollers().get(key)
-    if poller is None:
-        poller = _pollers()[key] = Poller(*key)
-    poller.waiters[waiter] = None
-    try:
-        yield
-    finally:
-        del poller.waiters[waiter]
-        if not poller.waiters:
-            await poller.stop()
 
 
 async def _sleep_until(moment: float) -> None:

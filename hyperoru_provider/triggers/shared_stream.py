@@ -6,13 +6,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from contextvars import Context
-from weakref import WeakKeyDictionary
 
 from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.stream.messages import Event, Gap
 from hyperoru_provider.triggers.containment import contained
 from hyperoru_provider.triggers.shared_client import shared_client
+from hyperoru_provider.triggers.shared_work import SharedWork, joined
 from hyperoru_provider.waiting.event_summary import EventBatch
 
 log = logging.getLogger(__name__)
@@ -24,8 +23,6 @@ ERROR_DELAY = 60.0
 #: seconds without a socket after which the stream gives up, and the connection is read again
 GIVE_UP_AFTER = 300.0
 _BATCH_SECONDS = 0.1
-
-_streams_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedStream]] = WeakKeyDictionary()
 
 
 class Listener:
@@ -63,45 +60,26 @@ class Listener:
         return batch
 
 
-class SharedStream:
+class SharedStream(SharedWork[Listener]):
     """The stream of a connection, and all who listen to it.
 
     :param hyperoru_conn_id: the connection.
     """
 
     def __init__(self, hyperoru_conn_id: str) -> None:
-        self.listeners: set[Listener] = set()
+        super().__init__(hyperoru_conn_id)
         self._conn_id = hyperoru_conn_id
-        # a context of its own: the client's log lines are not about the first listener
-        self._task = asyncio.create_task(self._run(), context=Context())
-
-    def unregister(self) -> None:
-        """Remove this stream from those that can be joined."""
-        streams = _streams()
-        if streams.get(self._conn_id) is self:
-            del streams[self._conn_id]
-
-    async def stop(self) -> None:
-        """Stop listening, and return when the socket is closed."""
-        self.unregister()
-        self._task.cancel()
-        await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         try:
             async with aclosing(open_stream(self._conn_id)) as batches:
                 async for batch in batches:
-                    for listener in self.listeners:
+                    for listener in self.members:
                         listener.put(batch)
         except Exception as error:  # noqa: BLE001 - raised where the listeners are
             self.unregister()
-            for listener in self.listeners:
+            for listener in self.members:
                 listener.fail(error)
-
-
-def _streams() -> dict[str, SharedStream]:
-    """Return the streams of this event loop that can be joined."""
-    return _streams_by_loop.setdefault(asyncio.get_running_loop(), {})
 
 
 @asynccontextmanager
@@ -110,17 +88,9 @@ async def shared_stream(hyperoru_conn_id: str) -> AsyncIterator[Listener]:
 
     :param hyperoru_conn_id: the connection.
     """
-    stream = _streams().get(hyperoru_conn_id)
-    if stream is None:
-        stream = _streams()[hyperoru_conn_id] = SharedStream(hyperoru_conn_id)
     listener = Listener()
-    stream.listeners.add(listener)
-    try:
+    async with joined(hyperoru_conn_id, listener, lambda: SharedStream(hyperoru_conn_id)):
         yield listener
-    finally:
-        stream.listeners.discard(listener)
-        if not stream.listeners:
-            await stream.stop()
 
 
 async def open_stream(hyperoru_conn_id: str) -> AsyncGenerator[EventBatch, None]:

@@ -292,7 +292,7 @@ def test_a_trigger_that_is_cancelled_leaves_nothing_behind(sandbox: Sandbox, cli
                 task.cancel()
             await asyncio.wait(tasks[1:])
             (poller,) = alive(Poller)
-            assert len(poller.waiters) == 1
+            assert len(poller.members) == 1
             del poller
             await until(asked_again())  # the last one is still served
             sandbox.set_faults(latency=5)
