@@ -13,55 +13,68 @@ def _field(label: str, description: str, schema: dict[str, Any]) -> dict[str, An
 CONNECTION_FIELDS: dict[str, Any] = {
     "session_token": _field(
         "Session token",
-        "A token issued elsewhere; with it there is no login at all.",
+        "Use this token instead of logging in; login and password are then ignored.",
         {"type": ["string", "null"], "format": "password"},
     ),
     "token_cache": _field(
         "Token cache",
-        "Where a login's token is kept: variable (default, encrypted) serves all tasks, memory one.",
+        "Where to keep the token of a login: in an encrypted Variable for all tasks (the default), or in memory.",
         # no default: Airflow would mask it for the field's name, and save the mask
         {"type": ["string", "null"], "enum": ["variable", "memory"]},
     ),
     "headers": _field(
         "Headers",
-        "JSON: headers of every request, as a gateway before the server may want them. They are kept secret.",
+        "JSON object of HTTP headers to send with every request, for example to a gateway. They are kept secret.",
         {"type": ["string", "null"], "format": "password"},
     ),
     "verify": _field(
-        "Certificate authorities",
-        "File on the workers with the authorities to trust, in PEM.",
+        "CA file",
+        "Path of a PEM file on the workers with the certificate authorities to trust.",
         {"type": ["string", "null"]},
     ),
     "timeout": _field(
         "Timeout",
-        "Seconds to wait for each part of an answer.",
+        "Read timeout in seconds.",
         {"type": ["number", "null"], "minimum": 0.1, "default": 30},
     ),
     "max_answer_seconds": _field(
-        "Seconds for an answer",
-        "Seconds to wait for all of an answer.",
+        "Response timeout",
+        "Longest time for a whole response, in seconds.",
         {"type": ["number", "null"], "minimum": 0.1, "default": 300},
     ),
     "max_answer_bytes": _field(
-        "Bytes of an answer",
-        "Most bytes of an answer, as it comes and unpacked.",
+        "Response size limit",
+        "Largest response in bytes, both compressed and uncompressed.",
         {"type": ["integer", "null"], "minimum": 1000, "default": 64_000_000},
     ),
     "max_retries": _field(
         "Retries",
-        "Repeats of a request after a transient failure.",
+        "How often a failed request is retried.",
         {"type": ["integer", "null"], "minimum": 0, "default": 8},
     ),
     "requests_per_second": _field(
         "Requests per second",
-        "Upper bound for each task; empty for none.",
+        "Limit for each task; leave empty for no limit.",
         {"type": ["number", "null"], "minimum": 0},
     ),
     "contract": _field(
         "Contract",
-        "JSON: where this server differs from the default profile, per resource.",
+        "JSON object: how this server's API differs from the default, for each resource.",
         {"type": ["string", "null"], "format": "json"},
     ),
+}
+
+
+#: the fields that each connection has, as the UI shows them here
+CONNECTION_BEHAVIOUR: dict[str, Any] = {
+    # without a stored port, the Test button of Airflow 3.3 takes the host for changed, and tests nothing
+    "hidden-fields": ["schema"],
+    "relabeling": {"host": "Base URL", "login": "Email or user name", "port": "Port (for the Test button)"},
+    "placeholders": {
+        "host": "https://api.production.hyperoru.com",
+        "port": "443; Airflow's Test button needs a port that was saved",
+        "login": "me@example.com",
+    },
 }
 
 
@@ -115,16 +128,7 @@ def _connection_type() -> dict[str, Any]:
         "connection-type": "hyperoru",
         "hook-name": "Hyperoru",
         "hook-class-name": "hyperoru_provider.hooks.hyperoru.HyperoruHook",
-        "ui-field-behaviour": {
-            # without a stored port, the Test button of Airflow 3.3 takes the host for changed, and tests nothing
-            "hidden-fields": ["schema"],
-            "relabeling": {"host": "Base URL", "login": "Email or user name", "port": "Port (for the Test button)"},
-            "placeholders": {
-                "host": "https://api.production.hyperoru.com",
-                "port": "443; Airflow's Test button needs a port that was saved",
-                "login": "me@example.com",
-            },
-        },
+        "ui-field-behaviour": CONNECTION_BEHAVIOUR,
         "conn-fields": CONNECTION_FIELDS,
     }
 

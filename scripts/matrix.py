@@ -27,11 +27,20 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- written by make matrix -->\n", "<!-- end -->\n"
 UV = str(Path(sys.executable).with_name("uv"))
 
-ALL = ("tests/fast", "tests/airflow", "tests/system/test_wheel.py", "--ignore=tests/airflow/matrix")
+ALL = (
+    "tests/fast",
+    "tests/http/client",
+    "tests/airflow",
+    "tests/system/test_wheel.py",
+    "--ignore=tests/airflow/matrix",
+)
 #: what CI runs with the lowest and the next version
 CUT = (
     *(f"tests/airflow/test_{name}.py" for name in ("hook", "operators", "sensors", "events", "backfill_operator")),
-    *(f"tests/airflow/test_{name}.py" for name in ("task_state", "live_trades", "storage", "class_paths")),
+    *(
+        f"tests/airflow/test_{name}.py"
+        for name in ("task_state", "live_trades", "storage", "class_paths", "connection_form")
+    ),
     *(f"tests/airflow/dag/test_{name}.py" for name in ("daily_trades", "deferred", "backfill_klines", "parse")),
 )
 _STATE = "no state stores: what waits and backfills remember is kept in Variables until they end"
@@ -45,6 +54,7 @@ class Version(NamedTuple):
     :param python: the Python that is taken if it is there.
     :param as_of: the day of the resolution; ``None`` for today.
     :param lowest: whether all direct dependencies are the lowest that are allowed.
+    :param loaded: a module that is loaded before all tests, as this Airflow does.
     :param differs: what is otherwise than with the newest version.
     """
 
@@ -53,6 +63,7 @@ class Version(NamedTuple):
     python: str
     as_of: str | None = None
     lowest: bool = False
+    loaded: str = ""
     differs: str = ""
 
 
@@ -61,7 +72,7 @@ VERSIONS = (
     Version("3.1", "3.1.8", "3.12", "2026-03-25", differs=_STATE),
     Version("3.2", "3.2.2", "3.12", "2026-06-15", differs=_STATE),
     Version("3.3", "3.3.2", "3.13"),
-    Version("3.4", "3.4.0b2", "3.13", differs="httpx2 in place of httpx, as Airflow loads it"),
+    Version("3.4", "3.4.0b2", "3.14", loaded="httpx2", differs="httpx2 in place of httpx, as Airflow loads it"),
 )
 
 
@@ -113,8 +124,9 @@ def test(version: Version, *, quick: bool) -> Outcome:
     with (home / "tests.log").open("w") as log:
         selected = CUT if quick else ALL
         # before Airflow 3.3, dag.test() takes five seconds to begin each task
-        slowly = ["-p", "no:cacheprovider", "-o", "timeout=600"]
-        command: list[str | Path] = [python, "-m", "pytest", *selected, *slowly, f"--junit-xml={results}"]
+        loaded = ["-p", version.loaded] if version.loaded else []
+        options = [*loaded, "-p", "no:cacheprovider", "-o", "timeout=600", f"--junit-xml={results}"]
+        command: list[str | Path] = [python, "-m", "pytest", *selected, *options]
         _run(command, output=log.fileno(), PYTHONPATH=str(ROOT), HYPERORU_LONGEST_RUN="500")
     tests, failed = counts(results)
     _say(version, f"{tests} tests, {failed} failed; see {(home / 'tests.log').relative_to(ROOT)}")
@@ -133,7 +145,9 @@ def install(version: Version, home: Path, python: Path, log: int) -> None:
     path = os.pathsep.join([*_pyenv(), os.environ.get("PATH", os.defpath)])
     if not python.exists():
         found = _run([UV, "python", "find", version.python], capture=True, PATH=path)
-        _run([UV, "venv", "--quiet", "--python", found or sys.executable, home / "env"], output=log, check=True)
+        _run(
+            [UV, "venv", "--quiet", "--seed", "--python", found or sys.executable, home / "env"], output=log, check=True
+        )
     compile_: list[str | Path] = [UV, "pip", "compile", "--quiet", "--python", python, "pyproject.toml", "--all-extras"]
     _run([*compile_, *as_of, *lowest, "--constraint", wanted, "--output-file", pinned], output=log, check=True)
     into: list[str | Path] = [UV, "pip", "install", "--python", python]

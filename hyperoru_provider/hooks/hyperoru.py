@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
+from hyperoru_provider.hooks.connection_form import field_behaviour, form_widgets
+
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
@@ -42,6 +44,9 @@ class HyperoruHook(BaseHook):
     default_conn_name = "hyperoru_default"
     conn_type = "hyperoru"
     hook_name = "Hyperoru"
+    # called by Airflow 3.1; later versions read the provider's info
+    get_connection_form_widgets = staticmethod(form_widgets)
+    get_ui_field_behaviour = staticmethod(field_behaviour)
 
     def __init__(self, hyperoru_conn_id: str = default_conn_name, retry_for: float = 600.0) -> None:
         super().__init__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from hyperoru_provider.client.api.models import BackfillJob
     from hyperoru_provider.client.backfills import Backfill
     from hyperoru_provider.operators.backfill_job import BackfillJobTracker
+
+log = logging.getLogger(__name__)
 
 #: seconds after which a deferred task resumes and asks by itself, if the trigger has not fired
 _MAX_DEFERRAL = 86_400.0
@@ -148,7 +151,7 @@ class HyperoruBackfillKlinesOperator(WindowTask, BaseOperator):
         try:
             parse_event(event)
         except HyperoruNotFoundError as error:
-            self.log.info("The trigger could not ask for the job's state, which may have a reason: %s", error)
+            log.info("The trigger could not ask for the job's state, which may have a reason: %s", error)
         if job is None or wanted is None:  # dag.test() gives the event alone
             return self.execute(context)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
@@ -159,7 +162,7 @@ class HyperoruBackfillKlinesOperator(WindowTask, BaseOperator):
     def on_kill(self) -> None:
         """Log what continues at the server."""
         if self._tracker is not None and self._tracker.kill_message:
-            self.log.warning("%s", self._tracker.kill_message)
+            log.warning("%s", self._tracker.kill_message)
 
     def _wait(self, tracker: BackfillJobTracker, since: float) -> Any:
         """Return the job's summary when it is finished, or defer until it is over."""
@@ -171,13 +174,11 @@ class HyperoruBackfillKlinesOperator(WindowTask, BaseOperator):
             except HyperoruApiError as error:
                 if not error.transient:
                     raise
-                self.log.info("The state of the backfill job %s is not known: %s", tracker.id, error)
+                log.info("The state of the backfill job %s is not known: %s", tracker.id, error)
             else:
                 if job.meaning == "finished":
                     written = "an unknown number of" if job.rows_written is None else job.rows_written
-                    self.log.info(
-                        "The %s is finished: %s rows written, after %.0f s", tracker, written, time.time() - since
-                    )
+                    log.info("The %s is finished: %s rows written, after %.0f s", tracker, written, time.time() - since)
                     return for_xcom(_summary(job, tracker.wanted))
             deadline = since + self.execution_timeout.total_seconds() if self.execution_timeout else math.inf
             if time.time() >= deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 
 class HyperoruListTradersOperator(BaseOperator):
@@ -57,5 +60,5 @@ class HyperoruListTradersOperator(BaseOperator):
             traders = client.list_traders(include_hidden)
             secret_fields = client.contract.traders.secret_fields
         which = "hidden ones included" if include_hidden else "without those that the dashboard hides"
-        self.log.info("Listed %d trader%s, %s", len(traders), "" if len(traders) == 1 else "s", which)
+        log.info("Listed %d trader%s, %s", len(traders), "" if len(traders) == 1 else "s", which)
         return for_xcom([mask_secret_fields(dumped(trader), secret_fields) for trader in traders])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from abc import abstractmethod
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from hyperoru_provider.waiting.conditions import Condition, Verdict
+
+log = logging.getLogger(__name__)
 
 _STATE_PREFIX = "hyperoru_wait_"
 #: seconds between the trigger's deadline, at which it says what is missing, and Airflow's own timeout, by which a wait
@@ -104,7 +107,7 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
             except Exception:
                 if not self.silent_fail:
                     raise
-                self.log.exception("Passed over, as silent_fail is set")
+                log.exception("Passed over, as silent_fail is set")
             else:
                 if verdict.done:
                     return self._finish(context, verdict)
@@ -157,12 +160,12 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
         except HyperoruError:
             if not self.silent_fail:
                 raise
-            self.log.exception("Passed over, as silent_fail is set")
+            log.exception("Passed over, as silent_fail is set")
             self._state = self.condition().state_after_failure(state)
             return self._defer(since, expires)
         if not verdict.done:
             raise self._took_too_long() if expires < since + self.timeout else self._timed_out(verdict.message)
-        self.log.info("%s", verdict.message)
+        log.info("%s", verdict.message)
         return self._finish(context, verdict)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -192,7 +195,7 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
         state, self._state = self._state, condition.state_after_failure(self._state)
         verdict = condition.handle(reply, state, now)
         self._state = None if verdict.done else verdict.state
-        self.log.info("%s", verdict.message)
+        log.info("%s", verdict.message)
         return verdict
 
     def _first_try_began(self, context: Context) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +17,8 @@ from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 _FILTER = ("channel", "account_id", "symbol", "side", "min_notional")
 
@@ -72,7 +75,7 @@ class HyperoruEventSensor(BaseSensorOperator):
 
         event_filter = {name: getattr(self, name) for name in _FILTER}
         _check_filter(event_filter)
-        self.log.info("Waiting for an event of %s", self.channel)
+        log.info("Waiting for an event of %s", self.channel)
         self.defer(
             trigger=HyperoruEventTrigger(
                 **event_filter, hyperoru_conn_id=self.hyperoru_conn_id, since=format_time(datetime.now(UTC))
@@ -95,7 +98,7 @@ class HyperoruEventSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Return the summary of the event."""
-        self.log.info("There is an event: %s", event)
+        log.info("There is an event: %s", event)
         return event
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from hyperoru_provider.triggers.poll import HyperoruPollTrigger
+
+log = logging.getLogger(__name__)
 
 
 class HyperoruBackfillTrigger(HyperoruPollTrigger):
@@ -13,4 +17,4 @@ class HyperoruBackfillTrigger(HyperoruPollTrigger):
 
     async def on_kill(self) -> None:
         """Log what continues at the server. Called when a user ends the task, not when a triggerer stops."""
-        self.log.warning("%s", self.condition["left_behind"])
+        log.warning("%s", self.condition["left_behind"])

@@ -536,24 +536,24 @@ def test_bad_arguments_are_named_before_anything_is_asked(
 
 
 def test_on_kill_says_what_goes_on(
-    sandbox: Sandbox, deferrable: bool, kills: list[Points], capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, deferrable: bool, kills: list[Points], caplog: pytest.LogCaptureFixture
 ) -> None:
     task = Task(deferrable)
     kills[:] = [task.points]
     operator = task.operator
     operator.on_kill()
-    assert "Killed" not in capsys.readouterr().out
+    assert "Killed" not in caplog.text
     task.points.gaps = [5]
     with pytest.raises(Killed, match=f"before POST {POST}"):
         operator.execute(task.context)
     operator.on_kill()
     assert re.search(
         r"Killed while a backfill job was being started: BTC 1h, .*GET /api/klines/backfill-tasks",
-        capsys.readouterr().out,
+        caplog.text,
     )
 
 
-def test_on_kill_names_the_job(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_kill_names_the_job(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     task = Task(deferrable=True)
     operator = task.operator
     with pytest.raises(TaskDeferred) as deferred:
@@ -563,9 +563,10 @@ def test_on_kill_names_the_job(sandbox: Sandbox, capsys: pytest.CaptureFixture[s
         "Killed. The backfill job 1 (BTC 1h, 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z) goes on at the server, as "
         "this provider knows no call that stops it; GET /api/klines/backfill/status/1 tells how it is."
     )
-    assert said in capsys.readouterr().out
+    assert said in caplog.text
+    caplog.clear()
     asyncio.run(deferred.value.trigger.on_kill())
-    assert said in capsys.readouterr().out
+    assert said in caplog.text
 
 
 def test_an_event_that_is_none_is_not_believed(sandbox: Sandbox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -426,10 +427,11 @@ def test_an_event_of_somebody_else_fails_the_task(event: Any) -> None:
         HyperoruHealthSensor(task_id="t").resume_execution("execute_complete", {"event": event, "since": 0.0}, {})
 
 
-def test_the_log_says_why_not(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_says_why_not(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     sandbox.set_faults(error_rate=1.0)
     assert not HyperoruHealthSensor(task_id="t").poke({})
-    assert "Not known: The server answered 503" in capsys.readouterr().out
+    assert "Not known: The server answered 503" in caplog.text
 
 
 @pytest.mark.parametrize("mode", ["deferred", "reschedule", "only the trigger"])

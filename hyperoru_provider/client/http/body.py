@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from io import BytesIO
 from typing import NamedTuple
 
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruNetworkError
@@ -62,8 +63,8 @@ class ReplyReader:
     def __init__(self, response: httpx.Response, max_bytes: int) -> None:
         self._response = response
         self._max_bytes = max_bytes if response.is_success else min(max_bytes, _MAX_ERROR_BYTES)
-        self._chunks: list[bytes] = []
-        self._size = 0
+        # holds a body once; chunks, and what is joined of them, would take twice as much
+        self._body = BytesIO()
         named = [name.strip().lower() for name in response.headers.get("content-encoding", "").split(",")]
         self._packing = [name for name in named if name in _PACKINGS]
         #: whether no further chunk is needed
@@ -81,9 +82,8 @@ class ReplyReader:
 
         :raises HyperoruContractError: there are too many.
         """
-        self._chunks.append(chunk)
-        self._size += len(chunk)
-        if self._size > self._max_bytes:
+        self._body.write(chunk)
+        if self._body.tell() > self._max_bytes:
             if self._response.is_success:
                 raise self._too_large()
             self.complete = True
@@ -91,7 +91,7 @@ class ReplyReader:
     @property
     def takes_long(self) -> bool:
         """Whether :meth:`reply` may take longer than an event loop should wait."""
-        return bool(self._packing) and self._size > _QUICK_BYTES
+        return bool(self._packing) and self._body.tell() > _QUICK_BYTES
 
     def reply(self) -> Reply:
         """Return the answer with its body, unpacked.
@@ -100,7 +100,7 @@ class ReplyReader:
         :raises HyperoruNetworkError: it is damaged, or was cut off.
         """
         try:
-            body = self._unpack(b"".join(self._chunks))
+            body = self._unpack(self._body.getvalue())
         except (HyperoruContractError, HyperoruNetworkError):
             if self._response.is_success:
                 raise
@@ -117,32 +117,32 @@ class ReplyReader:
         for window in _WINDOWS:
             unpacker = zlib.decompressobj(window)
             try:
-                pieces = self._unpack_pieces(unpacker, body)
+                unpacked = self._unpack_with(unpacker, body)
             except zlib.error:
                 continue
             if not unpacker.eof and self._response.is_success:
                 raise HyperoruNetworkError("The answer was cut off before all of it was unpacked")
             if unpacker.unused_data.startswith(_GZIP_MEMBER) and self._response.is_success:
                 raise HyperoruContractError("The answer is packed in several pieces, of which only the first is read.")
-            return b"".join(pieces)
+            return unpacked
         raise HyperoruNetworkError(f"The answer is packed as {self._packing[0]}, and damaged")
 
-    def _unpack_pieces(self, unpacker: zlib._Decompress, body: bytes) -> list[bytes]:
-        """Return the unpacked body in pieces; as one, it would be copied while it grows.
+    def _unpack_with(self, unpacker: zlib._Decompress, body: bytes) -> bytes:
+        """Return the unpacked body.
 
         :raises HyperoruContractError: there are too many bytes.
         """
-        pieces, size = [], 0
+        unpacked = BytesIO()
         for start in range(0, len(body), _SLICE_BYTES):
             left = body[start : start + _SLICE_BYTES]
             while not unpacker.eof and (piece := unpacker.decompress(left, _PIECE_BYTES)):
-                pieces.append(piece)
-                size, left = size + len(piece), unpacker.unconsumed_tail
-                if size > self._max_bytes:
+                unpacked.write(piece)
+                left = unpacker.unconsumed_tail
+                if unpacked.tell() > self._max_bytes:
                     if self._response.is_success:
                         raise self._too_large(" when it is unpacked")
-                    return pieces
-        return pieces
+                    return unpacked.getvalue()
+        return unpacked.getvalue()
 
     def _too_large(self, when: str = "") -> HyperoruContractError:
         return HyperoruContractError(

@@ -137,7 +137,6 @@ def _work(url: str, address: str, subject: Subject, fault: Fault, directory: Pat
 
     :param address: where the subject finds the sandbox.
     """
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     server = Server(url)
     server.reset()
     is_crowded = bool(fault.frames or _MORE_EVENTS & set(fault.switches))
@@ -149,6 +148,7 @@ def _work(url: str, address: str, subject: Subject, fault: Fault, directory: Pat
     _set_up(address, fault, directory, secrets)
     server.set_faults(fault.switches)
     output, logs = _captured(directory)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     error: BaseException | None = None
     try:
         outcome = subject.run(place)
