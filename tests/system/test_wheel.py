@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -48,10 +49,10 @@ class Installed:
     python: Path
     home: Path
 
-    def run(self, *arguments: str, load_examples: bool = False) -> str:
+    def run(self, *arguments: str | Path, **more: str) -> str:
         """Run Python; give what it prints, having checked that it succeeds and complains of nothing."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
-        environment |= {"AIRFLOW_HOME": str(self.home), "AIRFLOW__CORE__LOAD_EXAMPLES": str(load_examples)}
+        environment |= {"AIRFLOW_HOME": str(self.home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **more}
         ended = subprocess.run(
             [self.python, *arguments], cwd=self.home, env=environment, capture_output=True, text=True, check=False
         )
@@ -143,9 +144,19 @@ def test_the_examples_show_where_airflow_loads_examples(installed: Installed) ->
         "bag = BundleDagBag(dag_folder=bundle.path, bundle_path=bundle.path);"
         "print(*sorted(bag.dags), *bag.import_errors)"
     )
-    told = installed.run("-c", code, load_examples=True)
+    told = installed.run("-c", code, AIRFLOW__CORE__LOAD_EXAMPLES="True")
     assert "Could not load provider module airflow_provider_hyperoru" not in told
     assert told.splitlines()[-1].split() == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+def test_the_demo_runs(installed: Installed) -> None:
+    told = installed.run(ROOT / "scripts/demo.py", DEMO_DIRECTORY=str(installed.home / "demo"))
+    assert re.search(r"SHA-256 of all manifests: \w{64}\nLogins at the sandbox: 1\n", told)
+
+
+def test_what_is_imported_has_types(installed: Installed) -> None:
+    dag = shutil.copy(Path(__file__).with_name("typed_dag.py"), installed.home)  # away from the source tree
+    assert "Success" in installed.run("-m", "mypy", "--strict", "--config-file=", dag)
 
 
 @pytest.mark.parametrize("statement", ["import airflow", "import airflow.sdk", "import hyperoru_provider, airflow.sdk"])
