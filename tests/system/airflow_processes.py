@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 import sqlalchemy
-from celery import Celery
 from cryptography.fernet import Fernet
 
 from tests.airflow_home import environment, fernet_key
@@ -67,7 +66,7 @@ class AirflowProcesses:
         self.home = home
         self.workers: list[str] = []
         self._components = [name for name in _COMPONENTS if triggerer or name != "triggerer"]
-        self._celery = Celery(broker=broker)
+        self._broker = broker
         celery = {**_CELERY, "AIRFLOW__CELERY__BROKER_URL": broker} if broker else {}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -169,7 +168,9 @@ class AirflowProcesses:
     def _workers_answer(self) -> bool:
         if not self.workers:
             return True
-        answers = self._celery.control.ping(timeout=1, limit=len(self.workers))
+        from celery import Celery
+
+        answers = Celery(broker=self._broker).control.ping(timeout=1, limit=len(self.workers))
         return {node.partition("@")[0] for answer in answers for node in answer} == set(self.workers)
 
     def stop(self) -> None:
