@@ -102,8 +102,9 @@ fmt: $(STAMP)  ## Format the code, and mend what can be mended by itself
 	$(BIN)/python -m ruff check --fix-only .
 	$(BIN)/python -m ruff format .
 
-docs: $(STAMP)  ## Check the documentation: its names, links and samples of errors, and the pages that are written by scripts
+docs: $(STAMP)-docs  ## Check the documentation, and build its site into build/site, with warnings as errors
 	$(BIN)/python -m pytest $(DOCS)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/site
 
 dist: $(STAMP)-release  ## Build the source distribution, and the wheel from it, into dist/, and check both
 	rm -rf dist
@@ -146,6 +147,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(STAMP)-fuzz: $(STAMP)
 	@$(PIP) --group fuzz
+	@touch $@
+
+$(STAMP)-docs: $(STAMP)
+	@$(PIP) --group docs
 	@touch $@
 
 $(STAMP)-release: $(STAMP)

@@ -66,7 +66,7 @@ def table(lines: Iterable[Iterable[str]], texts: int) -> str:
 def tables(results: Results, names: list[str]) -> str:
     """Write a table for each latency and number of rows."""
     return "\n\n".join(
-        f"### {group[0]:g} ms a request, {group[1]:,} rows\n\n"
+        f"## {group[0]:g} ms a request, {group[1]:,} rows\n\n"
         + table([_HEAD, *(_line(results, group, name) for name in names)], 2)
         for group in results.samples
     )

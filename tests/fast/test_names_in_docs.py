@@ -11,14 +11,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "hyperoru_provider"
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
+#: links of the README, which is also shown by package indexes, where relative ones are dead
+ABSOLUTE = "https://github.com/hyperoru/airflow-provider-hyperoru/blob/main/"
 TEXTS = [*PAGES, *sorted(ROOT.glob("example_dags/*.py"))]
 SOURCES = [
     path
     for folder in ("hyperoru_provider", "tests", "example_dags", "scripts", "benchmarks")
     for path in (ROOT / folder).rglob("*.py")
 ]
-EXAMPLES_OF_NAMES = {"fit.py"}  # files that a reader makes
+EXAMPLES_OF_NAMES = {"fit.py", "airflow/dags/trades_by_trader.py"}  # files that a reader makes
 
 
 def name_of(path: Path) -> str:
@@ -53,6 +55,11 @@ def is_there(dotted: str) -> bool:
         if module.is_file():
             return set(names[count:]) <= set(defined_in(module))
     return False
+
+
+def classes_of(kind: str) -> Iterator[str]:
+    for path in (PACKAGE / kind).glob("*.py"):
+        yield from re.findall(r"^class (Hyperoru\w+)", path.read_text(), re.MULTILINE)
 
 
 def without_code(page: Path) -> str:
@@ -95,11 +102,25 @@ def test_tests(path: Path) -> None:
 def test_links(path: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", without_code(path)):
         target, _, anchor = link.partition("#")
-        if "://" in target:
+        if "://" in target and not target.startswith(ABSOLUTE):
             continue
-        page = (path.parent / target).resolve() if target else path
+        page = ROOT / target.removeprefix(ABSOLUTE) if "://" in target else path.parent / target if target else path
         assert page.exists(), link
         assert not anchor or anchor in anchors_of(page), link
+
+
+def test_the_readme_can_be_read_elsewhere() -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", without_code(ROOT / "README.md"))
+    assert {link for link in links if "://" not in link and not link.startswith("#")} == set()
+
+
+def test_the_reference_has_each_class_that_dags_name() -> None:
+    reference = "".join(page.read_text() for page in (ROOT / "docs/reference").glob("*.md"))
+    names = {name for kind in ("operators", "sensors", "triggers") for name in classes_of(kind)}
+    assert len(names) > 10
+    assert {
+        name for name in names if not re.search(rf"autoclass:: hyperoru_provider\.[\w.]+\.{name}$", reference, re.M)
+    } == set()
 
 
 @of_each(PAGES)

@@ -23,6 +23,7 @@ import jsonschema
 import pytest
 
 from hyperoru_provider.get_provider_info import get_provider_info
+from hyperoru_provider.sandbox import Sandbox
 from tests.places import EXAMPLES, ROOT
 
 try:
@@ -152,6 +153,37 @@ def test_the_examples_show_where_airflow_loads_examples(installed: Installed) ->
 def test_the_demo_runs(installed: Installed) -> None:
     told = installed.run(ROOT / "scripts/demo.py", DEMO_DIRECTORY=str(installed.home / "demo"))
     assert re.search(r"SHA-256 of all manifests: \w{64}\nLogins at the sandbox: 1\n", told)
+
+
+@pytest.mark.timeout(600)
+def test_the_tutorial_by_the_letter(installed: Installed) -> None:
+    page = (ROOT / "docs/tutorial.md").read_text()
+    _install, _serve, connect, export, look, _schedule = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    (dag,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    place = installed.home / "tutorial"
+    (place / "airflow/dags").mkdir(parents=True)
+    (place / "airflow/dags/trades_by_trader.py").write_text(dag)
+    command = installed.python.with_name("airflow")  # the links have none
+    command.write_text(f'#!/bin/sh\nexec {installed.python} -m airflow "$@"\n')
+    command.chmod(0o755)
+    with Sandbox() as sandbox:
+        port = sandbox.url.rpartition(":")[2]
+        script = f"set -e\n{connect.replace('8099', port)}{export}{look}"
+        path = os.pathsep.join([str(installed.python.parent), os.environ["PATH"]])
+        ended = subprocess.run(
+            ["bash", "-c", script],
+            cwd=place,
+            env={"PATH": path, "HOME": str(place)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert sandbox.stats()["logins"] <= 2  # of the doctor and of Airflow
+    counts = re.findall(r"^\w+ +(\d+) +[\d.]+$", ended.stdout, re.MULTILINE)
+    manifests = [json.loads(path.read_text()) for path in place.glob("airflow/exports/trades/*/_manifest.json")]
+    assert {manifest["window"]["start"] for manifest in manifests} == {"2026-01-15T00:00:00Z"}
+    assert sorted(map(int, counts)) == sorted(manifest["rows"] for manifest in manifests if manifest["rows"])
 
 
 def test_what_is_imported_has_types(installed: Installed) -> None:
