@@ -35,6 +35,7 @@ except ImportError:  # before Airflow 3.2
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.lineage import HookLineageCollector
 
 __all__ = [
     "AirflowFailException",
@@ -45,6 +46,7 @@ __all__ = [
     "TaskDeferralTimeout",
     "TaskDeferred",
     "conf",
+    "get_hook_lineage_collector",
     "object_storage_path",
 ]
 
@@ -64,3 +66,12 @@ def object_storage_path(url: str, conn_id: str | None) -> tuple[ObjectStoragePat
         return path, path.conn_id
     path.fs  # noqa: B018 - before Airflow 3.2 a storage that is not known shows when it is used
     return path, path.storage_options.get("conn_id")
+
+
+def get_hook_lineage_collector() -> HookLineageCollector:
+    """Return what collects which assets a task reads and writes."""
+    try:
+        from airflow.sdk.lineage import get_hook_lineage_collector as get
+    except ImportError:  # before Airflow 3.2
+        from airflow.lineage.hook import get_hook_lineage_collector as get  # type: ignore
+    return get()

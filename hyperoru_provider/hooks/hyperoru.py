@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from hyperoru_provider.hooks.connection_form import field_behaviour, form_widgets
-
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
@@ -44,15 +42,26 @@ class HyperoruHook(BaseHook):
     default_conn_name = "hyperoru_default"
     conn_type = "hyperoru"
     hook_name = "Hyperoru"
-    # called by Airflow 3.1; later versions read the provider's info
-    get_connection_form_widgets = staticmethod(form_widgets)
-    get_ui_field_behaviour = staticmethod(field_behaviour)
 
     def __init__(self, hyperoru_conn_id: str = default_conn_name, retry_for: float = 600.0) -> None:
         super().__init__()
         self.hyperoru_conn_id = hyperoru_conn_id
         self.retry_for = retry_for
         self._client: HyperoruClient | None = None
+
+    @staticmethod
+    def get_connection_form_widgets() -> dict[str, Any]:
+        """Return the fields of the connection's extra. Later versions than Airflow 3.1 read the provider's info."""
+        from hyperoru_provider.hooks.connection_form import form_widgets
+
+        return form_widgets()
+
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """Return how the form shows the fields of each connection; likewise."""
+        from hyperoru_provider.hooks.connection_form import field_behaviour
+
+        return field_behaviour()
 
     def get_conn(self) -> HyperoruClient:
         """Return the hook's client, a context manager. Once it is closed, the next call returns a new one.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, BaseOperator
 
 from hyperoru_provider.hooks.compat import AirflowSkipException
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
@@ -42,6 +42,8 @@ class ExportOperator(WindowTask, BaseOperator):
     """
 
     ui_color = "#dfe9f5"
+    #: what the export returned, for links
+    summary: Any = None
 
     @failing_at_once()
     def __init__(
@@ -74,16 +76,23 @@ class ExportOperator(WindowTask, BaseOperator):
     def execute(self, context: Context) -> Any:
         """Export the list."""
         from hyperoru_provider.export.run import export_list
+        from hyperoru_provider.hooks.lineage import list_uri, report_lineage
 
         resource = arguments.required("resource", self.resource)
         window = self._window(resource)
         filters = arguments.filters(self.given_filters())
         destination = self.destination_of(context)
-        with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
-            result = export_list(
+        hook = HyperoruHook(self.hyperoru_conn_id)
+        with hook.get_conn() as client:
+            self.summary = export_list(
                 client, resource, window, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
             )
-        return unless_skipped(result, resource)
+            source = list_uri(client.base_url, resource)
+        result = unless_skipped(self.summary, resource)
+        if isinstance(result, dict):
+            report_lineage(hook, source, directory_of(result))
+            describe_outlets(context, self.outlets, result)
+        return result
 
     def _window(self, resource: str) -> Window | None:
         """Return the window, or ``None`` if none is given for a list that has none."""
@@ -100,6 +109,19 @@ class ExportOperator(WindowTask, BaseOperator):
         :raises HyperoruConfigError: an argument is wrong.
         """
         raise NotImplementedError
+
+
+def directory_of(summary: Mapping[str, Any]) -> str | None:
+    """Return the URI of the directory that an export wrote; ``None`` for a table."""
+    return str(summary["prefix"]).rpartition("/")[0] if "prefix" in summary else None
+
+
+def describe_outlets(context: Context, outlets: Iterable[object], summary: Mapping[str, Any]) -> None:
+    """Say on the events of a task's assets what was exported, for the DAGs that they start."""
+    told = {name: summary[name] for name in ("window", "rows", "manifest", "table") if name in summary}
+    for outlet in outlets:
+        if isinstance(outlet, Asset):
+            context["outlet_events"][outlet].extra.update(told)
 
 
 def files_or_xcom(

@@ -11,6 +11,7 @@ from airflow.sdk import BaseHook
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
 from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.operators.base import ExportOperator, check_files_early, files_or_xcom
+from hyperoru_provider.operators.links import HyperoruDataLink, HyperoruManifestLink, HyperoruTraderLink
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
@@ -60,6 +61,7 @@ class HyperoruExportOperator(ExportOperator):
     :raises HyperoruApiError: the server refused or could not be asked. Nothing was committed.
     """
 
+    operator_extra_links = (HyperoruDataLink(), HyperoruManifestLink(), HyperoruTraderLink())
     template_fields: Sequence[str] = (
         "resource",
         "start",
@@ -174,6 +176,7 @@ class HyperoruToSqlOperator(ExportOperator):
     :raises HyperoruApiError: the server refused or could not be asked. Nothing was changed.
     """
 
+    operator_extra_links = (HyperoruTraderLink(),)
     template_fields: Sequence[str] = (
         "resource",
         "sql_conn_id",

@@ -1,0 +1,53 @@
+"""Which list of which server rows come from, as an asset: ``hyperoru://<host>/<list>``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+    from airflow.sdk import Asset, BaseHook
+
+_ADVICE = "an asset of Hyperoru is like hyperoru://api.example.com/trades: a host and a list"
+
+
+def list_uri(base_url: str, resource: str) -> str:
+    """Return the URI of a list of a server."""
+    return f"hyperoru://{urlsplit(base_url).netloc}/{resource}"
+
+
+def sanitize_uri(uri: SplitResult) -> SplitResult:
+    """Return an asset's URI, with its host in lower case.
+
+    :raises ValueError: it has no host, or names no list.
+    """
+    resource = uri.path.strip("/")
+    if not uri.netloc or not resource or "/" in resource:
+        raise ValueError(f"{uri.geturl()}: {_ADVICE}")
+    return uri._replace(netloc=uri.netloc.lower(), path=f"/{resource}")
+
+
+def create_asset(*, host: str, resource: str, extra: dict[str, Any] | None = None) -> Asset:
+    """Return the asset of a list of a server."""
+    from airflow.sdk import Asset
+
+    return Asset(uri=f"hyperoru://{host}/{resource}", extra=extra)
+
+
+def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Dataset:
+    """Return an asset as a dataset of OpenLineage."""
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    uri = urlsplit(asset.uri)
+    return Dataset(namespace=f"hyperoru://{uri.netloc}", name=uri.path.strip("/"))
+
+
+def report_lineage(hook: BaseHook, source: str, target: str | None) -> None:
+    """Tell Airflow what was read, and where it was written, if that has a URI."""
+    from hyperoru_provider.hooks.compat import get_hook_lineage_collector
+
+    collector = get_hook_lineage_collector()
+    collector.add_input_asset(hook, uri=source)
+    if target is not None:
+        collector.add_output_asset(hook, uri=target)
