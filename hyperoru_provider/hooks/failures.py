@@ -19,10 +19,8 @@ class HyperoruAuthenticationFailure(HyperoruAuthenticationError, AirflowFailExce
 
 def final(error: HyperoruError) -> Exception | None:
     """Return the error that fails the task at once in place of another one; ``None`` if a retry may help."""
-    if isinstance(error, AirflowFailException):
+    if isinstance(error, AirflowFailException) or not error.permanent:
         return None
-    if isinstance(error, HyperoruConfigError):
-        return HyperoruConfigFailure(str(error))
     if isinstance(error, HyperoruAuthenticationError):
         return error.as_type(HyperoruAuthenticationFailure, error.message)
-    return None
+    return HyperoruConfigFailure(str(error))
