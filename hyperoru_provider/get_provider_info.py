@@ -9,7 +9,29 @@ def _field(label: str, description: str, schema: dict[str, Any]) -> dict[str, An
     return {"label": label, "description": description, "schema": schema}
 
 
-#: the keys of the connection's extra, as the UI shows them; there are no others
+def _option(kind: str, default: str, description: str) -> dict[str, Any]:
+    return {"description": description, "version_added": None, "type": kind, "example": None, "default": default}
+
+
+#: the options of the section [hyperoru] in Airflow's configuration; a connection's extra has the same keys
+CONFIG_OPTIONS: dict[str, Any] = {
+    "token_cache": _option(
+        "string",
+        "variable",
+        "Where the token of a login is kept: ``variable``, an Airflow Variable, which serves all tasks, or ``memory``, "
+        "the process that logged in.",
+    ),
+    "timeout": _option("float", "30", "Seconds to wait for each part of an answer, 0.1 or more."),
+    "max_answer_seconds": _option("float", "300", "Seconds to wait for all of an answer, 0.1 or more."),
+    "max_answer_bytes": _option(
+        "integer", "64000000", "Most bytes of an answer, as it comes and unpacked, 1000 or more."
+    ),
+    "max_retries": _option("integer", "8", "Repeats of a request after a transient failure, 0 or more."),
+    "requests_per_second": _option("float", "0", "Most requests per second of each task; 0 for any number."),
+}
+
+#: the keys of the connection's extra, as the UI shows them; there are no others. None has a default, which the form
+#: would save: what is left empty is as the option of Airflow's configuration says
 CONNECTION_FIELDS: dict[str, Any] = {
     "session_token": _field(
         "Session token",
@@ -18,8 +40,8 @@ CONNECTION_FIELDS: dict[str, Any] = {
     ),
     "token_cache": _field(
         "Token cache",
-        "Where a login's token is kept: variable (default, encrypted) serves all tasks, memory one.",
-        # no default: Airflow would mask it for the field's name, and save the mask
+        "Where a login's token is kept: variable (encrypted) serves all tasks, memory one. Empty: variable, or as "
+        "Airflow's [hyperoru] token_cache says.",
         {"type": ["string", "null"], "enum": ["variable", "memory"]},
     ),
     "headers": _field(
@@ -34,27 +56,27 @@ CONNECTION_FIELDS: dict[str, Any] = {
     ),
     "timeout": _field(
         "Timeout",
-        "Seconds to wait for each part of an answer.",
-        {"type": ["number", "null"], "minimum": 0.1, "default": 30},
+        "Seconds to wait for each part of an answer. Empty: 30, or Airflow's [hyperoru] timeout.",
+        {"type": ["number", "null"], "minimum": 0.1},
     ),
     "max_answer_seconds": _field(
         "Seconds for an answer",
-        "Seconds to wait for all of an answer.",
-        {"type": ["number", "null"], "minimum": 0.1, "default": 300},
+        "Seconds to wait for all of an answer. Empty: 300, or Airflow's [hyperoru] max_answer_seconds.",
+        {"type": ["number", "null"], "minimum": 0.1},
     ),
     "max_answer_bytes": _field(
         "Bytes of an answer",
-        "Most bytes of an answer, as it comes and unpacked.",
-        {"type": ["integer", "null"], "minimum": 1000, "default": 64_000_000},
+        "Most bytes of an answer, packed and unpacked. Empty: 64 million, or Airflow's [hyperoru] max_answer_bytes.",
+        {"type": ["integer", "null"], "minimum": 1000},
     ),
     "max_retries": _field(
         "Retries",
-        "Repeats of a request after a transient failure.",
-        {"type": ["integer", "null"], "minimum": 0, "default": 8},
+        "Repeats of a request after a transient failure. Empty: 8, or Airflow's [hyperoru] max_retries.",
+        {"type": ["integer", "null"], "minimum": 0},
     ),
     "requests_per_second": _field(
         "Requests per second",
-        "Upper bound for each task; empty for none.",
+        "Upper bound for each task; 0 for none. Empty: none, or Airflow's [hyperoru] requests_per_second.",
         {"type": ["number", "null"], "minimum": 0},
     ),
     "contract": _field(
@@ -66,7 +88,7 @@ CONNECTION_FIELDS: dict[str, Any] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe the provider: its connection type with the form of the UI, and where its classes are."""
+    """Describe the provider: its connection type, its options of Airflow's configuration, where its classes are."""
     return {
         "package-name": "airflow-provider-hyperoru",
         "name": "Hyperoru",
@@ -107,6 +129,13 @@ def get_provider_info() -> dict[str, Any]:
             )
         ],
         "connection-types": [_connection_type()],
+        "config": {
+            "hyperoru": {
+                "description": "Defaults for all connections of the type ``hyperoru``; the extra of a connection may "
+                "say otherwise.",
+                "options": CONFIG_OPTIONS,
+            }
+        },
     }
 
 

@@ -32,7 +32,8 @@ def in_a_task(**retry_delay: float) -> Context:
 
 def decided(error: BaseException, context: Context | None = None) -> tuple[str, float | None]:
     decision = HyperoruRetryPolicy().evaluate(error, try_number=1, max_tries=3, context=context)
-    return decision.action.value, decision.retry_delay and decision.retry_delay.total_seconds()
+    delay = decision.retry_delay
+    return decision.action.value, None if delay is None else delay.total_seconds()
 
 
 @asked_by_airflow
