@@ -36,19 +36,12 @@ _TEXT_LIMIT = 4_000
 class HyperoruError(Exception):
     """Base of everything this provider raises on purpose. Its text can be printed and stored, whoever wrote parts."""
 
-    #: whether asking again can't mend it: somebody has to correct an argument, the connection or the login
-    permanent = False
-    #: seconds that the server asked to wait, if it did
-    retry_after: float | None = None
-
     def __str__(self) -> str:
         return _shown(super().__str__())
 
 
 class HyperoruConfigError(HyperoruError, ValueError):
     """An argument, a setting or the contract is wrong: correct it, nothing was asked."""
-
-    permanent = True
 
 
 class HyperoruConcurrentWriteError(HyperoruError):
@@ -143,8 +136,6 @@ class HyperoruBadRequestError(HyperoruApiError):
 
 class HyperoruAuthenticationError(HyperoruApiError):
     """401 after a fresh login, or a login that was refused: check login, password or session token."""
-
-    permanent = True
 
 
 class HyperoruPermissionError(HyperoruApiError):

@@ -43,14 +43,14 @@ class HyperoruRetryPolicy(RetryPolicy):
         """
         from airflow.sdk import RetryDecision
 
-        from hyperoru_provider.client.errors import HyperoruError
+        from hyperoru_provider.client.errors import HyperoruApiError
         from hyperoru_provider.client.http.retry import RetryPolicy as ClientPolicy
+        from hyperoru_provider.hooks.failures import PERMANENT
 
-        if not isinstance(exception, HyperoruError):
-            return RetryDecision.default()
-        if exception.permanent:
+        if isinstance(exception, PERMANENT):
             return RetryDecision.fail(f"{type(exception).__name__}: asking again can't mend it")
-        asked = timedelta(seconds=min(exception.retry_after or 0.0, _LONGEST_DELAY.total_seconds()))
+        seconds = exception.retry_after if isinstance(exception, HyperoruApiError) else None
+        asked = timedelta(seconds=min(seconds or 0.0, _LONGEST_DELAY.total_seconds()))
         own = context["task"].retry_delay if context else timedelta()
         if asked <= min(own, timedelta(seconds=ClientPolicy.max_delay)):
             return RetryDecision.default()
