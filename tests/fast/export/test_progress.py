@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -156,16 +155,3 @@ def test_rows_that_are_written_are_counted(caplog: pytest.LogCaptureFixture, clo
         "2 of 4 rows written, 0.2 rows/s so far, about 12 s left",
         "4 of 4 rows written, 0.2 rows/s so far",
     ]
-
-
-def test_pages_are_counted_in_several_threads(clock: Clock) -> None:
-    progress = Progress()
-
-    def count() -> None:
-        for _ in range(500):
-            progress.count_page(0, None)
-
-    with ThreadPoolExecutor(8) as pool:
-        for counting in [pool.submit(count) for _ in range(8)]:
-            counting.result()
-    assert progress.pages == 4000
