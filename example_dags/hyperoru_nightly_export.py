@@ -3,6 +3,9 @@
 The traders are listed anew each night, and exports are mapped over lists and traders. A list with a time, such as
 decisions, is of the run's data interval; what a trader has, such as orders and positions, is of the moment. Files are
 laid out by list: ``decisions/<window>,account_id-1``, ``positions/latest,account_id-1``.
+
+A task that fails is tried again when the server asked for it, and not at all where that can't help, such as with a
+wrong password; before Airflow 3.3 the policy is passed over.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import pendulum
 from airflow.sdk import DAG, Param, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
+from hyperoru_provider.hooks.retries import HyperoruRetryPolicy
 from hyperoru_provider.operators.export import HyperoruExportOperator
 from hyperoru_provider.operators.snapshot import HyperoruSnapshotOperator
 from hyperoru_provider.operators.traders import HyperoruListTradersOperator
@@ -28,7 +32,11 @@ with DAG(
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     start_date=pendulum.datetime(2024, 9, 20, tz="UTC"),
     catchup=False,
-    default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
+    default_args={
+        "retries": 3,
+        "retry_delay": pendulum.duration(minutes=5),
+        "retry_policy": HyperoruRetryPolicy(),
+    },
     params={
         "destination": Param(
             os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/nightly_export",

@@ -9,7 +9,34 @@ def _field(label: str, description: str, schema: dict[str, Any]) -> dict[str, An
     return {"label": label, "description": description, "schema": schema}
 
 
-#: the keys of the connection's extra, as the UI shows them; there are no others
+def _option(kind: str, default: str, description: str) -> dict[str, Any]:
+    return {"description": description, "version_added": None, "type": kind, "example": None, "default": default}
+
+
+#: defaults of connections in the section [hyperoru] of Airflow's configuration; a connection's extra has the same keys
+CONFIG_OPTIONS: dict[str, Any] = {
+    "token_cache": _option(
+        "string",
+        "variable",
+        "Where to keep the token of a login: ``variable``, an encrypted Airflow Variable for all tasks, or ``memory``.",
+    ),
+    "timeout": _option("float", "30", "Read timeout in seconds, 0.1 or more."),
+    "max_answer_seconds": _option("float", "300", "Longest time for a whole response, in seconds, 0.1 or more."),
+    "max_answer_bytes": _option("integer", "64000000", "Largest response in bytes, compressed or not, 1000 or more."),
+    "max_retries": _option("integer", "8", "How often a failed request is retried, 0 or more."),
+    "requests_per_second": _option("float", "0", "Limit of requests per second for each task; 0 is no limit."),
+}
+
+#: an option that no connection has
+TRADER_URL = _option(
+    "string",
+    "",
+    "Address of a trader's page in the Hyperoru app, with ``{account_id}`` for the trader's id: tasks that export one "
+    "trader link to it. Empty: no link.",
+)
+
+#: the keys of the connection's extra, as the UI shows them; there are no others. None has a default, which the form
+#: would save: what is left empty is as the option of Airflow's configuration says
 CONNECTION_FIELDS: dict[str, Any] = {
     "session_token": _field(
         "Session token",
@@ -18,8 +45,8 @@ CONNECTION_FIELDS: dict[str, Any] = {
     ),
     "token_cache": _field(
         "Token cache",
-        "Where to keep the token of a login: in an encrypted Variable for all tasks (the default), or in memory.",
-        # no default: Airflow would mask it for the field's name, and save the mask
+        "Where to keep the token of a login: in an encrypted Variable for all tasks (the default), or in memory. "
+        "Empty: as [hyperoru] token_cache of Airflow's configuration says.",
         {"type": ["string", "null"], "enum": ["variable", "memory"]},
     ),
     "headers": _field(
@@ -34,27 +61,27 @@ CONNECTION_FIELDS: dict[str, Any] = {
     ),
     "timeout": _field(
         "Timeout",
-        "Read timeout in seconds.",
-        {"type": ["number", "null"], "minimum": 0.1, "default": 30},
+        "Read timeout in seconds. Empty: 30, or [hyperoru] timeout of Airflow's configuration.",
+        {"type": ["number", "null"], "minimum": 0.1},
     ),
     "max_answer_seconds": _field(
         "Response timeout",
-        "Longest time for a whole response, in seconds.",
-        {"type": ["number", "null"], "minimum": 0.1, "default": 300},
+        "Longest time for a whole response, in seconds. Empty: 300, or [hyperoru] max_answer_seconds.",
+        {"type": ["number", "null"], "minimum": 0.1},
     ),
     "max_answer_bytes": _field(
         "Response size limit",
-        "Largest response in bytes, both compressed and uncompressed.",
-        {"type": ["integer", "null"], "minimum": 1000, "default": 64_000_000},
+        "Largest response in bytes, compressed or not. Empty: 64 million, or [hyperoru] max_answer_bytes.",
+        {"type": ["integer", "null"], "minimum": 1000},
     ),
     "max_retries": _field(
         "Retries",
-        "How often a failed request is retried.",
-        {"type": ["integer", "null"], "minimum": 0, "default": 8},
+        "How often a failed request is retried. Empty: 8, or [hyperoru] max_retries.",
+        {"type": ["integer", "null"], "minimum": 0},
     ),
     "requests_per_second": _field(
         "Requests per second",
-        "Limit for each task; leave empty for no limit.",
+        "Limit for each task; 0 is no limit. Empty: no limit, or [hyperoru] requests_per_second.",
         {"type": ["number", "null"], "minimum": 0},
     ),
     "contract": _field(
@@ -79,7 +106,7 @@ CONNECTION_BEHAVIOUR: dict[str, Any] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe the provider: its connection type with the form of the UI, and where its classes are."""
+    """Describe the provider: its connection type, its options of Airflow's configuration, where its classes are."""
     return {
         "package-name": "airflow-provider-hyperoru",
         "name": "Hyperoru",
@@ -120,6 +147,24 @@ def get_provider_info() -> dict[str, Any]:
             )
         ],
         "connection-types": [_connection_type()],
+        "extra-links": [
+            f"hyperoru_provider.operators.links.Hyperoru{name}Link" for name in ("Data", "Manifest", "Trader")
+        ],
+        "asset-uris": [
+            {
+                "schemes": ["hyperoru"],
+                "handler": "hyperoru_provider.hooks.lineage.sanitize_uri",
+                "factory": "hyperoru_provider.hooks.lineage.create_asset",
+                "to_openlineage_converter": "hyperoru_provider.hooks.lineage.convert_asset_to_openlineage",
+            }
+        ],
+        "config": {
+            "hyperoru": {
+                "description": "Defaults for all connections of the type ``hyperoru``; the extra of a connection may "
+                "say otherwise.",
+                "options": {**CONFIG_OPTIONS, "trader_url": TRADER_URL},
+            }
+        },
     }
 
 

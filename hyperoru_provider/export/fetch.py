@@ -17,11 +17,10 @@ from hyperoru_provider.export.progress import Progress
 
 
 class _ReadResult(NamedTuple):
-    """What a reader gave: batches of rows, readers for what is left, and how many pages it took."""
+    """What a reader gave: batches of rows, and readers for what is left."""
 
     batches: list[Rows]
     subplans: list[WindowReader]
-    pages: int
 
 
 def fetch(
@@ -51,8 +50,7 @@ def fetch(
     stop = threading.Event()
     waiting = iter(readers)
     reader = next(waiting)
-    first = _read(client, reader, prepare, stop)
-    progress.pages += first.pages
+    first = _read(client, reader, prepare, progress, stop)
     yield from detector.record(first.batches)
     queue: deque[WindowReader | Future[_ReadResult]] = deque(first.subplans)
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="hyperoru-fetch")
@@ -64,10 +62,9 @@ def fetch(
             for place in range(min(concurrency + 1, len(queue))):
                 rest = queue[place]
                 if isinstance(rest, WindowReader):
-                    queue[place] = pool.submit(_read, client, rest, prepare, stop)
+                    queue[place] = pool.submit(_read, client, rest, prepare, progress, stop)
             head = queue.popleft()
-            read = head.result() if isinstance(head, Future) else _ReadResult([], [head], 0)
-            progress.pages += read.pages
+            read = head.result() if isinstance(head, Future) else _ReadResult([], [head])
             yield from detector.record(read.batches)
             queue.extendleft(reversed(read.subplans))
     finally:
@@ -77,15 +74,20 @@ def fetch(
 
 
 def _read(
-    client: HyperoruClient, reader: WindowReader, prepare: Callable[[Rows], Any] | None, stop: threading.Event
+    client: HyperoruClient,
+    reader: WindowReader,
+    prepare: Callable[[Rows], Any] | None,
+    progress: Progress,
+    stop: threading.Event,
 ) -> _ReadResult:
     """Return what a reader gives until its window turns out to be too large for one slice."""
-    batches = []
-    pages = 0
+    batches: list[Rows] = []
+    complete = 0
     while not reader.divided and not stop.is_set() and (values := reader.query()) is not None:
         if rows := client.read_page(reader, values):
             if prepare is not None:
                 rows.prepared = prepare(rows)
             batches.append(rows)
-        pages += 1
-    return _ReadResult(batches, reader.subplans(), pages)
+            complete += len(rows)
+        progress.count_page(complete + len(reader.shown), reader.total)
+    return _ReadResult(batches, reader.subplans())

@@ -67,6 +67,8 @@ def export_list(
     spec = ExportSpec(resource, window, filters, row.model, first.endpoint, client.user, as_of or first.as_of)
 
     def read(state: ExportState, progress: Progress) -> Iterable[Rows]:
+        if window is not None:
+            progress.cover(window)
         rest = _after(state.last, chain([first], readers))
         rows = fetch(client, rest, concurrency, progress, state.keys, prepare=destination.prepare)
         return rows if row.spacing is None else SpacingCheck(row, filters).record(rows)
@@ -96,7 +98,7 @@ def export_rows(spec: ExportSpec, read: ReadRows, destination: Destination, *, o
     :return: what the destination makes of them, or ``None`` for no rows where ``on_empty`` is ``skip``.
     """
     state = destination.open(spec)
-    progress = Progress(spec.window)
+    progress = Progress()
     if state.last is not None:
         progress.resume(state.rows, state.first, state.last.time)
     destination.write(progress.record(read(state, progress)))

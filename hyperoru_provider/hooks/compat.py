@@ -1,6 +1,7 @@
 """What differs between the versions of Airflow, from 3.1 on: each difference is told by the feature, not by a version.
 
-Where Airflow keeps the state of tasks and assets is in :mod:`hyperoru_provider.hooks.task_state`.
+Where Airflow keeps the state of tasks and assets is in :mod:`hyperoru_provider.hooks.task_state`, and what it knows of
+retry policies in :mod:`hyperoru_provider.hooks.retries`.
 """
 
 from __future__ import annotations

@@ -18,9 +18,8 @@ def form_widgets() -> dict[str, Any]:
         if schema.get("format") == "password":
             return PasswordField(label, **options)
         if schema["type"][0] == "integer":
-            return IntegerField(label, **options, default=schema.get("default"))
-        # there is no field for numbers with a fraction
-        return StringField(label, **options, default=str(schema["default"]) if "default" in schema else None)
+            return IntegerField(label, **options)
+        return StringField(label, **options)  # there is no field for numbers with a fraction
 
     return {name: widget(**field) for name, field in CONNECTION_FIELDS.items()}
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError, HyperoruError
 from hyperoru_provider.hooks.compat import AirflowFailException
 
+#: what asking again can't mend: somebody has to correct an argument, the connection or the login
+PERMANENT = (HyperoruConfigError, HyperoruAuthenticationError)
+
 
 class HyperoruConfigFailure(HyperoruConfigError, AirflowFailException):
     """An argument or the connection is wrong."""
@@ -19,10 +22,8 @@ class HyperoruAuthenticationFailure(HyperoruAuthenticationError, AirflowFailExce
 
 def final(error: HyperoruError) -> Exception | None:
     """Return the error that fails the task at once in place of another one; ``None`` if a retry may help."""
-    if isinstance(error, AirflowFailException):
+    if isinstance(error, AirflowFailException) or not isinstance(error, PERMANENT):
         return None
-    if isinstance(error, HyperoruConfigError):
-        return HyperoruConfigFailure(str(error))
     if isinstance(error, HyperoruAuthenticationError):
         return error.as_type(HyperoruAuthenticationFailure, error.message)
-    return None
+    return HyperoruConfigFailure(str(error))

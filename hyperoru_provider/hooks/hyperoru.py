@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from hyperoru_provider.client import AsyncHyperoruClient, HyperoruClient
+    from hyperoru_provider.hooks.options import ConnectionOptions
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ class HyperoruHook(BaseHook):
 
     :param hyperoru_conn_id: the connection: ``host`` (base URL), ``login`` (email or user name), ``password``,
         and in its extra ``session_token``, ``token_cache``, ``timeout``, ``max_answer_seconds``,
-        ``max_answer_bytes``, ``max_retries``, ``requests_per_second`` and ``contract``.
+        ``max_answer_bytes``, ``max_retries``, ``requests_per_second`` and ``contract``. What the extra leaves out is
+        taken from the section ``[hyperoru]`` of Airflow's configuration, where that has such an option.
     :param retry_for: seconds after which a failed request is not retried any more. Default: 600.
     """
 
@@ -125,6 +126,7 @@ class HyperoruHook(BaseHook):
         from hyperoru_provider.client.errors import HyperoruConfigError
         from hyperoru_provider.client.http.retry import RetryPolicy
         from hyperoru_provider.client.http.tokens import MemoryTokenStore, TokenStore
+        from hyperoru_provider.hooks.options import ConnectionOptions
         from hyperoru_provider.hooks.token_store import VariableTokenStore
 
         connection = self.get_connection(self.hyperoru_conn_id)
@@ -135,99 +137,44 @@ class HyperoruHook(BaseHook):
                 f"The connection {self.hyperoru_conn_id} is of the type {connection.conn_type}: make it one of the "
                 f"type {self.conn_type}, with the base URL as its host."
             )
-        extra = _Extra(connection)
+        options = ConnectionOptions(connection)
         stores: list[TokenStore] = [MemoryTokenStore()]
-        if extra.choice("token_cache", ("variable", "memory")) == "variable":
+        if options.choice("token_cache", ("variable", "memory")) == "variable":
             stores.append(VariableTokenStore(self.hyperoru_conn_id))
         return {
             "base_url": _base_url(connection),
             "email": connection.login or None,
             "password": connection.password or None,
-            "session_token": _session_token(extra),
-            "headers": _headers(extra),
-            "verify": extra.text("verify"),
-            "contract": extra.json("contract"),
-            "timeout": extra.number("timeout", 30.0, lowest=0.1),
-            "max_answer_seconds": extra.number("max_answer_seconds", 300.0, lowest=0.1),
-            "max_answer_bytes": int(extra.number("max_answer_bytes", 64_000_000, lowest=1_000)),
+            "session_token": _session_token(options),
+            "headers": _headers(options),
+            "verify": options.text("verify"),
+            "contract": options.json("contract"),
+            "timeout": options.number("timeout", lowest=0.1),
+            "max_answer_seconds": options.number("max_answer_seconds", lowest=0.1),
+            "max_answer_bytes": int(options.number("max_answer_bytes", lowest=1_000)),
             "retry_policy": RetryPolicy(
-                max_retries=int(extra.number("max_retries", 8, lowest=0)), deadline=self.retry_for
+                max_retries=int(options.number("max_retries", lowest=0)), deadline=self.retry_for
             ),
-            "requests_per_second": extra.number("requests_per_second", 0.0, lowest=0.0) or None,
+            "requests_per_second": options.number("requests_per_second", lowest=0.0) or None,
             "token_stores": stores,
             "on_token": mask_secret,
         }
 
 
-def _session_token(extra: _Extra) -> str | None:
+def _session_token(options: ConnectionOptions) -> str | None:
     """Return the connection's own token, masked in Airflow's logs from here on, or ``None`` if it has none."""
-    token = (extra.text("session_token") or "").strip() or None
+    token = (options.text("session_token") or "").strip() or None
     if token:
         mask_secret(token)
     return token
 
 
-def _headers(extra: _Extra) -> Mapping[str, Any]:
+def _headers(options: ConnectionOptions) -> Mapping[str, Any]:
     """Return the connection's headers, with their values masked in Airflow's logs from here on."""
-    headers = extra.json("headers") or {}
+    headers = options.json("headers") or {}
     for value in headers.values():
         mask_secret(str(value))
     return headers
-
-
-class _Extra:
-    """The connection's extra, with errors that name the field."""
-
-    def __init__(self, connection: Connection) -> None:
-        from hyperoru_provider.client.errors import HyperoruConfigError
-        from hyperoru_provider.get_provider_info import CONNECTION_FIELDS
-
-        self._error = HyperoruConfigError
-        try:
-            self._values = json.loads(connection.extra) if connection.extra else {}
-        except ValueError:
-            self._values = None
-        if not isinstance(self._values, dict):
-            raise HyperoruConfigError("The connection's extra must be a JSON object.")
-        if unknown := [name for name in self._values if name not in CONNECTION_FIELDS]:
-            raise HyperoruConfigError(
-                f"The connection's extra has no {', '.join(unknown)}; there are {', '.join(CONNECTION_FIELDS)}."
-            )
-
-    def text(self, name: str) -> str | None:
-        value = self._values.get(name)
-        if value is not None and not isinstance(value, str):
-            raise self._error(f"The connection's extra {name} must be text.")
-        return value or None
-
-    def choice(self, name: str, known: tuple[str, ...]) -> str:
-        value = self.text(name) or known[0]
-        if value not in known:
-            raise self._error(f"The connection's extra {name} must be one of {', '.join(known)}.")
-        return value
-
-    def number(self, name: str, default: float, *, lowest: float) -> float:
-        value = self._values.get(name)
-        if value is None or value == "":
-            return default
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = float("nan")
-        if isinstance(value, bool) or not lowest <= number < float("inf"):
-            raise self._error(f"The connection's extra {name} must be a number of {lowest:g} or more.")
-        return number
-
-    def json(self, name: str) -> Mapping[str, Any] | None:
-        value = self._values.get(name)
-        if isinstance(value, str):
-            try:
-                value = json.loads(value) if value.strip() else None
-            except ValueError:
-                raise self._error(f"The connection's extra {name} must be JSON.") from None
-        if value is not None and not isinstance(value, Mapping):
-            raise self._error(f"The connection's extra {name} must be a JSON object.")
-        return value
 
 
 def _try_out(options: dict[str, Any]) -> tuple[bool, str]:

@@ -75,13 +75,15 @@ class HyperoruEventSensor(BaseSensorOperator):
 
         event_filter = {name: getattr(self, name) for name in _FILTER}
         _check_filter(event_filter)
-        log.info("Waiting for an event of %s", self.channel)
+        limit = min(timedelta(seconds=self.timeout), self.execution_timeout or timedelta.max)
+        wanted = ", ".join(f"{name} {value}" for name, value in event_filter.items() if value is not None)
+        log.info("Waiting for an event, for up to %s: %s", limit, wanted)
         self.defer(
             trigger=HyperoruEventTrigger(
                 **event_filter, hyperoru_conn_id=self.hyperoru_conn_id, since=format_time(datetime.now(UTC))
             ),
             method_name="execute_complete",
-            timeout=min(timedelta(seconds=self.timeout), self.execution_timeout or timedelta.max),
+            timeout=limit,
         )
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:

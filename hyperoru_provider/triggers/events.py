@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,11 @@ from hyperoru_provider.hooks.hyperoru import HyperoruHook
 
 if TYPE_CHECKING:
     from hyperoru_provider.client.stream.messages import Gap
+
+log = logging.getLogger(__name__)
+
+#: seconds between two log lines of a sensor that waits for an event
+LOG_EVERY = 600.0
 
 
 class HyperoruEventTrigger(BaseEventTrigger):
@@ -98,6 +104,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
         since = None if self.since is None else parse_time(self.since)
         began = datetime.now(UTC)
         throttle, event_filter = Throttle(self.min_interval), None
+        passed, logged_at = 0, time.monotonic()
         async with shared_stream(self.hyperoru_conn_id) as listener:
             while True:
                 batch = await listener.take(throttle.delay(time.monotonic()))
@@ -110,6 +117,15 @@ class HyperoruEventTrigger(BaseEventTrigger):
                         throttle.add(summarize_gap(event_filter, gap))
                     if summary := summarize(event_filter, batch):
                         throttle.add(summary)
+                    passed += sum(event.channel == self.channel for event in batch.events)
+                if since is not None and time.monotonic() >= logged_at + LOG_EVERY:
+                    logged_at = time.monotonic()
+                    log.info(
+                        "Waiting since %s; %d events of %s have passed that are others",
+                        self.since,
+                        passed,
+                        self.channel,
+                    )
                 if due := throttle.take(time.monotonic()):
                     yield TriggerEvent(due.as_dict())  # type: ignore[no-untyped-call]
                     if since is not None:

@@ -8,6 +8,7 @@ import pytest
 
 PUBLIC = {
     "hooks.hyperoru": ["HyperoruHook"],
+    "hooks.retries": ["HyperoruRetryPolicy"],
     "client": ["HyperoruClient", "AsyncHyperoruClient"],
     "operators.export": ["HyperoruExportOperator", "HyperoruToSqlOperator"],
     "operators.klines": ["HyperoruBackfillKlinesOperator"],

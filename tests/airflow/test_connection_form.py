@@ -24,8 +24,7 @@ def test_the_form_has_a_field_for_each_key_of_the_extra(form: Any) -> None:
         assert shown["schema"]["title"] == field["label"]
         assert shown["description"] == field["description"]
         assert shown["schema"].get("enum") == field["schema"].get("enum")
-        # Airflow 3.1 has no field for numbers with a fraction: there they are text
-        assert str(shown["value"]) == str(field["schema"].get("default"))
+        assert shown["value"] is None  # a default would be saved
 
 
 def test_the_form_hides_what_is_secret(form: Any) -> None:

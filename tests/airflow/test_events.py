@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import socket
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
@@ -505,6 +506,34 @@ def test_a_sensor_whose_event_may_have_been_missed_says_so(connect: Connect, san
     deferral.trigger.since = "2026-01-15T00:00:00Z"
     (summary,) = fired_by(deferral, lambda: None)
     assert (summary["kind"], summary["from"]) == ("gap", "2026-01-14T23:59:00Z")
+
+
+@pytest.mark.slow
+def test_a_sensor_says_what_it_waits_for_and_now_and_then_since_when(
+    connect: Connect,
+    sandbox: Sandbox,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("hyperoru_provider.triggers.events.LOG_EVERY", 0.5)
+    connect(sandbox, token_cache="memory")
+    deferral = deferred(HyperoruEventSensor(task_id="any", symbol="BTC", account_id=[1, 2], timeout=90))
+    assert (
+        "Waiting for an event, for up to 0:01:30: channel trades, account_id [1, 2], symbol BTC"
+        in capsys.readouterr().out
+    )
+
+    def pass_by() -> None:
+        sandbox.trade(account_id=3, symbol="BTC")
+        sandbox.trade(account_id=1, symbol="ETH")
+        threading.Timer(2, lambda: sandbox.trade(account_id=1, symbol="BTC")).start()
+
+    fired_by(deferral, pass_by)
+    lines = [line for line in caplog.messages if line.startswith("Waiting since")]
+    assert f"Waiting since {deferral.trigger.since}; 2 events of trades have passed that are others" in lines
+    assert len(lines) < 12
 
 
 def test_a_sensor_refuses_a_filter_that_can_pass_nothing() -> None:

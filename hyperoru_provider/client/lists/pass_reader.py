@@ -58,6 +58,11 @@ class PassReader:
         return self._collector.rows
 
     @property
+    def total(self) -> int | None:
+        """How many rows there are, as the server counts them."""
+        return self._evidence.total
+
+    @property
     def fits_in_one_page(self) -> bool:
         """Whether all rows came with the first page, so that nothing had been cut from it."""
         return self._evidence.seen == self._knowledge.page_size

@@ -158,6 +158,11 @@ class WindowReader:
         return self._pass.rows if self._pass else NO_ROWS
 
     @property
+    def total(self) -> int | None:
+        """How many rows the slice under way has, if the server says so."""
+        return self._pass.total if self._pass else None
+
+    @property
     def divided(self) -> bool:
         """Whether the window turned out to be too large for one slice."""
         return bool(self._slices) and self._pass is None and self._slices != [self._window]

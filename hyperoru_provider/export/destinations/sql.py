@@ -87,7 +87,7 @@ class SqlDestination:
         with self._scratch as scratch:
             scratch.seek(0)
             batches = (pickle.load(scratch) for _ in range(self._batches))  # noqa: S301 - written by this process
-            self._changes = self._table.store(batches, progress.rows)
+            self._changes = self._table.store(progress.record_written(batches), progress.rows)
         return {
             "rows": progress.rows,
             "window": self._spec.window and self._spec.window.as_dict(),

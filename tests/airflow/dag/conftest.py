@@ -53,6 +53,7 @@ def run_dag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDag]:
             dag_id: str,
             logical_date: str | None = None,
             environ: Mapping[str, str] = MappingProxyType({}),
+            retries: bool = False,
             **conf: object,
         ) -> Outcome:
             (file,) = (path for folder in folders.values() for path in folder.glob(f"{dag_id}.py"))
@@ -61,6 +62,7 @@ def run_dag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDag]:
                 "dag_id": dag_id,
                 "logical_date": logical_date,
                 "conf": conf,
+                "retries": retries,
                 "environ": {"AIRFLOW_CONN_HYPERORU_DEFAULT": connection(sandbox), **environ},
             }
             begin = log.stat().st_size

@@ -10,10 +10,19 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 LONGEST_RUN = int(os.environ.get("HYPERORU_LONGEST_RUN", "200"))  # seconds
+
+_ARGUMENTS = ("dag_id", "logical_date", "conf", "retries")
+
+
+class RetryAwaitedError(Exception):
+    """Nothing is left to run before a retry is due."""
 
 
 def too_long(*_: object) -> None:
@@ -29,7 +38,7 @@ def main() -> None:
         os.environ.update(order["environ"])
         signal.alarm(LONGEST_RUN)
         try:
-            outcome = run(Path(order["file"]), order["dag_id"], order["logical_date"], order["conf"])
+            outcome = run(Path(order.pop("file")), **{name: order[name] for name in _ARGUMENTS})
         except Exception:
             outcome = {"error": traceback.format_exc()}
         finally:
@@ -50,7 +59,25 @@ def _parsed(file: Path, dag_id: str) -> Any:
     return bag.dags[dag_id]
 
 
-def run(file: Path, dag_id: str, logical_date: str | None, conf: dict[str, Any]) -> dict[str, Any]:
+@contextmanager
+def _until_a_retry_is_awaited() -> Iterator[None]:
+    """End ``dag.test()`` in the moment from which on it would wait for nothing but retries."""
+    from airflow.models.dagrun import DagRun
+
+    update_state = DagRun.update_state
+
+    def updated(dag_run: DagRun, *arguments: Any, **named: Any) -> Any:
+        ready, callback = update_state(dag_run, *arguments, **named)
+        if not ready and any(ti.state == "up_for_retry" for ti in dag_run.get_task_instances()):
+            raise RetryAwaitedError
+        return ready, callback
+
+    with patch.object(DagRun, "update_state", updated), suppress(RetryAwaitedError):
+        yield
+
+
+def run(file: Path, dag_id: str, logical_date: str | None, conf: dict[str, Any], retries: bool) -> dict[str, Any]:
+    from airflow.models.dagrun import DagRun
     from airflow.models.variable import Variable
     from airflow.models.xcom import XComModel
     from airflow.sdk.timezone import parse
@@ -59,11 +86,21 @@ def run(file: Path, dag_id: str, logical_date: str | None, conf: dict[str, Any])
 
     dag = _parsed(file, dag_id)
     for task in dag.tasks:
-        task.retries = 0  # what fails is to be seen now, and not in five minutes
-    finished = dag.test(logical_date=parse(logical_date) if logical_date else None, run_conf=conf)
+        task.retries = task.retries if retries else 0  # what fails is to be seen now, and not in five minutes
+    with _until_a_retry_is_awaited():
+        dag.test(logical_date=parse(logical_date) if logical_date else None, run_conf=conf)
     with create_session() as session:
+        finished = session.scalars(select(DagRun).where(DagRun.dag_id == dag_id).order_by(DagRun.id.desc())).first()
+        assert finished
         tasks = [
-            {"task": ti.task_id, "index": ti.map_index, "state": ti.state, "tries": ti.try_number}
+            {
+                "task": ti.task_id,
+                "index": ti.map_index,
+                "state": ti.state,
+                "tries": ti.try_number,
+                "wait": getattr(ti, "retry_delay_override", None),
+                "reason": getattr(ti, "retry_reason", None),
+            }
             for ti in finished.get_task_instances(session=session)
         ]
         xcoms = session.scalars(

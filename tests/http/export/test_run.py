@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -311,3 +312,20 @@ def test_the_log_tells_what_happened_at_a_glance(
         f"Exported 10 trades of account 2, 2026-01-15 to 2026-01-16, in 1 file of {size / 1000:.1f} kB to {where}; "
         f"{asked} request"
     )
+
+
+def test_a_long_export_tells_how_far_it_is(
+    client_of: Make, tmp_path: Path, sqlite: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("hyperoru_provider.export.progress._LOG_SECONDS", 0.0)
+    window = Window(START - timedelta(days=50), START)
+    with Sandbox(latency=0.01) as sandbox:
+        for destination in (to_files(tmp_path), SqlDestination(sqlite.connect, "t", create_table=True, batch_rows=500)):
+            export_list(client_of(sandbox), "trades", window, {}, destination)
+    shares = [int(share) for line in caplog.messages for share in re.findall(r"(\d+)% of the window, about", line)]
+    assert len({*shares}) > 3
+    assert sorted(shares[: len(shares) // 2]) == shares[: len(shares) // 2]
+    written = [line for line in caplog.messages if " rows written, " in line]
+    assert written[0].startswith("500 of ")
+    assert re.search(r"(\d+) of \1 rows written, \d+ rows/s so far$", written[-1])
