@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -80,6 +81,17 @@ class ExportDirectory:
         return dict(self._manifest.get("query", {}))
 
     @property
+    def committed_format(self) -> tuple[str, str] | None:
+        """The format and the compression of the files that are committed, or ``None`` if there are none."""
+        found = self._manifest
+        return (str(found.get("file_format")), str(found.get("compression"))) if found["files"] else None
+
+    @property
+    def committed_hashes(self) -> dict[str, str]:
+        """The hash of each committed file, by its name."""
+        return dict(self._committed)
+
+    @property
     def replaces(self) -> str | None:
         """The hash of the manifest when the directory was opened, or ``None`` if there was none."""
         return None if self._earlier is None else hashlib.sha256(self._earlier).hexdigest()
@@ -125,6 +137,17 @@ class ExportDirectory:
             if _is_ours(found.name) and self._is_whole(found):
                 return found
         return None
+
+    def copy_of(self, name: str, sha256: str) -> IO[bytes] | None:
+        """Return a part's content as a local file without a name, or ``None`` if the part is not there and whole."""
+        copy = tempfile.TemporaryFile(prefix="hyperoru-")  # noqa: SIM115 - read by the caller
+        if _is_ours(name):
+            with suppress(FileNotFoundError), (self._directory / name).open("rb") as part:
+                shutil.copyfileobj(part, copy, 1 << 20)
+        copy.seek(0)
+        whole = _digest(copy) == sha256
+        copy.seek(0)
+        return copy if whole else None
 
     def write_temporary(self, name: str, data: bytes) -> None:
         """Write a file that lasts until the next commit."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import IO, ClassVar
 
-from hyperoru_provider.export.formats.encoder import Append
+from hyperoru_provider.client.decoding import canonical
+from hyperoru_provider.export.formats.encoder import Append, WrittenRow
 from hyperoru_provider.export.formats.text import TextEncoder
 from hyperoru_provider.export.parts import Batch
 from hyperoru_provider.params.choices import COMPRESSIONS
@@ -24,3 +26,8 @@ class JsonLinesEncoder(TextEncoder):
                 stream.write(b"\n".join([*rows.texts, b""]))
 
         return append
+
+    def parse(self, stream: IO[bytes]) -> Iterator[WrittenRow]:
+        """Yield the rows of a file that is not compressed."""
+        for line in stream:
+            yield WrittenRow(canonical(line, self.schema.endpoint), line)
