@@ -58,7 +58,8 @@ class ExportDirectory:
             remove_abandoned(Path(directory.path))
         self._earlier = self._read(MANIFEST)
         self._manifest = self._parse(self._earlier)
-        self._committed = _hashes(self._manifest)
+        #: the hash of each committed file, by its name
+        self.committed = _hashes(self._manifest)
         self._written: set[str] = set()
 
     def __str__(self) -> str:
@@ -87,9 +88,9 @@ class ExportDirectory:
         return (str(found.get("file_format")), str(found.get("compression"))) if found["files"] else None
 
     @property
-    def committed_hashes(self) -> dict[str, str]:
-        """The hash of each committed file, by its name."""
-        return dict(self._committed)
+    def is_clean(self) -> bool:
+        """Whether nothing is left there of runs that ended before they had cleaned up."""
+        return not any(map(_is_ours, self._names() - self.committed.keys()))
 
     @property
     def replaces(self) -> str | None:
@@ -177,7 +178,7 @@ class ExportDirectory:
                 self._remove(self._written - {*_hashes(self._parse(manifest_now))})
                 raise self._overtaken("Nothing was committed")
             final = [replace(part, name=_final_name(part.name)) for part in parts]
-            waiting = [part for part in final if self._committed.get(part.name, part.sha256) != part.sha256]
+            waiting = [part for part in final if self.committed.get(part.name, part.sha256) != part.sha256]
             shown = [part if now in waiting else now for part, now in zip(parts, final, strict=True)]
             self._show(manifest, parts, shown, confirm)
             if waiting:  # files that the earlier manifest named were in their place
@@ -245,13 +246,13 @@ class ExportDirectory:
         confirm()
         text = json.dumps({**manifest, "files": [asdict(part) for part in now]}, indent=2) + "\n"
         self._write(text.encode(), MANIFEST)
-        self._committed = {part.name: part.sha256 for part in now}
+        self.committed = {part.name: part.sha256 for part in now}
 
     def _rename(self, name: str, new: str) -> None:
         old_path, path = (self._directory / name).path, (self._directory / new).path
         if not self._local:
             self._directory.fs.cp_file(old_path, path)
-        elif name in self._committed:  # it stays until another manifest is there
+        elif name in self.committed:  # it stays until another manifest is there
             with Path(old_path).open("rb") as file:
                 self._put(file, new)
         else:
@@ -272,11 +273,11 @@ class ExportDirectory:
         )
 
     def _is_committed(self, part: Part) -> bool:
-        return self._committed.get(part.name) == part.sha256 and self._is_whole(part)
+        return self.committed.get(part.name) == part.sha256 and self._is_whole(part)
 
     def _is_intact(self, part: Part) -> bool:
         """Return whether a part of this run is still there; nobody else writes to a name of its content."""
-        named = part.name.startswith(_STAGED) or part.name in self._committed
+        named = part.name.startswith(_STAGED) or part.name in self.committed
         return self._is_there(part) if named else self._is_whole(part)
 
     def _is_whole(self, part: Part) -> bool:

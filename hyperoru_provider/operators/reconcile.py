@@ -238,7 +238,7 @@ class _Report:
         names = ["{start}_{end}".format_map(window.as_dict()) for window in windows]
         changed = [self._changed[name] for name in names if name in self._changed]
         same = len(windows) - len(changed)
-        log.info("Compared %d windows: %d are the same, %d were put right", len(windows), same, len(changed))
+        log.info("Compared %d windows: %d the same, %d put right", len(windows), same, len(changed))
         return {"windows": len(windows), "same": same, "changed": changed}
 
 

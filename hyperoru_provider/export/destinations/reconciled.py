@@ -99,15 +99,16 @@ class ReconciledStorage(StorageDestination):
 
         :return: the window, how many rows it has, how many were added, removed and changed, and the manifest.
         """
-        earlier = self._directory.committed_hashes
+        earlier = dict(self._directory.committed)
         parts = {part.name: part.sha256 for part in self._state.parts}
         same = self._directory.replaces is not None and parts == earlier
         changes = RowChanges(0, 0, 0) if same else self._compare(earlier, parts)
         found = {**_entry(self._spec, progress.rows, changes), "manifest": self._directory.manifest}
         if not same:
             self._note(found)
-            super().commit(progress)
             self._changes = changes
+        if not (same and self._directory.is_clean):
+            super().commit(progress)
         return found
 
     def _compare(self, earlier: Mapping[str, str], parts: Mapping[str, str]) -> RowChanges:
