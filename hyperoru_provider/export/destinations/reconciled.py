@@ -9,7 +9,6 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.export.checkpoint import ExportState
@@ -113,11 +112,10 @@ class ReconciledStorage(StorageDestination):
 
     def _compare(self, earlier: Mapping[str, str], parts: Mapping[str, str]) -> RowChanges:
         _, compression = self._directory.committed_format or ("", self._compression)
-        endpoint = self._spec.endpoint
         return compare(
             self._rows(earlier.items() - parts.items(), compression),
             self._rows(parts.items() - earlier.items(), self._compression),
-            endpoint.key if isinstance(endpoint, ListEndpoint) else (),
+            self._spec.schema.key,
         )
 
     def _rows(self, parts: Iterable[tuple[str, str]], compression: str | None) -> Iterator[WrittenRow]:

@@ -17,7 +17,7 @@ Append: TypeAlias = Callable[[Batch], None]
 class WrittenRow(NamedTuple):
     """A row of a file.
 
-    :param fields: its fields by our names; those of CSV are text.
+    :param fields: its fields by our names, or at least those of its key; those of CSV are text.
     :param content: all of it, as bytes that are the same for the same row.
     """
 

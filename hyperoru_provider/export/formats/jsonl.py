@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, ClassVar
+from decimal import Decimal
+from typing import IO, Any, ClassVar
 
-from hyperoru_provider.client.decoding import canonical
+import msgspec
+
+from hyperoru_provider.client.decoding import rename
+from hyperoru_provider.client.surrogates import replace_halves
+from hyperoru_provider.export.columns import decode_raw
 from hyperoru_provider.export.formats.encoder import Append, WrittenRow
 from hyperoru_provider.export.formats.text import TextEncoder
 from hyperoru_provider.export.parts import Batch
 from hyperoru_provider.params.choices import COMPRESSIONS
+
+_decode_value = msgspec.json.Decoder(Any, float_hook=Decimal).decode
 
 
 class JsonLinesEncoder(TextEncoder):
@@ -30,4 +37,5 @@ class JsonLinesEncoder(TextEncoder):
     def parse(self, stream: IO[bytes]) -> Iterator[WrittenRow]:
         """Yield the rows of a file that is not compressed."""
         for line in stream:
-            yield WrittenRow(canonical(line, self.schema.endpoint), line)
+            sent = rename(decode_raw(replace_halves(line)), self.schema.endpoint)
+            yield WrittenRow({name: _decode_value(sent[name]) for name in self.schema.key if name in sent}, line)
