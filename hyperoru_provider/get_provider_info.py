@@ -118,34 +118,12 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "hooks": [_modules("hyperoru_provider.hooks.hyperoru")],
+        "hooks": [_modules("hooks", "hyperoru")],
         "operators": [
-            _modules(
-                "hyperoru_provider.operators.export",
-                "hyperoru_provider.operators.klines",
-                "hyperoru_provider.operators.market",
-                "hyperoru_provider.operators.snapshot",
-                "hyperoru_provider.operators.sql",
-                "hyperoru_provider.operators.traders",
-                "hyperoru_provider.operators.trades",
-            )
+            _modules("operators", "export", "klines", "market", "reconcile", "snapshot", "sql", "traders", "trades")
         ],
-        "sensors": [
-            _modules(
-                "hyperoru_provider.sensors.events",
-                "hyperoru_provider.sensors.health",
-                "hyperoru_provider.sensors.klines",
-                "hyperoru_provider.sensors.price",
-                "hyperoru_provider.sensors.trades",
-            )
-        ],
-        "triggers": [
-            _modules(
-                "hyperoru_provider.triggers.backfill",
-                "hyperoru_provider.triggers.events",
-                "hyperoru_provider.triggers.poll",
-            )
-        ],
+        "sensors": [_modules("sensors", "events", "health", "klines", "price", "trades")],
+        "triggers": [_modules("triggers", "backfill", "events", "poll")],
         "connection-types": [_connection_type()],
         "extra-links": [
             f"hyperoru_provider.operators.links.Hyperoru{name}Link" for name in ("Data", "Manifest", "Trader")
@@ -178,5 +156,5 @@ def _connection_type() -> dict[str, Any]:
     }
 
 
-def _modules(*names: str) -> dict[str, Any]:
-    return {"integration-name": "Hyperoru", "python-modules": list(names)}
+def _modules(kind: str, *names: str) -> dict[str, Any]:
+    return {"integration-name": "Hyperoru", "python-modules": [f"hyperoru_provider.{kind}.{name}" for name in names]}

@@ -25,7 +25,8 @@ from hyperoru_provider.client.times import TimeFormat
 log = logging.getLogger(__name__)
 
 _json = msgspec.json.Encoder(decimal_format="number", order="sorted")
-_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+#: an object as the JSON text of each of its fields
+decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Column(NamedTuple):
@@ -64,8 +65,12 @@ class ColumnSchema:
     @property
     def repeating(self) -> list[str]:
         """The columns of texts which many rows share."""
-        keys = self.endpoint.key if isinstance(self.endpoint, ListEndpoint) else ()
-        return [column.name for column in self.columns if column.type == "string" and column.name not in keys]
+        return [column.name for column in self.columns if column.type == "string" and column.name not in self.key]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The fields that together name a row; none of what is no list."""
+        return self.endpoint.key if isinstance(self.endpoint, ListEndpoint) else ()
 
     def item(self, row: Row) -> Model:
         """Return a row as its model; half a character becomes the replacement character, with a warning.
@@ -93,7 +98,7 @@ class ColumnSchema:
         columns = self.columns[:-1]
         for row in rows:
             item = self.item(row)
-            sent = rename(_decode_raw(replace_halves(row.raw)), self.endpoint)
+            sent = rename(decode_raw(replace_halves(row.raw)), self.endpoint)
             extra = {name: value for name, value in sent.items() if name not in self.model.model_fields}
             yield (
                 *(_value(kind, getattr(item, name), sent.get(name)) for name, kind in columns),

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -57,7 +58,8 @@ class ExportDirectory:
             remove_abandoned(Path(directory.path))
         self._earlier = self._read(MANIFEST)
         self._manifest = self._parse(self._earlier)
-        self._committed = _hashes(self._manifest)
+        #: the hash of each committed file, by its name
+        self.committed = _hashes(self._manifest)
         self._written: set[str] = set()
 
     def __str__(self) -> str:
@@ -78,6 +80,17 @@ class ExportDirectory:
     def committed_query(self) -> dict[str, Any]:
         """The parameters of each request of that export, such as a switch; of none there are none."""
         return dict(self._manifest.get("query", {}))
+
+    @property
+    def committed_format(self) -> tuple[str, str] | None:
+        """The format and the compression of the files that are committed, or ``None`` if there are none."""
+        found = self._manifest
+        return (str(found.get("file_format")), str(found.get("compression"))) if found["files"] else None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is left there of runs that ended before they had cleaned up."""
+        return not any(map(_is_ours, self._names() - self.committed.keys()))
 
     @property
     def replaces(self) -> str | None:
@@ -126,6 +139,17 @@ class ExportDirectory:
                 return found
         return None
 
+    def copy_of(self, name: str, sha256: str) -> IO[bytes] | None:
+        """Return a part's content as a local file without a name, or ``None`` if the part is not there and whole."""
+        copy = tempfile.TemporaryFile(prefix="hyperoru-")  # noqa: SIM115 - read by the caller
+        if _is_ours(name):
+            with suppress(FileNotFoundError), (self._directory / name).open("rb") as part:
+                shutil.copyfileobj(part, copy, 1 << 20)
+        copy.seek(0)
+        whole = _digest(copy) == sha256
+        copy.seek(0)
+        return copy if whole else None
+
     def write_temporary(self, name: str, data: bytes) -> None:
         """Write a file that lasts until the next commit."""
         self._write(data, _STAGED + name)
@@ -154,7 +178,7 @@ class ExportDirectory:
                 self._remove(self._written - {*_hashes(self._parse(manifest_now))})
                 raise self._overtaken("Nothing was committed")
             final = [replace(part, name=_final_name(part.name)) for part in parts]
-            waiting = [part for part in final if self._committed.get(part.name, part.sha256) != part.sha256]
+            waiting = [part for part in final if self.committed.get(part.name, part.sha256) != part.sha256]
             shown = [part if now in waiting else now for part, now in zip(parts, final, strict=True)]
             self._show(manifest, parts, shown, confirm)
             if waiting:  # files that the earlier manifest named were in their place
@@ -222,13 +246,13 @@ class ExportDirectory:
         confirm()
         text = json.dumps({**manifest, "files": [asdict(part) for part in now]}, indent=2) + "\n"
         self._write(text.encode(), MANIFEST)
-        self._committed = {part.name: part.sha256 for part in now}
+        self.committed = {part.name: part.sha256 for part in now}
 
     def _rename(self, name: str, new: str) -> None:
         old_path, path = (self._directory / name).path, (self._directory / new).path
         if not self._local:
             self._directory.fs.cp_file(old_path, path)
-        elif name in self._committed:  # it stays until another manifest is there
+        elif name in self.committed:  # it stays until another manifest is there
             with Path(old_path).open("rb") as file:
                 self._put(file, new)
         else:
@@ -249,11 +273,11 @@ class ExportDirectory:
         )
 
     def _is_committed(self, part: Part) -> bool:
-        return self._committed.get(part.name) == part.sha256 and self._is_whole(part)
+        return self.committed.get(part.name) == part.sha256 and self._is_whole(part)
 
     def _is_intact(self, part: Part) -> bool:
         """Return whether a part of this run is still there; nobody else writes to a name of its content."""
-        named = part.name.startswith(_STAGED) or part.name in self._committed
+        named = part.name.startswith(_STAGED) or part.name in self.committed
         return self._is_there(part) if named else self._is_whole(part)
 
     def _is_whole(self, part: Part) -> bool:

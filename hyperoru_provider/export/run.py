@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.api.resources import RESOURCES
-from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.readers import SpacingCheck
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
@@ -18,16 +17,12 @@ from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.destinations import Destination
 from hyperoru_provider.export.fetch import fetch
 from hyperoru_provider.export.manifest import ExportSpec
+from hyperoru_provider.export.on_empty import WHAT_TO_LOOK_AT, check_empty
 from hyperoru_provider.export.progress import Progress
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
-
-_WHAT_TO_LOOK_AT = (
-    "Look at the account and the window, and at switches of the server whose default may hide everything, such as "
-    "trading_mode or environment."
-)
 
 #: reads the rows that are not in an earlier try's parts, in order, and counts pages
 ReadRows: TypeAlias = Callable[[ExportState, Progress], Iterable[Rows]]
@@ -107,7 +102,7 @@ def export_rows(spec: ExportSpec, read: ReadRows, destination: Destination, *, o
         if on_empty == "skip":
             return None
     result = destination.commit(progress)
-    progress.finish(f"Exported {spec.describe(progress.rows)}, {destination.describe()}")
+    progress.finish(destination.describe(spec.describe(progress.rows)))
     return result
 
 
@@ -117,15 +112,9 @@ def _check_empty(spec: ExportSpec, destination: Destination, on_empty: str | Non
     :raises HyperoruContractError: it is an error.
     """
     earlier = destination.earlier()
+    check_empty(spec, earlier.replaced, on_empty)
     found = f"The server has {spec.describe(0)}"
-    if on_empty == "fail":
-        raise HyperoruContractError(f"{found}, which on_empty='fail' makes an error. Nothing was committed.")
-    if earlier.replaced and on_empty != "succeed":
-        raise HyperoruContractError(
-            f"{found}, but the earlier export has {earlier.replaced}. Nothing was committed, and the earlier rows are "
-            f"still there. {_WHAT_TO_LOOK_AT} If the rows are really gone, export once with on_empty='succeed'."
-        )
     if hint := arguments.case_hint(spec.filters.get("symbol") or spec.filters.get("symbols")):
         log.warning("%s.%s", found, hint)
     if not earlier.of_resource:
-        log.warning("%s, and no earlier rows are known there. %s", found, _WHAT_TO_LOOK_AT)
+        log.warning("%s, and no earlier rows are known there. %s", found, WHAT_TO_LOOK_AT)

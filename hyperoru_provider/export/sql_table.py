@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -16,7 +16,9 @@ from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.lists.rows import Row, parts_of
 from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.manifest import ExportSpec
+from hyperoru_provider.export.row_changes import RowChanges
 from hyperoru_provider.export.sql_conflicts import check_own_rows
+from hyperoru_provider.export.sql_differences import write_differences
 from hyperoru_provider.export.sql_engine import (
     TYPES,
     insert,
@@ -27,6 +29,7 @@ from hyperoru_provider.export.sql_engine import (
 )
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
+from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
 
@@ -79,24 +82,28 @@ class SqlTable:
             *([sa.PrimaryKeyConstraint(*self._key)] if self._key else []),
             schema=schema and _quoted(schema),
         )
-        self._replaced = self._conditions() if mode == "replace" else []
+        self._limits = self._conditions() if mode == "replace" else []
+        self._replaced = [*self._within(self._table, spec.window), *self._limits]
         self._engine = make_engine(connect)
         self._on_nul = arguments.choice("on_nul", on_nul, ON_NUL)
         self._nul_found = False
 
     def _conditions(self) -> list[sa.ColumnElement[bool]]:
-        """Return what is true of just those rows that ``replace`` replaces."""
-        columns, window = self._table.c, self._spec.window
+        """Return what is true of just those rows, of any time, that ``replace`` replaces."""
+        columns = self._table.c
         unseen = sorted({*self._spec.limits} - {*columns.keys()})
         if unseen:
             raise HyperoruConfigError(
                 f"The filter {', '.join(unseen)} is no column, so replace can't tell which rows of {self.name} to "
                 "replace. Leave it out, or set mode='upsert'."
             )
-        time = columns[self._time] if self._time else None
-        inside = [time >= window.start, time < window.end] if window and time is not None else []
         limits = self._spec.limits.items()
-        return inside + [sa.func.lower(columns[name]) == sa.func.lower(value) for name, value in limits]
+        return [sa.func.lower(columns[name]) == sa.func.lower(value) for name, value in limits]
+
+    def _within(self, table: sa.Table, window: Window | None) -> list[sa.ColumnElement[bool]]:
+        """Return what is true of just those rows that are in a window."""
+        time = table.c[self._time] if self._time else None
+        return [time >= window.start, time < window.end] if window and time is not None else []
 
     def prepare(self, create: bool) -> None:
         """Check that the table can take the rows.
@@ -210,14 +217,43 @@ class SqlTable:
                 written, changes = self._count(*self._replaced), Changes(count, 0, deleted)
             else:
                 written, changes = self._upsert(connection, batches, count)
-            found = connection.scalar(written)
-            if found != count:
-                raise HyperoruContractError(
-                    f"{count} rows were written to {self.name}, but {found} are found there by their time and filters "
-                    "such as account_id and symbol (replace) or key (upsert), so all was taken back. Either rows lack "
-                    "what was filtered by, or the table has a trigger or rule that adds, drops or changes rows."
-                )
+            self._check_written(connection, written, count)
         return changes
+
+    def store_differences(
+        self,
+        batches: Iterable[list[tuple[Any, ...]]],
+        count: int,
+        windows: Sequence[Window],
+        check: Callable[[Window, int, RowChanges], None],
+    ) -> None:
+        """Write the rows that differ from those of the table, of the filters, as :meth:`store` writes all.
+
+        :param batches: the rows' values.
+        :param count: how many they are.
+        :param windows: the windows by which changes are counted: in order, and together that of the rows.
+        :param check: called before the commit for each window, with how many rows it has and what has changed; what it
+            raises takes all back.
+        :raises HyperoruContractError: see :meth:`store`.
+        """
+        with writing(self._engine, self._table) as connection:
+            stage = self._staged(connection, batches)
+            conditions = [
+                ([*self._within(self._table, each), *self._limits], self._within(stage, each)) for each in windows
+            ]
+            found = write_differences(connection, self._table, stage, conditions)
+            self._check_written(connection, self._count(*self._replaced), count)
+            for window, changes, (old, _) in zip(windows, found, conditions, strict=True):
+                check(window, connection.scalar(self._count(*old)) or 0, changes)
+
+    def _check_written(self, connection: sa.Connection, written: sa.Select[Any], count: int) -> None:
+        found = connection.scalar(written)
+        if found != count:
+            raise HyperoruContractError(
+                f"{count} rows were written to {self.name}, but {found} are found there by their time and filters "
+                "such as account_id and symbol (replace) or key (upsert), so all was taken back. Either rows lack "
+                "what was filtered by, or the table has a trigger or rule that adds, drops or changes rows."
+            )
 
     def _count(self, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
         return sa.select(sa.func.count()).select_from(self._table).where(*conditions)
@@ -227,25 +263,12 @@ class SqlTable:
     ) -> tuple[sa.Select[Any], Changes]:
         """Insert rows, or update those whose key is there already, where they differ.
 
-        They go by way of a temporary table, which refuses a key that comes twice.
-
         :return: what counts the rows of these keys, and how many were changed.
         :raises HyperoruContractError: a row that is there under one of the keys is another one.
         """
-        table, on_sqlite = self._table, connection.dialect.name == "sqlite"
-        stage = sa.Table(
-            f"{_STAGE}_2" if table.name == _STAGE else _STAGE,  # it hides other tables of its name
-            sa.MetaData(),
-            *(sa.Column(column.name, column.type) for column in table.columns),
-            sa.PrimaryKeyConstraint(*self._key),
-            schema="temp" if on_sqlite else "pg_temp",
-            prefixes=["TEMPORARY"],
-            postgresql_on_commit="DROP",
-        )
-        stage.create(connection, checkfirst=False)
-        insert(connection, stage, batches)
+        table, stage = self._table, self._staged(connection, batches)
         check_own_rows(connection, table, stage, self._time, self._spec)
-        into: Any = (sqlite if on_sqlite else postgresql).insert(table)
+        into: Any = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
         # without a condition, SQLite would take ON CONFLICT for one of a join
         statement = into.from_select(stage.columns.keys(), stage.select().where(sa.true()))
         new = {column: statement.excluded[column.name] for column in table.columns if column.name not in self._key}
@@ -256,6 +279,21 @@ class SqlTable:
         upsert = statement.on_conflict_do_update(index_elements=key, set_=new, where=differs)
         changed = connection.execute(upsert, execution_options={"preserve_rowcount": True}).rowcount
         return written, Changes(inserted, changed - inserted, 0)
+
+    def _staged(self, connection: sa.Connection, batches: Iterable[list[tuple[Any, ...]]]) -> sa.Table:
+        """Return a temporary table of rows, which refuses a key that comes twice."""
+        stage = sa.Table(
+            f"{_STAGE}_2" if self._table.name == _STAGE else _STAGE,  # it hides other tables of its name
+            sa.MetaData(),
+            *(sa.Column(column.name, column.type) for column in self._table.columns),
+            sa.PrimaryKeyConstraint(*self._key),
+            schema="temp" if connection.dialect.name == "sqlite" else "pg_temp",
+            prefixes=["TEMPORARY"],
+            postgresql_on_commit="DROP",
+        )
+        stage.create(connection, checkfirst=False)
+        insert(connection, stage, batches)
+        return stage
 
 
 def _key_and_time(spec: ExportSpec) -> tuple[tuple[str, ...], str | None]:

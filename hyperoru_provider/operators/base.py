@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ROWS_PER_PART = 250_000
+ROWS_PER_PART = 250_000
 
 
 class ExportOperator(WindowTask, BaseOperator):
@@ -151,7 +151,7 @@ def files_or_xcom(
         storage_path(root, storage_conn_id),
         file_format or DEFAULT_FORMAT,
         compression,
-        rows_per_part=rows_per_part or _ROWS_PER_PART,
+        rows_per_part=rows_per_part or ROWS_PER_PART,
         bytes_per_part=bytes_per_part,
         store=store,
     )

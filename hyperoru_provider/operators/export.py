@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -229,22 +229,29 @@ class HyperoruToSqlOperator(ExportOperator):
 
     def destination_of(self, context: Context) -> Destination:
         """Return the table that the rows go to."""
-        from airflow.providers.common.sql.hooks.sql import DbApiHook
-
-        from hyperoru_provider.client.errors import HyperoruConfigError
         from hyperoru_provider.export.destinations.sql import SqlDestination
 
-        table = arguments.required("table", self.table)
-        arguments.table("table", table)
         arguments.choice("mode", self.mode, SQL_MODES)
-        hook = BaseHook.get_connection(self.sql_conn_id).get_hook()  # type: ignore[no-untyped-call]
-        if not isinstance(hook, DbApiHook):
-            raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: its hook is {hook!r}.")
         return SqlDestination(
-            hook.get_conn,
-            table,
+            *self.connect_and_table(),
             self.mode,
             create_table=self.create_table,
             batch_rows=self.batch_rows,
             on_nul=self.on_nul,
         )
+
+    def connect_and_table(self) -> tuple[Callable[[], Any], str]:
+        """Return what makes a new connection of the database, and the table's name.
+
+        :raises HyperoruConfigError: one of them is wrong.
+        """
+        from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+        from hyperoru_provider.client.errors import HyperoruConfigError
+
+        table = arguments.required("table", self.table)
+        arguments.table("table", table)
+        hook = BaseHook.get_connection(self.sql_conn_id).get_hook()  # type: ignore[no-untyped-call]
+        if not isinstance(hook, DbApiHook):
+            raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: its hook is {hook!r}.")
+        return hook.get_conn, table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -15,6 +16,8 @@ INTERVAL_ADVICE = (
     "A cron schedule of Airflow 3 gives every run a data interval of no length, and a run that was triggered by "
     "hand or by an asset may have none: use a CronDataIntervalTimetable, or give start and end."
 )
+
+_NAME = re.compile(r"(\d{8}T\d{6}(?:\.\d{6})?Z)_(\d{8}T\d{6}(?:\.\d{6})?Z)")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,15 @@ class Window:
         except HyperoruConfigError as error:
             raise HyperoruConfigError(f"{error} {INTERVAL_ADVICE}") from None
 
+    @classmethod
+    def of_name(cls, name: str) -> Self | None:
+        """Return the window whose :attr:`name` a file name begins with, or ``None`` if there is none."""
+        match = _NAME.match(name)
+        try:
+            return match and cls(*map(datetime.fromisoformat, match.groups()))
+        except ValueError:  # no such day
+            return None
+
     @property
     def name(self) -> str:
         """The window in a file name, for example ``20240920T000000Z_20250502T000000Z``."""
@@ -46,6 +58,17 @@ class Window:
     def as_dict(self) -> dict[str, str]:
         """Return the window as JSON."""
         return {"start": format_time(self.start), "end": format_time(self.end)}
+
+    def with_earlier(self, count: int) -> list[Self]:
+        """Return this window and those before it, each of its length: so many in all, the oldest first.
+
+        :raises HyperoruConfigError: the calendar does not go back so far.
+        """
+        length = self.end - self.start
+        try:
+            return [type(self)(self.start - length * n, self.end - length * n) for n in reversed(range(count))]
+        except OverflowError:
+            raise HyperoruConfigError(f"{count} windows of {length} go back before the first year.") from None
 
     def share(self, moment: datetime) -> float:
         """Return the part of the window, 0 to 1, that lies before a moment in it."""

@@ -117,10 +117,9 @@ def test_the_readme_can_be_read_elsewhere() -> None:
 def test_the_reference_has_each_class_that_dags_name() -> None:
     reference = "".join(page.read_text() for page in (ROOT / "docs/reference").glob("*.md"))
     names = {name for kind in ("operators", "sensors", "triggers") for name in classes_of(kind)}
+    names -= {name for name in names if name.endswith("Link")}  # which operators bring along
     assert len(names) > 10
-    assert {
-        name for name in names if not re.search(rf"autoclass:: hyperoru_provider\.[\w.]+\.{name}$", reference, re.M)
-    } == set()
+    assert names <= set(re.findall(r"autoclass:: hyperoru_provider\.[\w.]+\.(\w+)$", reference, re.MULTILINE))
 
 
 @of_each(PAGES)

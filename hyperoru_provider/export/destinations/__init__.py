@@ -58,5 +58,8 @@ class Destination(Protocol):
         :return: a summary, ready for XCom.
         """
 
-    def describe(self) -> str:
-        """Return where the rows went, for the log: ``in 1 file of 4.3 kB to s3://bucket/trades``."""
+    def describe(self, rows: str) -> str:
+        """Return what was done, for the log: ``Exported 100 trades, in 1 file of 4.3 kB to s3://bucket/trades``.
+
+        :param rows: what the rows are: ``100 trades``.
+        """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
@@ -84,10 +84,7 @@ class SqlDestination:
     def commit(self, progress: Progress) -> dict[str, Any]:
         """Write all rows to the table."""
         log.info("All %d rows are read; writing them to %s", progress.rows, self._name)
-        with self._scratch as scratch:
-            scratch.seek(0)
-            batches = (pickle.load(scratch) for _ in range(self._batches))  # noqa: S301 - written by this process
-            self._changes = self._table.store(progress.record_written(batches), progress.rows)
+        self._changes = self._table.store(progress.record_written(self._kept_values()), progress.rows)
         return {
             "rows": progress.rows,
             "window": self._spec.window and self._spec.window.as_dict(),
@@ -98,7 +95,14 @@ class SqlDestination:
             **progress.times(),
         }
 
-    def describe(self) -> str:
+    def _kept_values(self) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the values of all rows in batches, once."""
+        with self._scratch as scratch:
+            scratch.seek(0)
+            for _ in range(self._batches):
+                yield pickle.load(scratch)  # noqa: S301 - written by this process
+
+    def describe(self, rows: str) -> str:
         """Return which table the rows went to, and how."""
         changes = ", ".join(f"{count} {name}" for name, count in self._changes._asdict().items())
-        return f"to the table {self._name} ({self._mode}: {changes})"
+        return f"Exported {rows}, to the table {self._name} ({self._mode}: {changes})"

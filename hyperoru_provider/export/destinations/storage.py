@@ -43,6 +43,9 @@ class StorageDestination:
     :param store: where the state of an unfinished export is kept; ``None`` for a file beside the parts.
     """
 
+    #: whether an export that was stopped goes on
+    resumes = True
+
     def __init__(
         self,
         root: UPath | ProxyUPath,
@@ -81,7 +84,7 @@ class StorageDestination:
                 "one."
             )
         self._state = ExportState()
-        if spec.resumable:
+        if spec.resumable and self.resumes:
             place = {"manifest": self._directory.manifest, "replaces": self._directory.replaces}
             expected = fingerprint(spec, self._encoder, parts=self._limits, **place)
             store = self._store or FileStateStore(self._directory)
@@ -161,10 +164,10 @@ class StorageDestination:
             "files": [self._directory.address(part) for part in self._committed],
         }
 
-    def describe(self) -> str:
+    def describe(self, rows: str) -> str:
         """Return how many files of what size were committed, and where."""
         size = _readable(sum(part.bytes for part in self._committed))
-        return f"in {counted(len(self._committed), 'files')} of {size} to {self._directory}"
+        return f"Exported {rows}, in {counted(len(self._committed), 'files')} of {size} to {self._directory}"
 
 
 def _readable(size: float) -> str:

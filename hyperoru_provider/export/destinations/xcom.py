@@ -57,6 +57,6 @@ class XComDestination:
         """Return the rows."""
         return self._rows
 
-    def describe(self) -> str:
-        """Return where the rows went."""
-        return "to XCom"
+    def describe(self, rows: str) -> str:
+        """Return what was done."""
+        return f"Exported {rows}, to XCom"

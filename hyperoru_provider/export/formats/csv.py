@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import IO, Any, ClassVar
 
 from hyperoru_provider.client.times import format_time
-from hyperoru_provider.export.formats.encoder import Append
+from hyperoru_provider.export.formats.encoder import Append, WrittenRow
 from hyperoru_provider.export.formats.text import TextEncoder
 from hyperoru_provider.export.parts import Batch
 from hyperoru_provider.params.choices import COMPRESSIONS
@@ -42,3 +43,9 @@ class CsvEncoder(TextEncoder):
             stream.write(text.getvalue().encode())
 
         return append
+
+    def parse(self, stream: IO[bytes]) -> Iterator[WrittenRow]:
+        """Yield the rows of a file that is not compressed."""
+        csv.field_size_limit(sys.maxsize)  # of this process; by default 131,072 characters
+        for fields in csv.DictReader(io.TextIOWrapper(stream, newline="", encoding="utf-8")):
+            yield WrittenRow(fields, repr(fields).encode())

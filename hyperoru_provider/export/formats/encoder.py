@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import IO, Any, ClassVar, Protocol, TypeAlias
+from typing import IO, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import ColumnSchema
@@ -12,6 +12,17 @@ from hyperoru_provider.export.parts import Batch
 
 #: appends rows to a file
 Append: TypeAlias = Callable[[Batch], None]
+
+
+class WrittenRow(NamedTuple):
+    """A row of a file.
+
+    :param fields: its fields by our names, or at least those of its key; those of CSV are text.
+    :param content: all of it, as bytes that are the same for the same row.
+    """
+
+    fields: dict[str, Any]
+    content: bytes
 
 
 class Encoder(Protocol):
@@ -47,3 +58,6 @@ class Encoder(Protocol):
 
     def open(self, file: IO[bytes]) -> AbstractContextManager[Append]:
         """Begin a file, and return what appends rows to it."""
+
+    def read(self, file: IO[bytes]) -> Iterator[WrittenRow]:
+        """Yield the rows of a file, in their order."""

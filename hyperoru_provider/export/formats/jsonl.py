@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import IO, ClassVar
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import IO, Any, ClassVar
 
-from hyperoru_provider.export.formats.encoder import Append
+import msgspec
+
+from hyperoru_provider.client.decoding import rename
+from hyperoru_provider.client.surrogates import replace_halves
+from hyperoru_provider.export.columns import decode_raw
+from hyperoru_provider.export.formats.encoder import Append, WrittenRow
 from hyperoru_provider.export.formats.text import TextEncoder
 from hyperoru_provider.export.parts import Batch
 from hyperoru_provider.params.choices import COMPRESSIONS
+
+_decode_value = msgspec.json.Decoder(Any, float_hook=Decimal).decode
 
 
 class JsonLinesEncoder(TextEncoder):
@@ -24,3 +33,9 @@ class JsonLinesEncoder(TextEncoder):
                 stream.write(b"\n".join([*rows.texts, b""]))
 
         return append
+
+    def parse(self, stream: IO[bytes]) -> Iterator[WrittenRow]:
+        """Yield the rows of a file that is not compressed."""
+        for line in stream:
+            sent = rename(decode_raw(replace_halves(line)), self.schema.endpoint)
+            yield WrittenRow({name: _decode_value(sent[name]) for name in self.schema.key if name in sent}, line)

@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import ColumnSchema
-from hyperoru_provider.export.formats.encoder import Append
-from hyperoru_provider.export.parts import Batch
+from hyperoru_provider.export.formats.encoder import Append, WrittenRow
+from hyperoru_provider.export.parts import BATCH_ROWS, Batch
 from hyperoru_provider.params.choices import COMPRESSIONS
 
 if TYPE_CHECKING:
@@ -51,6 +51,15 @@ class ParquetEncoder:
                 writer.write_table(tables.table_of(batch))
 
             yield append
+
+    def read(self, file: IO[bytes]) -> Iterator[WrittenRow]:
+        """Yield the rows of a file."""
+        self._tables()  # before pyarrow, as above
+        import pyarrow.parquet as pq
+
+        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
+            for fields in batch.to_pylist():
+                yield WrittenRow(fields, repr(fields).encode())
 
     def _prepare(self, rows: Rows) -> Any:
         return self._tables().prepare(rows)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import IO, Any, ClassVar, cast
 
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import ColumnSchema
-from hyperoru_provider.export.formats.encoder import Append
+from hyperoru_provider.export.formats.encoder import Append, WrittenRow
 
 _ENDINGS = {"gzip": ".gz", "zstd": ".zst", "none": ""}
 
@@ -52,6 +53,24 @@ class TextEncoder:
     def begin(self, stream: IO[bytes]) -> Append:
         """Write what a file begins with, and return what appends rows to it."""
         raise NotImplementedError
+
+    def read(self, file: IO[bytes]) -> Iterator[WrittenRow]:
+        """Yield the rows of a file."""
+        with self._unpacked(file) as stream:
+            yield from self.parse(stream)
+
+    def parse(self, stream: IO[bytes]) -> Iterator[WrittenRow]:
+        """Yield the rows of a file that is not compressed."""
+        raise NotImplementedError
+
+    def _unpacked(self, file: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+        if self.compression == "gzip":
+            return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
+        if self.compression == "zstd":
+            import zstandard
+
+            return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file, closefd=False))
+        return nullcontext(file)
 
     def _compressed(self, file: IO[bytes]) -> AbstractContextManager[IO[bytes]]:
         if self.compression == "gzip":

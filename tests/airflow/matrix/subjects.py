@@ -12,6 +12,7 @@ from typing import Any
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
+from hyperoru_provider.operators.reconcile import HyperoruReconcileOperator, HyperoruReconcileSqlOperator
 from hyperoru_provider.operators.snapshot import HyperoruSnapshotOperator
 from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.operators.traders import HyperoruListTradersOperator
@@ -154,6 +155,33 @@ def trades_in_a_table(place: Place) -> str:
     return compared(map(trade_fact, table(place.directory / "test.db", "trades")), place.truth.trades)
 
 
+def trades_reconciled(place: Place) -> str:
+    how: dict[str, Any] = {"destination": str(place.directory), "compression": "none", "rows_per_part": 30}
+    if not any(place.directory.iterdir()):
+        HyperoruExportTradesOperator(task_id="t", account_id=ACCOUNT, **how, **DAY).execute({})
+    operator = HyperoruReconcileOperator(
+        task_id="t", resource="trades", filters={"account_id": ACCOUNT}, end=DAY["end"], **how
+    )
+    place.keep(operator.execute({}))
+    return compared(map(trade_fact, files(place.directory)), place.truth.trades)
+
+
+def trades_reconciled_in_a_table(place: Place) -> str:
+    if not (place.directory / "test.db").exists():
+        trades_in_a_table(place)
+    operator = HyperoruReconcileSqlOperator(
+        task_id="t",
+        resource="trades",
+        filters={"account_id": ACCOUNT},
+        sql_conn_id="sql",
+        table="trades",
+        windows=1,
+        **DAY,
+    )
+    place.keep(operator.execute({}))
+    return compared(map(trade_fact, table(place.directory / "test.db", "trades")), place.truth.trades)
+
+
 def orders_in_files(place: Place) -> str:
     operator = HyperoruExportOperator(
         task_id="t", resource="orders", filters={"account_id": ACCOUNT}, destination=str(place.directory)
@@ -250,6 +278,17 @@ _ALL = [
     Subject("trades: XCom", HyperoruExportTradesOperator, _TRADES, trades_in_xcom, frozenset({"afresh"})),
     *_trades_in_files(),
     Subject("trades: table", HyperoruTradesToSqlOperator, _TRADES, trades_in_a_table, lands=True),
+    Subject(
+        "trades: reconciled",
+        HyperoruReconcileOperator,
+        _TRADES,
+        trades_reconciled,
+        frozenset({"in JSON lines"}),
+        lands=True,
+    ),
+    Subject(
+        "trades: table reconciled", HyperoruReconcileSqlOperator, _TRADES, trades_reconciled_in_a_table, lands=True
+    ),
     Subject(
         "orders: jsonl", HyperoruExportOperator, _ORDERS, orders_in_files, frozenset({"in JSON lines"}), lands=True
     ),

@@ -66,3 +66,21 @@ def test_names_are_file_names_and_differ(moments: list[datetime]) -> None:
 def test_a_name() -> None:
     assert Window(START, START + timedelta(hours=1)).name == "20240920T000000Z_20240920T010000Z"
     assert Window(START, START + timedelta(microseconds=5)).name == "20240920T000000Z_20240920T000000.000005Z"
+
+
+@given(st.lists(moments, min_size=2, max_size=2, unique=True).map(sorted))
+def test_a_window_is_known_by_its_name(moments: list[datetime]) -> None:
+    window = Window(*moments)
+    assert Window.of_name(f"{window.name},account_id-1") == Window.of_name(window.name) == window
+
+
+@pytest.mark.parametrize("name", ["latest", "20260115T000000Z", "20261301T000000Z_20261302T000000Z", "notes.txt"])
+def test_another_name_is_that_of_no_window(name: str) -> None:
+    assert Window.of_name(name) is None
+
+
+def test_windows_before_one_meet_it() -> None:
+    day = timedelta(days=1)
+    assert Window(START, START + day).with_earlier(3) == [
+        Window(START + n * day, START + (n + 1) * day) for n in (-2, -1, 0)
+    ]

@@ -19,6 +19,7 @@ from moto.server import ThreadedMotoServer
 from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruContractError, HyperoruServerError
 from hyperoru_provider.export import commit_lock
 from hyperoru_provider.export.directory import ExportDirectory
+from hyperoru_provider.operators.reconcile import HyperoruReconcileOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 
@@ -114,6 +115,42 @@ def test_an_export_and_its_replacement(bucket: Any, export: Export) -> None:
         export(sandbox)
     assert contents(bucket).keys() == names - {"part-00002.jsonl"}
     assert prices(bucket) == {2.5}
+
+
+def test_only_what_has_changed_is_written_again(bucket: Any, export: Export, connect: Callable[..., None]) -> None:
+    with Sandbox(rows=rows(1.5)) as sandbox:
+        export(sandbox)
+    bucket.Versioning().enable()
+
+    def reconcile(served: list[dict[str, Any]]) -> list[tuple[int, int, int]]:
+        with Sandbox(rows=served) as sandbox:
+            connect(sandbox, token_cache="memory", max_retries=0)
+            operator = HyperoruReconcileOperator(
+                task_id="t",
+                resource="trades",
+                end="2026-01-16",
+                destination=f"s3://lake@{bucket.name}/lake",
+                rows_per_part=15,
+                compression="none",
+            )
+            summary = operator.execute(Context())
+        assert summary["windows"] == 1
+        return [(each["added"], each["removed"], each["changed"]) for each in summary["changed"]]
+
+    def written() -> set[str]:
+        """Return what was written or removed since versions are kept, by its name."""
+        versions = [each for each in bucket.object_versions.all() if each.id != "null"]
+        return {each.object_key.removeprefix(DIRECTORY) for each in versions}
+
+    assert reconcile(rows(1.5)) == []
+    assert written() == set()
+    assert reconcile([*rows(1.5)[:-2], rows(2.5)[-2]]) == [(0, 1, 1)]
+    assert {name for name in written() if not name.startswith("_next-")} == {"_manifest.json", "part-00002.jsonl"}
+    assert prices(bucket) == {1.5, 2.5}
+    assert contents(bucket).keys() == {"_manifest.json", *(f"part-0000{n}.jsonl" for n in range(3))}
+    before = written()
+    assert reconcile([*rows(1.5)[:-2], rows(2.5)[-2]]) == []
+    assert written() == before
 
 
 def test_a_failed_run_leaves_the_earlier_export_and_is_resumed(

@@ -124,6 +124,27 @@ def _rows(file_format: str, name: str, data: bytes) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("file_format", "compression"), CHOICES)
+def test_what_was_written_is_read_back_row_by_row(file_format: str, compression: str) -> None:
+    """Each with its key, and as bytes that tell it from another one."""
+    rows = [trade(n, note=json.dumps(f'two\n"lines", {n}' + "x" * (200_000 if n == 3 else 0))) for n in range(12)]
+    encoder = choose_encoder(file_format, compression, schema_of())
+
+    def written(some: list[Row]) -> list[bytes]:
+        file = BytesIO()
+        with encoder.open(file) as append:
+            append([batch_of(some)])
+        file.seek(0)
+        found = list(encoder.read(file))
+        assert [str(row.fields["trade_id"]) for row in found] == [row.key[0] for row in some]  # type: ignore[index]
+        return [row.content for row in found]
+
+    contents = written(rows)
+    assert len({*contents}) == 12
+    other = [*rows[:5], trade(5, "1.50001", note='"a"'), *rows[6:]]
+    assert [old == new for old, new in zip(contents, written(other), strict=True)] == [n != 5 for n in range(12)]
+
+
+@pytest.mark.parametrize(("file_format", "compression"), CHOICES)
 def test_amounts_and_unknown_fields_survive(tmp_path: Path, file_format: str, compression: str) -> None:
     prices = ["1.00E-05", "3.28", "-0.1", "0.000000000000000001", "99999999999999999999", "12", "1E+3", "1e-18"]
     rows = [
