@@ -11,18 +11,16 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from hyperoru_provider.report import numbers
 from hyperoru_provider.report.figures import Figures, Totals
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
+Axes: TypeAlias = Any  # Matplotlib's types don't know times
+Figure: TypeAlias = Any
 #: width in pixels, and how many marks of time fit into it
 WIDTHS = {"narrow": (340, 4), "wide": (720, 8)}
 #: what Matplotlib is told, and the page's variable that takes its place
@@ -40,6 +38,8 @@ _INK, _MUTED, _RULE, _ACCENT, _GAIN, _LOSS, _FEE, _GAP = COLOURS
 _FONT_SIZE = 11
 _LARGEST_FLOAT = Decimal("1e200")
 _SYMBOLS = 8
+#: how a mark of the axis of time is written that is the start of a year, month, day, hour, minute or second
+_TIMES = ["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%S.%f"]
 _LONGEST_LABEL = 12
 _LENGTHS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
 _STYLE: dict[str, Any] = {
@@ -72,109 +72,112 @@ _STYLE: dict[str, Any] = {
 }
 
 
-class Chart(NamedTuple):
-    """A chart.
+class _Drawing(NamedTuple):
+    """What is drawn.
 
     :param name: what it is called in the page.
     :param title: what it is of.
     :param description: what it shows, in words.
-    :param svg: by name of the width, the drawing.
+    :param draw: draws it, with so many marks of time.
+    :param heights: by name of the width, in pixels.
     """
 
     name: str
     title: str
     description: str
-    svg: Mapping[str, str]
+    draw: Callable[[Figure, Figures, int], None]
+    heights: Mapping[str, int]
 
 
-def draw_charts(figures: Figures) -> dict[str, Chart]:
-    """Return the charts by name; a report without trades has none."""
+def draw_charts(figures: Figures) -> dict[str, dict[str, str]]:
+    """Return the charts by name, each as an SVG for a narrow and one for a wide screen; without trades there are none.
+
+    :param figures: what they show.
+    """
     if not figures.totals.trades:
         return {}
-    period, span = figures.period, numbers.window(figures.coverage.span)
-    low, high = min(point.net for point in figures.curve), max(point.net for point in figures.curve)
-    best = max(figures.symbols, key=lambda symbol: figures.symbols[symbol].volume)
-    wanted: list[tuple[str, str, str, Callable[[Figure, Figures, int], None], Callable[[int], int]]] = [
-        (
-            "equity",
-            "Net realized PnL over time, and its drawdown",
-            f"{span}, UTC: between {numbers.amount(low)} and {numbers.amount(high)}, at the end "
-            f"{numbers.amount(figures.totals.net)}; deepest drawdown {numbers.amount(figures.drawdown.amount)}.",
-            _draw_equity,
-            lambda width: 290 if width < 500 else 340,
-        ),
-        (
-            "periods",
-            f"Realized PnL and fees per {period}",
-            f"{span}, UTC: {numbers.amount(figures.totals.profit)} before fees of {numbers.amount(figures.totals.fees)}.",
-            _draw_periods,
-            lambda width: 250 if width < 500 else 290,
-        ),
-        (
-            "symbols",
-            "Volume by symbol",
-            f"{len(figures.symbols)} symbols, the largest of them {best} with "
-            f"{numbers.amount(figures.symbols[best].volume)} of {numbers.amount(figures.totals.volume)}.",
-            _draw_symbols,
-            lambda _: 34 + 26 * min(len(figures.symbols), _SYMBOLS + 1),
-        ),
-        (
-            "rows",
-            f"Trades per {period}, and gaps",
-            f"{figures.totals.trades:,} trades; {len(figures.coverage.gaps):,} gaps in what was exported.",
-            _draw_rows,
-            lambda width: 150 if width < 500 else 170,
-        ),
-    ]
     return {
-        name: Chart(
-            name,
-            title,
-            text,
-            {
-                size: _svg(f"{name}-{size}", title, text, figures, draw, (width, height(width)), marks)
-                for size, (width, marks) in WIDTHS.items()
-            },
-        )
-        for name, title, text, draw, height in wanted
+        drawing.name: {size: _svg(drawing, figures, size) for size in WIDTHS}
+        for drawing in (_equity(figures), _periods(figures), _symbols(figures), _rows(figures))
     }
 
 
-def _svg(
-    name: str,
-    title: str,
-    description: str,
-    figures: Figures,
-    draw: Callable[[Figure, Figures, int], None],
-    size: tuple[int, int],
-    marks: int,
-) -> str:
+def _equity(figures: Figures) -> _Drawing:
+    low, high = min(point.net for point in figures.curve), max(point.net for point in figures.curve)
+    return _Drawing(
+        "equity",
+        "Net realized PnL over time, and its drawdown",
+        f"{numbers.window(figures.coverage.span)}, UTC: between {numbers.amount(low)} and {numbers.amount(high)}, at "
+        f"the end {numbers.amount(figures.totals.net)}; deepest drawdown {numbers.amount(figures.drawdown.amount)}.",
+        _draw_equity,
+        {"narrow": 290, "wide": 340},
+    )
+
+
+def _periods(figures: Figures) -> _Drawing:
+    totals = figures.totals
+    return _Drawing(
+        "periods",
+        f"Realized PnL and fees per {figures.period}",
+        f"{numbers.window(figures.coverage.span)}, UTC: {numbers.amount(totals.profit)} before fees of "
+        f"{numbers.amount(totals.fees)}.",
+        _draw_periods,
+        {"narrow": 250, "wide": 290},
+    )
+
+
+def _symbols(figures: Figures) -> _Drawing:
+    best, totals = largest_with_rest(figures.symbols, _SYMBOLS)[0]
+    height = 34 + 26 * min(len(figures.symbols), _SYMBOLS + 1)
+    return _Drawing(
+        "symbols",
+        "Volume by symbol",
+        f"{len(figures.symbols):,} in all; {_label(best)} has {numbers.amount(totals.volume)} of "
+        f"{numbers.amount(figures.totals.volume)}.",
+        _draw_symbols,
+        {"narrow": height, "wide": height},
+    )
+
+
+def _rows(figures: Figures) -> _Drawing:
+    return _Drawing(
+        "rows",
+        f"Trades per {figures.period}, and gaps",
+        f"{figures.totals.trades:,} trades; {len(figures.coverage.gaps):,} gaps in what was exported.",
+        _draw_rows,
+        {"narrow": 150, "wide": 170},
+    )
+
+
+def _svg(drawing: _Drawing, figures: Figures, size: str) -> str:
     """Return a drawing as an element of a page; no name in it is one of another drawing."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    file = io.StringIO()
+    name, file = f"{drawing.name}-{size}", io.StringIO()
+    (width, marks), height = WIDTHS[size], drawing.heights[size]
     with _style(name):
-        figure = Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")  # so that a unit is a pixel
-        draw(figure, figures, marks)
-        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    drawing = file.getvalue()
-    body = drawing[drawing.index("</defs>", drawing.index("</metadata>")) + len("</defs>") :]
-    body = re.sub(r'(?<= id=")|(?<=href="#)|(?<=url\(#)', f"{name}-", body)
-    body = re.sub(r" font-family: [^;\"]+;?", "", body)
-    body = re.sub("|".join(COLOURS), lambda found: f"var(--{COLOURS[found[0]]})", body)
+        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")  # so that a unit is a pixel
+        drawing.draw(figure, figures, marks)
+        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    text = text[text.index("</defs>", text.index("</metadata>")) + len("</defs>") :]
+    text = re.sub(r'(?<= id=")|(?<=href="#)|(?<=url\(#)', f"{name}-", text)
+    text = re.sub(r" font-family: [^;\"]+;?", "", text)
+    text = re.sub("|".join(COLOURS), lambda found: f"var(--{COLOURS[found[0]]})", text)
     return (
-        f'<svg viewBox="0 0 {size[0]} {size[1]}" role="img" aria-labelledby="{name}-title {name}-desc">'
-        f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>{body}'
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-labelledby="{name}-title {name}-desc">'
+        f'<title id="{name}-title">{escape(drawing.title)}</title>'
+        f'<desc id="{name}-desc">{escape(drawing.description)}</desc>{text}'
     )
 
 
 @contextmanager
 def _style(name: str) -> Iterator[None]:
-    """Let Matplotlib draw in the report's style, and the same drawing each time."""
-    import matplotlib as mpl
+    """Let Matplotlib draw in the report's style, whatever a user has set, and the same drawing each time."""
+    from matplotlib import style
 
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}), warnings.catch_warnings():
+    with style.context(["default", _STYLE | {"svg.hashsalt": name}]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # the page's font has it, or a box
         yield
 
@@ -187,8 +190,14 @@ def _draw_equity(figure: Figure, figures: Figures, marks: int) -> None:
         ([point.profit for point in points], _MUTED, 1.0, (0, (3, 2))),
         ([point.net for point in points], _ACCENT, 1.8, "solid"),
     ):
-        net.plot(times, _floats([Decimal(0), *values, values[-1]]), color=colour, linewidth=width, linestyle=style,
-                 drawstyle="steps-post")
+        net.plot(
+            times,
+            _floats([Decimal(0), *values, values[-1]]),
+            color=colour,
+            linewidth=width,
+            linestyle=style,
+            drawstyle="steps-post",
+        )
     net.axhline(0, color=_MUTED, linewidth=0.75)
     net.set_title("Net realized PnL, and before fees (dashed)")
     depths = _floats([Decimal(0), *(-point.fall for point in points), -points[-1].fall])
@@ -216,7 +225,7 @@ def _draw_rows(figure: Figure, figures: Figures, marks: int) -> None:
     axes = figure.subplots()
     _bars(axes, figures, lambda totals: Decimal(totals.trades), lambda _: _ACCENT)
     for window in {gap.window for gap in figures.coverage.gaps}:
-        axes.axvspan(window.start, window.end, facecolor="none", edgecolor=_GAP, hatch="///", linewidth=0)  # type: ignore[arg-type]
+        axes.axvspan(window.start, window.end, facecolor="none", edgecolor=_GAP, hatch="///", linewidth=0)
     _finish(axes, figures, marks)
     _amounts(axes, 3)
 
@@ -246,14 +255,12 @@ def largest_with_rest(groups: Mapping[str, Totals], number: int) -> list[tuple[s
     return [*ordered[:number], (f"{len(ordered) - number} others", rest)]
 
 
-def _bars(
-    axes: Axes, figures: Figures, value: Callable[[Totals], Decimal], colour: Callable[[Decimal], str]
-) -> None:
+def _bars(axes: Axes, figures: Figures, value: Callable[[Totals], Decimal], colour: Callable[[Decimal], str]) -> None:
     """Draw a bar for each period that has trades, as wide as the period but for a gap."""
     values = [value(totals) for totals in figures.periods.values()]
     starts = [*figures.periods]
     widths = [_length(start, figures.period) * 0.8 for start in starts]
-    axes.bar(starts, _floats(values), widths, color=[*map(colour, values)], align="edge", linewidth=0)  # type: ignore[arg-type]
+    axes.bar(starts, _floats(values), widths, color=[*map(colour, values)], align="edge", linewidth=0)
 
 
 def _length(start: datetime, period: str) -> timedelta:
@@ -265,10 +272,14 @@ def _finish(axes: Axes, figures: Figures, marks: int) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     span = figures.coverage.span
-    axes.set_xlim(span.start, span.end)  # type: ignore[arg-type]
-    locator = AutoDateLocator(minticks=2, maxticks=marks)
+    axes.set_xlim(span.start, span.end)
+    locator = AutoDateLocator(tz=UTC, minticks=2, maxticks=marks)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    axes.xaxis.set_major_formatter(
+        ConciseDateFormatter(
+            locator, tz=UTC, formats=_TIMES, zero_formats=["", "%Y", *_TIMES[2:3] * 2, *_TIMES[4:]], show_offset=False
+        )
+    )
     axes.tick_params(axis="x", length=3)
 
 

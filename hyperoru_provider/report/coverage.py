@@ -10,6 +10,7 @@ from hyperoru_provider.params.window import Window
 
 #: what limits an export beside its window, by name; of an export of all trades there is nothing
 Limits = Mapping[str, str]
+_WORDS = {"account_id": "trader"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Coverage:
 
 
 def _label(limits: Limits) -> str:
-    return ", ".join(f"{name.removesuffix('_id')} {value}" for name, value in sorted(limits.items()))
+    return ", ".join(f"{_WORDS.get(name, name)} {value}" for name, value in sorted(limits.items()))
 
 
 def _missing(span: Window, windows: Iterable[Window]) -> Iterable[Window]:

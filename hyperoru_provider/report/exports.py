@@ -202,14 +202,16 @@ def _key(endpoint: WindowedEndpoint, fields: Mapping[str, Any]) -> Key:
             f"A row has no {' and no '.join(missing)}, which the contract's key names. Its fields are "
             f"{', '.join(fields)}. A report needs the contract under which the rows were exported."
         )
-    return key_of([key_part(value if isinstance(value, int) else str(value)) for value in map(fields.get, endpoint.key)])
+    return key_of(
+        [key_part(value if isinstance(value, int) else str(value)) for value in map(fields.get, endpoint.key)]
+    )
 
 
 def _lines(content: IO[bytes], compression: str) -> IO[bytes]:
     if compression == "gzip":
         return cast("IO[bytes]", gzip.GzipFile(fileobj=content))
     if compression == "zstd":
-        _need("zstandard", "zstd")
+        need("zstandard", "zstd")
         import zstandard
 
         reader = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True)
@@ -233,7 +235,7 @@ def _csv(content: IO[bytes], compression: str, _: WindowedEndpoint) -> Iterator[
 
 
 def _parquet(content: IO[bytes], _: str, __: WindowedEndpoint) -> Iterator[dict[str, Any]]:
-    _need("pyarrow", "parquet")
+    need("pyarrow", "parquet")
     import pyarrow.parquet as pq
 
     for batch in pq.ParquetFile(content).iter_batches(_BATCH_ROWS, columns=[*FIELDS, "extra"]):
@@ -246,11 +248,14 @@ def _with_extra(row: dict[str, Any]) -> dict[str, Any]:
     return {**msgspec.json.decode(extra), **row} if extra else row
 
 
-def _need(package: str, extra: str) -> None:
+def need(package: str, extra: str) -> None:
+    """Check that a package is installed.
+
+    :param extra: the extra that installs it.
+    :raises HyperoruConfigError: it is not.
+    """
     if find_spec(package) is None:
-        raise HyperoruConfigError(
-            f"To read this export, {package} is needed: pip install 'airflow-provider-hyperoru[{extra}]'."
-        )
+        raise HyperoruConfigError(f"The report needs {package}: pip install 'airflow-provider-hyperoru[{extra}]'.")
 
 
 _READERS: dict[str, Callable[[IO[bytes], str, WindowedEndpoint], Iterator[dict[str, Any]]]] = {

@@ -25,7 +25,6 @@ class Totals:
     volume: Decimal = ZERO
     fees: Decimal = ZERO
     profit: Decimal = ZERO
-    quantity: Decimal = ZERO
     wins: int = 0
     losses: int = 0
     unknown_fees: int = 0
@@ -37,7 +36,6 @@ class Totals:
         self.volume = EXACT.add(self.volume, fill.notional)
         self.fees = EXACT.add(self.fees, fill.fee)
         self.profit = EXACT.add(self.profit, fill.profit)
-        self.quantity = EXACT.add(self.quantity, fill.quantity)
         self.wins += fill.profit > 0
         self.losses += fill.profit < 0
         self.unknown_fees += fill.commission is None

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.errors import HyperoruContractError
-from hyperoru_provider.client.escaping import printable, shorten
+from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.lists.rows import Key, parts_of
 from hyperoru_provider.report.exports import Export
 
@@ -19,6 +19,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: for sums and products of amounts of at most 400 digits on each side, of which none is rounded
 EXACT = Context(prec=2_500)
 ZERO = Decimal(0)
+_LONGEST_TEXT = 100
 
 
 class Fill(NamedTuple):
@@ -78,8 +79,8 @@ class FillStore:
         :raises HyperoruContractError: one is there with other content; the text names it.
         """
         for key, trade in export.trades(self._endpoint):
-            values = _values(trade)
-            if self._account_id in (None, values[1]):
+            if self._account_id in (None, str(trade.account_id)):
+                values = _values(trade)
                 added = self._database.execute(
                     f"INSERT OR IGNORE INTO fills VALUES ({', '.join('?' * 12)})",  # noqa: S608
                     (repr(parts_of(key)), *values),
@@ -117,7 +118,7 @@ def _values(trade: Trade) -> tuple[int | str | None, ...]:
     texts = (trade.account_id, trade.account_name, trade.symbol, trade.side, trade.direction)
     return (
         (trade.trade_time - _EPOCH) // timedelta(microseconds=1),
-        *(None if text is None else printable(str(text)) for text in texts),
+        *(None if text is None else shorten(str(text), _LONGEST_TEXT) for text in texts),
         *(None if amount is None else str(EXACT.plus(EXACT.normalize(amount))) for amount in amounts),
     )
 

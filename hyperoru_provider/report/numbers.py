@@ -55,9 +55,8 @@ def basis_points(share: Decimal | None) -> str:
 
 
 def moment(value: datetime) -> str:
-    """Return a time in UTC: ``2026-01-15 08:36``, with seconds where there are some."""
-    text = value.replace(tzinfo=None).isoformat(sep=" ")
-    return text.removesuffix(":00") if value.microsecond == 0 else text
+    """Return a time in UTC to the second: ``2026-01-15 08:36``, or ``2026-01-15 08:36:07``."""
+    return f"{value:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
 
 
 def day(value: datetime) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from hyperoru_provider.params.window import Window
 from hyperoru_provider.report import numbers
-from hyperoru_provider.report.charts import Chart, largest_with_rest
+from hyperoru_provider.report.charts import largest_with_rest
 from hyperoru_provider.report.coverage import Coverage, period_start
 from hyperoru_provider.report.figures import Figures, Totals
 from hyperoru_provider.version import __version__
@@ -32,11 +33,11 @@ class Day(NamedTuple):
     exported: str
 
 
-def write_page(figures: Figures, charts: Mapping[str, Chart], title: str | None, exports: int) -> str:
+def write_page(figures: Figures, charts: Mapping[str, Mapping[str, str]], title: str | None, exports: int) -> str:
     """Return the page.
 
     :param figures: what it shows.
-    :param charts: its charts, by name.
+    :param charts: its charts, by name and width.
     :param title: its title; ``None`` for whose trades they are.
     :param exports: how many exports it was made of.
     """
@@ -50,8 +51,9 @@ def write_page(figures: Figures, charts: Mapping[str, Chart], title: str | None,
         lstrip_blocks=True,
     )
     names = ("amount", "exact", "plain", "percent", "basis_points", "moment", "day", "window")
-    environment.filters.update({name: getattr(numbers, name) for name in names}, count="{:,}".format)
-    traders = {trader_label(figures, account_id): totals for account_id, totals in figures.traders.items()}
+    trader = partial(trader_label, figures)
+    environment.filters.update({name: getattr(numbers, name) for name in names}, count="{:,}".format, trader=trader)
+    traders = {trader(account_id): totals for account_id, totals in figures.traders.items()}
     return environment.get_template("page.html.jinja").render(
         title=title or f"Trades of {next(iter(traders)) if len(traders) == 1 else 'all traders'}",
         figures=figures,

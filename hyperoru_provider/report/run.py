@@ -15,7 +15,7 @@ from hyperoru_provider.export.local_files import write_file
 from hyperoru_provider.export.manifest import counted
 from hyperoru_provider.report.charts import draw_charts
 from hyperoru_provider.report.coverage import Coverage
-from hyperoru_provider.report.exports import Export, find_exports, in_order
+from hyperoru_provider.report.exports import Export, find_exports, in_order, need
 from hyperoru_provider.report.figures import Figures
 from hyperoru_provider.report.fills import FillStore
 from hyperoru_provider.report.page import write_page
@@ -44,11 +44,12 @@ def write_report(
     :param endpoint: where the trades came from, and how the server names their fields.
     :param account_id: the trader whose trades the report is of; ``None``: all.
     :param title: the page's title; ``None`` for whose trades they are.
-    :return: a summary: ``path``, ``rows``, ``window``, ``exports``, ``gaps``, ``first_time`` and ``last_time``.
-    :raises HyperoruConfigError: there is no such export, or a manifest is not one.
+    :return: a summary: ``path``, ``rows``, ``window``, ``exports`` and ``gaps`` (how many there were).
+    :raises HyperoruConfigError: there is no such export, a manifest is not one, or a package is not installed.
     :raises HyperoruConcurrentWriteError: a file is not the one that its manifest names.
     :raises HyperoruContractError: a trade is not as the contract says, or two exports show it differently.
     """
+    need("matplotlib", "report")
     exports = _of_trader(in_order([export for source in sources for export in find_exports(source)]), account_id)
     coverage = Coverage.of((export.manifest.filters, export.window) for export in exports)
     with closing(FillStore(endpoint, account_id)) as fills:
