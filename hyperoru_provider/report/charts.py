@@ -17,7 +17,7 @@ from html import escape
 from typing import Any, NamedTuple, TypeAlias
 
 from hyperoru_provider.report import numbers
-from hyperoru_provider.report.figures import Figures, Totals
+from hyperoru_provider.report.figures import Figures, Totals, sum_of
 
 Axes: TypeAlias = Any  # Matplotlib's types don't know times
 Figure: TypeAlias = Any
@@ -249,10 +249,8 @@ def largest_with_rest(groups: Mapping[str, Totals], number: int) -> list[tuple[s
     ordered = sorted(groups.items(), key=lambda item: (-item[1].volume, item[0]))
     if len(ordered) <= number + 1:
         return ordered
-    rest = Totals()
-    for _, totals in ordered[number:]:
-        rest.merge(totals)
-    return [*ordered[:number], (f"{len(ordered) - number} others", rest)]
+    rest = sum_of(totals for _, totals in ordered[number:])
+    return [*ordered[:number], (f"{len(ordered) - number:,} others", rest)]
 
 
 def _bars(axes: Axes, figures: Figures, value: Callable[[Totals], Decimal], colour: Callable[[Decimal], str]) -> None:

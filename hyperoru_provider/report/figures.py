@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
@@ -32,12 +33,13 @@ class Totals:
 
     def add(self, fill: Fill) -> None:
         """Add a trade."""
+        profit, fee = fill.profit, fill.fee
         self.trades += 1
         self.volume = EXACT.add(self.volume, fill.notional)
-        self.fees = EXACT.add(self.fees, fill.fee)
-        self.profit = EXACT.add(self.profit, fill.profit)
-        self.wins += fill.profit > 0
-        self.losses += fill.profit < 0
+        self.fees = EXACT.add(self.fees, fee)
+        self.profit = EXACT.add(self.profit, profit)
+        self.wins += profit > 0
+        self.losses += profit < 0
         self.unknown_fees += fill.commission is None
         self.unknown_profits += fill.realized_pnl is None
 
@@ -82,49 +84,47 @@ class Drawdown:
     trough: datetime | None = None
 
 
-@dataclass
 class Figures:
     """All that a report shows.
 
     :param coverage: the time that it is of.
+    :param fills: the trades, in order of time.
     """
 
-    coverage: Coverage
-    totals: Totals = field(default_factory=Totals)
-    days: dict[datetime, Totals] = field(default_factory=dict)
-    periods: dict[datetime, Totals] = field(default_factory=dict)
-    symbols: dict[str, Totals] = field(default_factory=dict)
-    traders: dict[str | None, Totals] = field(default_factory=dict)
-    names: dict[str | None, str] = field(default_factory=dict)
-    wins: list[Fill] = field(default_factory=list)
-    losses: list[Fill] = field(default_factory=list)
-    first_time: datetime | None = None
-    last_time: datetime | None = None
-
-    def __post_init__(self) -> None:
-        self.period = period_of(self.coverage.span)
-        self.curve = Curve(self.coverage.span)
-        self.drawdown = Drawdown(ZERO, self.coverage.span.start)
-        self._peak = (ZERO, self.coverage.span.start)
-
-    def add(self, fills: Iterable[Fill]) -> Figures:
-        """Add trades, in order of time, and return these figures."""
+    def __init__(self, coverage: Coverage, fills: Iterable[Fill]) -> None:
+        self.coverage = coverage
+        self.period = period_of(coverage.span)
+        self.symbols: dict[str, Totals] = defaultdict(Totals)
+        self.traders: dict[str | None, Totals] = defaultdict(Totals)
+        self.names: dict[str | None, str] = {}
+        self.wins: list[Fill] = []
+        self.losses: list[Fill] = []
+        self.curve = Curve(coverage.span)
+        self.drawdown = Drawdown(ZERO, coverage.span.start)
+        shortest = "hour" if self.period == "hour" else "day"
+        steps: dict[datetime, Totals] = defaultdict(Totals)
+        profit = fees = highest = ZERO
+        peak = coverage.span.start
         for moment, together in groupby(fills, attrgetter("time")):
+            step = steps[period_start(moment, shortest)]
             for fill in together:
+                step.add(fill)
                 self._add(fill)
-            self._mark(moment)
-        return self
+                profit, fees = EXACT.add(profit, fill.profit), EXACT.add(fees, fill.fee)
+            net = EXACT.subtract(profit, fees)
+            if net > highest:
+                highest, peak = net, moment
+            fall = EXACT.subtract(highest, net)
+            if fall > self.drawdown.amount:
+                self.drawdown = Drawdown(fall, peak, moment)
+            self.curve.add(moment, net, profit, fall)
+        self.totals = sum_of(steps.values())
+        self.days = _longer(steps, "day")
+        self.periods = _longer(steps, self.period)
 
     def _add(self, fill: Fill) -> None:
-        day, period = period_start(fill.time, "day"), period_start(fill.time, self.period)
-        for totals in (
-            self.totals,
-            self.days.setdefault(day, Totals()),
-            self.periods.setdefault(period, Totals()),
-            self.symbols.setdefault(fill.symbol, Totals()),
-            self.traders.setdefault(fill.account_id, Totals()),
-        ):
-            totals.add(fill)
+        self.symbols[fill.symbol].add(fill)
+        self.traders[fill.account_id].add(fill)
         if fill.account_name:
             self.names[fill.account_id] = fill.account_name
         if fill.profit > 0:
@@ -132,13 +132,18 @@ class Figures:
         elif fill.profit < 0:
             self.losses = sorted([*self.losses, fill], key=lambda each: each.profit)[:LARGEST]
 
-    def _mark(self, moment: datetime) -> None:
-        """Note what the trades up to the end of a moment add up to."""
-        self.first_time, self.last_time = self.first_time or moment, moment
-        net = self.totals.net
-        if net > self._peak[0]:
-            self._peak = (net, moment)
-        fall = EXACT.subtract(self._peak[0], net)
-        if fall > self.drawdown.amount:
-            self.drawdown = Drawdown(fall, self._peak[1], moment)
-        self.curve.add(moment, net, self.totals.profit, fall)
+
+def sum_of(groups: Iterable[Totals]) -> Totals:
+    """Return what trades of several groups add up to."""
+    whole = Totals()
+    for group in groups:
+        whole.merge(group)
+    return whole
+
+
+def _longer(steps: Mapping[datetime, Totals], period: str) -> dict[datetime, Totals]:
+    """Return the totals of longer periods from those of hours or days."""
+    grouped: dict[datetime, Totals] = defaultdict(Totals)
+    for moment, totals in steps.items():
+        grouped[period_start(moment, period)].merge(totals)
+    return dict(grouped)

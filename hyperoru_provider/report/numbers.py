@@ -8,11 +8,11 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from hyperoru_provider.params.window import Window
 
 MINUS = "\N{MINUS SIGN}"
-_ROUNDED = Context(prec=2_500, rounding=ROUND_HALF_EVEN)
+_EXACT = Context(prec=2_500, rounding=ROUND_HALF_EVEN)
 _CENT = Decimal("0.01")
 _LARGEST = Decimal(10) ** 15
 _SMALLEST = Decimal(10) ** -9
-_UNITS = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "k"))
+_UNITS = ((Decimal(10) ** 12, "T"), (Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "k"))
 
 
 def amount(value: Decimal) -> str:
@@ -22,17 +22,17 @@ def amount(value: Decimal) -> str:
         return _signed(f"{value:.2e}")
     if 0 < size < _CENT:
         return _signed(f"{Context(prec=2).plus(value):f}")
-    return _signed(f"{value.quantize(_CENT, context=_ROUNDED):,}")
+    return _signed(f"{value.quantize(_CENT, context=_EXACT):,}")
 
 
 def exact(value: Decimal) -> str:
     """Return an amount with each of its digits: ``1,234.503126``."""
-    return _signed(f"{value:,f}")
+    return _signed(f"{_EXACT.normalize(value):,f}")
 
 
 def plain(value: Decimal) -> str:
     """Return an amount with each of its digits, for machines: ``-1234.503126``."""
-    return f"{value:f}"
+    return f"{_EXACT.normalize(value):f}"
 
 
 def compact(value: Decimal) -> str:
@@ -46,12 +46,12 @@ def compact(value: Decimal) -> str:
 
 def percent(share: Decimal | None) -> str:
     """Return a share as percent with one decimal, or a dash where there is none."""
-    return "\N{EN DASH}" if share is None else _signed(f"{share * 100:.1f}\N{NO-BREAK SPACE}%")
+    return "\N{EN DASH}" if share is None else _signed(f"{share * 100:,.1f}\N{NO-BREAK SPACE}%")
 
 
 def basis_points(share: Decimal | None) -> str:
     """Return a share in hundredths of a percent, or a dash where there is none."""
-    return "\N{EN DASH}" if share is None else _signed(f"{share * 10_000:.2f}\N{NO-BREAK SPACE}bp")
+    return "\N{EN DASH}" if share is None else _signed(f"{share * 10_000:,.2f}\N{NO-BREAK SPACE}bp")
 
 
 def moment(value: datetime) -> str:

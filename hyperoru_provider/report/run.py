@@ -55,7 +55,7 @@ def write_report(
     with closing(FillStore(endpoint, account_id)) as fills:
         for export in exports:
             fills.add(export)
-        figures = Figures(coverage).add(fills)
+        figures = Figures(coverage, fills)
     page = write_page(figures, draw_charts(figures), title, len(exports)).encode()
     _write(page, destination)
     log.info(
