@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.params.window import Window
 from hyperoru_provider.report import numbers
 from hyperoru_provider.report.charts import largest_with_rest
@@ -55,7 +56,7 @@ def write_page(figures: Figures, charts: Mapping[str, Mapping[str, str]], title:
     environment.filters.update({name: getattr(numbers, name) for name in names}, count="{:,}".format, trader=trader)
     traders = {trader(account_id): totals for account_id, totals in figures.traders.items()}
     return environment.get_template("page.html.jinja").render(
-        title=title or f"Trades of {next(iter(traders)) if len(traders) == 1 else 'all traders'}",
+        title=shorten(title) if title else f"Trades of {next(iter(traders)) if len(traders) == 1 else 'all traders'}",
         figures=figures,
         charts=charts,
         symbols=largest_with_rest(figures.symbols, _MOST_GROUPS),
