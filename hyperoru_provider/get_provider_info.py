@@ -84,6 +84,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hyperoru_provider.operators.export",
                 "hyperoru_provider.operators.klines",
                 "hyperoru_provider.operators.market",
+                "hyperoru_provider.operators.report",
                 "hyperoru_provider.operators.snapshot",
                 "hyperoru_provider.operators.sql",
                 "hyperoru_provider.operators.traders",

@@ -68,7 +68,7 @@ class HyperoruReportOperator(BaseOperator):
         if arguments.is_literal(destination):
             check_place(arguments.required("destination", destination))
         if isinstance(source, str) and arguments.is_literal(source):
-            check_place(arguments.required("source", source))
+            check_place(arguments.required("source", source), "source")
         arguments.early(arguments.optional, "account_id", account_id)
         self.source = source
         self.destination = destination
@@ -87,7 +87,7 @@ class HyperoruReportOperator(BaseOperator):
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
             endpoint = client.contract.trades
         return write_report(
-            [storage_path(place, self.storage_conn_id) for place in self._places()],
+            [storage_path(place, self.storage_conn_id, "source") for place in self._places()],
             storage_path(destination, self.storage_conn_id),
             endpoint,
             account_id=arguments.optional("account_id", self.account_id),
