@@ -30,6 +30,11 @@ LOG = local.MADE / "airflow.log"
 SHOWN = ("trade_time", "account_name", "symbol", "side", "quantity", "price", "notional", "commission", "realized_pnl")
 TOTALS = ("notional", "commission", "realized_pnl")
 EXACT = Context(prec=1000)
+REPORT = """
+import json, sys
+from hyperoru_provider.operators.report import HyperoruReportOperator
+HyperoruReportOperator(task_id="report", source=json.loads(sys.argv[1]), destination=sys.argv[2]).execute({})
+"""
 
 
 def main() -> int:
@@ -56,20 +61,34 @@ def main() -> int:
         # A run that is made by hand has the last full interval before its date.
         airflow("dags", "test", DAG, str(day + timedelta(days=1)), environment=environment)
         show(landed, day)
+        page = local.MADE / f"report{'-own' if own else ''}-{day}.html"
+        report(manifests_of(landed, day), page, environment)
         after = digest_of(manifests_of(landed, day))
         verdict = {"": "", after: "  (written anew: same bytes as the last time)"}
         print(f"SHA-256 of all manifests: {after}{verdict.get(before, '  (other bytes than the last time)')}")
+        print(f"A report of the day, for a browser: {shown(page)}")
         if sandbox:
             print(f"Logins at the sandbox: {sandbox.logins()}")
     return 0
 
 
+def report(manifests: list[Path], page: Path, environment: dict[str, str]) -> None:
+    """Write a report of exports."""
+    source = [{"manifest": str(manifest)} for manifest in manifests]
+    run([sys.executable, "-c", REPORT, json.dumps(source), str(page)], environment=environment)
+
+
 def airflow(*arguments: str, environment: dict[str, str]) -> None:
-    """Run a command of Airflow, with its output in the log, and print what the provider says in there."""
+    """Run a command of Airflow; see :func:`run`."""
+    run(local.airflow(*arguments), environment=environment)
+
+
+def run(command: list[str], environment: dict[str, str]) -> None:
+    """Run a command, with its output in the log, and print what the provider says in there."""
     with (
         LOG.open("ab") as output,
         LOG.open(errors="replace") as lines,
-        local.running(local.airflow(*arguments), env=environment, stdout=output, stderr=output) as process,
+        local.running(command, env=environment, stdout=output, stderr=output) as process,
     ):
         lines.seek(0, os.SEEK_END)
         running, task = True, ""
@@ -84,7 +103,7 @@ def airflow(*arguments: str, environment: dict[str, str]) -> None:
                 if "up_for_retry" in line.lower():  # the next try would be minutes later
                     fail(f"A task of {DAG} failed.")
     if process.returncode:
-        fail(f"airflow {' '.join(arguments)} ended with {process.returncode}.")
+        fail(f"{' '.join(command[1:4])} ended with {process.returncode}.")
 
 
 def fail(reason: str) -> None:
