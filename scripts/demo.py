@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -30,10 +31,16 @@ LOG = local.MADE / "airflow.log"
 SHOWN = ("trade_time", "account_name", "symbol", "side", "quantity", "price", "notional", "commission", "realized_pnl")
 TOTALS = ("notional", "commission", "realized_pnl")
 EXACT = Context(prec=1000)
+#: writes a page about exports as HyperoruReportOperator does, which Airflow runs in a task only
 REPORT = """
-import json, sys
-from hyperoru_provider.operators.report import HyperoruReportOperator
-HyperoruReportOperator(task_id="report", source=json.loads(sys.argv[1]), destination=sys.argv[2]).execute({})
+import sys
+from upath import UPath
+from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.report.run import write_report
+
+with HyperoruHook().get_conn() as client:
+    page, *manifests = map(UPath, sys.argv[1:])
+    write_report(manifests, page, client.contract.trades)
 """
 
 
@@ -74,8 +81,7 @@ def main() -> int:
 
 def report(manifests: list[Path], page: Path, environment: dict[str, str]) -> None:
     """Write a report of exports."""
-    source = [{"manifest": str(manifest)} for manifest in manifests]
-    run([sys.executable, "-c", REPORT, json.dumps(source), str(page)], environment=environment)
+    run([sys.executable, "-c", REPORT, str(page), *map(str, manifests)], environment=environment)
 
 
 def airflow(*arguments: str, environment: dict[str, str]) -> None:
@@ -99,11 +105,11 @@ def run(command: list[str], environment: dict[str, str]) -> None:
                 if started := re.search(r"starting task_id=(\S+)", line):
                     task = started[1]
                 if said := re.search(r"\] (\S.*?)\s+\[\S*\bhyperoru_provider\.", line):
-                    print(f"    {task}: {said[1]}")
+                    print(f"    {task or 'report'}: {said[1]}")
                 if "up_for_retry" in line.lower():  # the next try would be minutes later
                     fail(f"A task of {DAG} failed.")
     if process.returncode:
-        fail(f"{' '.join(command[1:4])} ended with {process.returncode}.")
+        fail(f"{shlex.join(command[:5])} ended with {process.returncode}.")
 
 
 def fail(reason: str) -> None:

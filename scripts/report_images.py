@@ -56,7 +56,10 @@ def main() -> None:
 def report(directory: Path, trader: str | None) -> Path:
     """Export a week of a sandbox, and write a report of it."""
     exports, page = directory / f"exports-{trader}", directory / f"report-{trader}.html"
-    with Sandbox(seed=1) as sandbox, HyperoruClient(sandbox.url, email=sandbox.email, password=sandbox.password) as client:
+    with (
+        Sandbox(seed=1) as sandbox,
+        HyperoruClient(sandbox.url, email=sandbox.email, password=sandbox.password) as client,
+    ):
         destination = StorageDestination(UPath(exports))
         export_list(client, "trades", WEEK, {"account_id": trader}, destination, concurrency=4, on_empty="succeed")
         write_report([UPath(exports)], UPath(page), client.contract.trades)

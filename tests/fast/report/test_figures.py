@@ -14,7 +14,7 @@ from hyperoru_provider.report import numbers
 from hyperoru_provider.report.charts import largest_with_rest
 from hyperoru_provider.report.coverage import Coverage, period_of, period_start
 from hyperoru_provider.report.figures import Figures
-from hyperoru_provider.report.fills import Fill
+from hyperoru_provider.report.fills import ZERO, Fill
 from hyperoru_provider.report.page import days
 
 START = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
@@ -43,7 +43,7 @@ def test_sums_keep_each_digit() -> None:
     small, large = Decimal("1e-390"), Decimal("9e390")
     fills = [fill(1, str(large), str(small)), fill(2, str(-large)), fill(3, str(small))]
     totals = Figures(WHOLE, fills).totals
-    assert (totals.profit, totals.fees, totals.net) == (small, small, 0)
+    assert (totals.profit, totals.fees, totals.net) == (small, small, ZERO)
     assert Figures(WHOLE, fills[:1]).totals.net + small == large
 
 
@@ -65,9 +65,9 @@ def test_a_drawdown_is_from_the_highest_before() -> None:
 
 def test_a_drawdown_may_begin_with_the_report() -> None:
     figures = Figures(WHOLE, [fill(5, "-4", "1")])
-    assert (figures.drawdown.amount, figures.drawdown.peak) == (5, START)
+    assert (figures.drawdown.amount, figures.drawdown.peak) == (Decimal(5), START)
     rising = Figures(WHOLE, [fill(5, "4")])
-    assert (rising.drawdown.amount, rising.drawdown.trough) == (0, None)
+    assert (rising.drawdown.amount, rising.drawdown.trough) == (ZERO, None)
 
 
 def test_trades_of_one_moment_have_no_order() -> None:

@@ -158,8 +158,8 @@ def test_what_is_not_known_and_not_exported_is_said() -> None:
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text)[:20])
 def test_nothing_that_a_server_wrote_gets_out(text: str) -> None:
     fields = ("symbol", "account_name", "account_id", "side", "direction")
-    page = page_of(fills(**dict.fromkeys(fields, text)), text)
-    allowed = Elements(page_of(fills(**dict.fromkeys(fields, "a"))))
+    page = page_of(fills(50, **dict.fromkeys(fields, text)), text)
+    allowed = Elements(page_of(fills(50, **dict.fromkeys(fields, "a"))))
     assert set(Elements(page).tags) == set(allowed.tags)
     assert re.sub("[\n\N{NO-BREAK SPACE}]", "", page).isprintable()
     assert len(page) < 300_000

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from upath import UPath
@@ -47,7 +47,7 @@ TILE = r'id="{}">.*?<data value="([^"]*)"'
 
 
 def export(
-    lines: Iterable[bytes],
+    lines: list[bytes],
     where: Path,
     window: Window = WEEK,
     endpoint: WindowedEndpoint = ENDPOINT,
@@ -58,7 +58,8 @@ def export(
 ) -> None:
     """Export rows that are in order, as if a server had sent them."""
     spec = ExportSpec("trades", window, filters, Trade, endpoint)
-    rows = [Row(spec.schema.item(Row(None, 0, line)).trade_time, number, line) for number, line in enumerate(lines)]
+    times = [cast("Trade", spec.schema.item(Row(None, 0, line))).trade_time for line in lines]
+    rows = [Row(time, number, line) for number, (time, line) in enumerate(zip(times, lines, strict=True))]
     destination = StorageDestination(UPath(where), file_format, compression, rows_per_part=rows_per_part)
     export_rows(spec, lambda *_: iter([batch_of(rows)] if rows else []), destination, on_empty="succeed")
 
@@ -209,7 +210,7 @@ def test_rows_of_another_contract(tmp_path: Path, file_format: str) -> None:
     for days in (6, 7):
         export(lines, tmp_path, Window(START, START + timedelta(days=days)), endpoint, file_format)
     figures = figures_of(tmp_path, endpoint)
-    assert (figures.totals.trades, figures.totals.fees, figures.totals.volume) == (3, Decimal("0.6"), 21)
+    assert (figures.totals.trades, figures.totals.fees, figures.totals.volume) == (3, Decimal("0.6"), Decimal(21))
     assert figures.totals.unknown_profits == 3
     if file_format == "jsonl":
         with pytest.raises(HyperoruContractError, match="the contract's fields"):
@@ -303,14 +304,14 @@ def memory_of(count: int, where: Path) -> int:
     """Return how much memory Python took at most to add up so many rows."""
     step = timedelta(days=7) / count
     line = trades(1, START, timedelta(minutes=1))[0]
-    lines = (
+    lines = [
         re.sub(
             rb'"trade_time":"[^"]*"',
             b'"trade_time":"%s"' % format_time(START + step * number).encode(),
             line.replace(b'"trade_id":1,', b'"trade_id":%d,' % number),
         )
         for number in range(count)
-    )
+    ]
     export(lines, where)
     figures_of(where)  # what is made once
     tracemalloc.start()
