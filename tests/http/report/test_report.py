@@ -155,6 +155,20 @@ def test_a_trade_of_overlapping_windows_is_counted_once(tmp_path: Path, second: 
     assert figures_of(tmp_path).coverage.gaps == ()
 
 
+def test_trades_come_in_order_of_time_whatever_their_keys(tmp_path: Path) -> None:
+    """So that a drawdown is one."""
+    line = trades(1, START, timedelta(minutes=1), first_id=1)[0]
+    lines = [
+        re.sub(rb'"realized_pnl":[^,]*', b'"realized_pnl":%d' % profit, line)
+        .replace(b'"trade_id":1,', b'"trade_id":%d,' % (30 - hour))
+        .replace(b"T00:00:00Z", b"T%02d:00:00Z" % hour)
+        for hour, profit in enumerate([5, 7, -4, -6, 9])
+    ]
+    export(lines, tmp_path)
+    figures = figures_of(tmp_path)
+    assert [point.profit for point in figures.curve] == [5, 12, 8, 2, 11]
+
+
 def test_a_trade_that_two_exports_show_differently_is_an_error_that_names_it(tmp_path: Path) -> None:
     (line,) = trades(1, START, timedelta(minutes=1), first_id=4711)
     export([line], tmp_path)
@@ -324,5 +338,5 @@ def memory_of(count: int, where: Path) -> int:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
-    small, large = memory_of(4_000, tmp_path / "small"), memory_of(24_000, tmp_path / "large")
+    small, large = memory_of(2_000, tmp_path / "small"), memory_of(10_000, tmp_path / "large")
     assert large < small + 1_000_000
