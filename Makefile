@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui bench bench-waiting bench-fleet quick test test-unit test-airflow test-system test-live test-celery coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
+.PHONY: help demo ui report-images bench bench-waiting bench-fleet quick test test-unit test-airflow test-system test-live test-celery coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +26,9 @@ demo: $(STAMP)  ## Let Airflow export a day of trades from a local sandbox, and 
 
 ui: $(STAMP)  ## Run Airflow's UI with the sandbox, its connection and the example DAGs [PORT=8080]
 	@$(BIN)/python scripts/ui.py
+
+report-images: $(STAMP)  ## Write the images of docs/report.md; needs Chromium
+	@$(BIN)/python scripts/report_images.py
 
 bench: $(STAMP)-bench  ## Measure the export beside requests, dlt and HttpOperator; an hour or two [ARGS=--quick]
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -21,12 +21,12 @@ with DAG(
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
     params={
-        "symbol": Param("BTC", type="string"),
-        "interval": Param("1m", type="string"),
+        "symbol": Param("BTC", type="string", description="The symbol, as the service writes it."),
+        "interval": Param("1m", type="string", description="Length of a candle, for example 1m, 1h or 1d."),
         "destination": Param(
             os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/backfill_klines",
             type="string",
-            description="storage URL, of this DAG alone",
+            description="Where to write: a storage URL or an absolute path. Use it for this DAG alone.",
         ),
     },
     tags=["hyperoru"],

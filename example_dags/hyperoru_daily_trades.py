@@ -25,16 +25,27 @@ with DAG(
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     start_date=pendulum.datetime(2024, 9, 20, tz="UTC"),
     catchup=False,
+    max_active_runs=1,  # two runs of one window would get in each other's way
     default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
     params={
-        "start": Param(None, type=["null", "string"], description="start of another window than the run's own"),
-        "end": Param(None, type=["null", "string"], description="its end, exclusive"),
+        "start": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            description="Start of the window to export instead of the run's own, for example 2026-01-15.",
+        ),
+        "end": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            description="The day after the last one to export, for example 2026-01-16.",
+        ),
         "destination": Param(
             os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/daily_trades",
             type="string",
-            description="storage URL, of this DAG alone",
+            description="Where to write: a storage URL or an absolute path. Use it for this DAG alone.",
         ),
-        "file_format": Param("jsonl", enum=["jsonl", "csv", "parquet"]),
+        "file_format": Param("jsonl", enum=["jsonl", "csv", "parquet"], description="The format of the files."),
     },
     tags=["hyperoru"],
     doc_md=__doc__,

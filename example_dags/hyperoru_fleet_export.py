@@ -28,12 +28,12 @@ with DAG(
         "retry_delay": pendulum.duration(seconds=30),
     },
     params={
-        "start": Param("2026-01-01", type="string", format="date", description="the first day, in UTC"),
-        "end": Param("2026-01-21", type="string", format="date", description="the day after the last one"),
+        "start": Param("2026-01-01", type="string", format="date", description="The first day to export, in UTC."),
+        "end": Param("2026-01-21", type="string", format="date", description="The day after the last one to export."),
         "destination": Param(
             os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/fleet_export",
             type="string",
-            description="storage URL, of this DAG alone",
+            description="Where to write: a storage URL or an absolute path. Use it for this DAG alone.",
         ),
     },
     tags=["hyperoru"],

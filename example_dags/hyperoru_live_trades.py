@@ -41,7 +41,9 @@ with DAG(
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": pendulum.duration(seconds=10)},
     params={
-        "settle": Param(3, type="number", description="seconds until the service lists a trade for sure, and one more"),
+        "settle": Param(
+            3, type="number", description="Seconds until the service is sure to list a trade, and one more."
+        ),
     },
     tags=["hyperoru"],
     doc_md=__doc__,

@@ -17,13 +17,14 @@ with DAG(
     schedule=CronDataIntervalTimetable("@hourly", timezone="UTC"),
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
+    max_active_runs=1,  # two runs of one window would get in each other's way
     default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=1)},
     params={
-        "symbols": Param("BTC,ETH", type="string", description="separated by commas"),
+        "symbols": Param("BTC,ETH", type="string", description="Symbols, separated by commas."),
         "destination": Param(
             os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/market_snapshot",
             type="string",
-            description="storage URL, of this DAG alone",
+            description="Where to write: a storage URL or an absolute path. Use it for this DAG alone.",
         ),
     },
     tags=["hyperoru"],

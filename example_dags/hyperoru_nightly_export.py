@@ -32,6 +32,7 @@ with DAG(
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     start_date=pendulum.datetime(2024, 9, 20, tz="UTC"),
     catchup=False,
+    max_active_runs=1,  # two runs of one window would get in each other's way
     default_args={
         "retries": 3,
         "retry_delay": pendulum.duration(minutes=5),
@@ -41,7 +42,7 @@ with DAG(
         "destination": Param(
             os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/nightly_export",
             type="string",
-            description="object-storage URL or local path",
+            description="Where to write: a storage URL or an absolute path.",
         )
     },
     tags=["hyperoru"],

@@ -29,9 +29,9 @@ with DAG(
         "destination": Param(
             os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/daily_trades",
             type="string",
-            description="storage URL of the exports",
+            description="Where the exports are: a storage URL or an absolute path.",
         ),
-        "file_format": Param("jsonl", enum=["jsonl", "csv", "parquet"], description="that of the exports"),
+        "file_format": Param("jsonl", enum=["jsonl", "csv", "parquet"], description="The file format of the exports."),
     },
     tags=["hyperoru"],
     doc_md=__doc__,

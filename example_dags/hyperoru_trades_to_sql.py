@@ -20,12 +20,25 @@ with DAG(
     schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
     start_date=pendulum.datetime(2024, 9, 20, tz="UTC"),
     catchup=False,
+    max_active_runs=1,  # two runs of one window would get in each other's way
     default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
     params={
-        "start": Param(None, type=["null", "string"], description="start of another window than the run's own"),
-        "end": Param(None, type=["null", "string"], description="its end, exclusive"),
-        "table": Param("trades", type="string", description="the table, or schema.table"),
-        "mode": Param("replace", enum=["replace", "upsert"]),
+        "start": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            description="Start of the window to export instead of the run's own, for example 2026-01-15.",
+        ),
+        "end": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            description="The day after the last one to export, for example 2026-01-16.",
+        ),
+        "table": Param("trades", type="string", description="The table to load into: table or schema.table."),
+        "mode": Param(
+            "replace", enum=["replace", "upsert"], description="Replace the rows of the window, or update them by key."
+        ),
     },
     tags=["hyperoru"],
     doc_md=__doc__,

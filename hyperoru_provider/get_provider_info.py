@@ -46,12 +46,12 @@ CONNECTION_FIELDS: dict[str, Any] = {
     "token_cache": _field(
         "Token cache",
         "Where to keep the token of a login: in an encrypted Variable for all tasks (the default), or in memory. "
-        "Empty: as [hyperoru] token_cache of Airflow's configuration says.",
+        "Empty: as [hyperoru] token_cache says in Airflow's config.",
         {"type": ["string", "null"], "enum": ["variable", "memory"]},
     ),
     "headers": _field(
         "Headers",
-        "JSON object of HTTP headers to send with every request, for example to a gateway. They are kept secret.",
+        "JSON object of HTTP headers for every request, for example to a gateway. Masked in logs, but not here.",
         {"type": ["string", "null"], "format": "password"},
     ),
     "verify": _field(
@@ -60,8 +60,8 @@ CONNECTION_FIELDS: dict[str, Any] = {
         {"type": ["string", "null"]},
     ),
     "timeout": _field(
-        "Timeout",
-        "Read timeout in seconds. Empty: 30, or [hyperoru] timeout of Airflow's configuration.",
+        "Read timeout",
+        "Longest wait for each part of a response, in seconds. Empty: 30, or [hyperoru] timeout.",
         {"type": ["number", "null"], "minimum": 0.1},
     ),
     "max_answer_seconds": _field(
@@ -96,10 +96,10 @@ CONNECTION_FIELDS: dict[str, Any] = {
 CONNECTION_BEHAVIOUR: dict[str, Any] = {
     # without a stored port, the Test button of Airflow 3.3 takes the host for changed, and tests nothing
     "hidden-fields": ["schema"],
-    "relabeling": {"host": "Base URL", "login": "Email or user name", "port": "Port (for the Test button)"},
+    "relabeling": {"host": "Base URL", "login": "Email or user name", "port": "Port"},
     "placeholders": {
         "host": "https://api.production.hyperoru.com",
-        "port": "443; Airflow's Test button needs a port that was saved",
+        "port": "443 (the Test button of Airflow 3.3 needs one)",
         "login": "me@example.com",
     },
 }
@@ -120,7 +120,9 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [_modules("hooks", "hyperoru")],
         "operators": [
-            _modules("operators", "export", "klines", "market", "reconcile", "snapshot", "sql", "traders", "trades")
+            _modules(
+                "operators", "export", "klines", "market", "reconcile", "report", "snapshot", "sql", "traders", "trades"
+            )
         ],
         "sensors": [_modules("sensors", "events", "health", "klines", "price", "trades")],
         "triggers": [_modules("triggers", "backfill", "events", "poll")],

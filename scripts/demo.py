@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +31,17 @@ LOG = local.MADE / "airflow.log"
 SHOWN = ("trade_time", "account_name", "symbol", "side", "quantity", "price", "notional", "commission", "realized_pnl")
 TOTALS = ("notional", "commission", "realized_pnl")
 EXACT = Context(prec=1000)
+#: writes a page about exports as HyperoruReportOperator does, which Airflow runs in a task only
+REPORT = """
+import sys
+from upath import UPath
+from hyperoru_provider.hooks.hyperoru import HyperoruHook
+from hyperoru_provider.report.run import write_report
+
+with HyperoruHook().get_conn() as client:
+    page, *manifests = map(UPath, sys.argv[1:])
+    write_report(manifests, page, client.contract.trades)
+"""
 
 
 def main() -> int:
@@ -56,20 +68,33 @@ def main() -> int:
         # A run that is made by hand has the last full interval before its date.
         airflow("dags", "test", DAG, str(day + timedelta(days=1)), environment=environment)
         show(landed, day)
+        page = local.MADE / f"report{'-own' if own else ''}-{day}.html"
+        report(manifests_of(landed, day), page, environment)
         after = digest_of(manifests_of(landed, day))
         verdict = {"": "", after: "  (written anew: same bytes as the last time)"}
         print(f"SHA-256 of all manifests: {after}{verdict.get(before, '  (other bytes than the last time)')}")
+        print(f"A report of the day, for a browser: {shown(page)}")
         if sandbox:
             print(f"Logins at the sandbox: {sandbox.logins()}")
     return 0
 
 
+def report(manifests: list[Path], page: Path, environment: dict[str, str]) -> None:
+    """Write a report of exports."""
+    run([sys.executable, "-c", REPORT, str(page), *map(str, manifests)], environment=environment)
+
+
 def airflow(*arguments: str, environment: dict[str, str]) -> None:
-    """Run a command of Airflow, with its output in the log, and print what the provider says in there."""
+    """Run a command of Airflow; see :func:`run`."""
+    run(local.airflow(*arguments), environment=environment)
+
+
+def run(command: list[str], environment: dict[str, str]) -> None:
+    """Run a command, with its output in the log, and print what the provider says in there."""
     with (
         LOG.open("ab") as output,
         LOG.open(errors="replace") as lines,
-        local.running(local.airflow(*arguments), env=environment, stdout=output, stderr=output) as process,
+        local.running(command, env=environment, stdout=output, stderr=output) as process,
     ):
         lines.seek(0, os.SEEK_END)
         running, task = True, ""
@@ -80,11 +105,11 @@ def airflow(*arguments: str, environment: dict[str, str]) -> None:
                 if started := re.search(r"starting task_id=(\S+)", line):
                     task = started[1]
                 if said := re.search(r"\] (\S.*?)\s+\[\S*\bhyperoru_provider\.", line):
-                    print(f"    {task}: {said[1]}")
+                    print(f"    {task or 'report'}: {said[1]}")
                 if "up_for_retry" in line.lower():  # the next try would be minutes later
                     fail(f"A task of {DAG} failed.")
     if process.returncode:
-        fail(f"airflow {' '.join(arguments)} ended with {process.returncode}.")
+        fail(f"{shlex.join(command[:5])} ended with {process.returncode}.")
 
 
 def fail(reason: str) -> None:

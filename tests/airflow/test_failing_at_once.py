@@ -17,6 +17,7 @@ from hyperoru_provider.hooks.failures import HyperoruAuthenticationFailure, Hype
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
+from hyperoru_provider.operators.report import HyperoruReportOperator
 from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.operators.traders import HyperoruListTradersOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
@@ -33,7 +34,8 @@ DAY: dict[str, Any] = {"start": "2026-01-15", "end": "2026-01-16"}
 TABLE = {"sql_conn_id": "sql", "table": "trades"}
 EXPORT, SQL, MARKET = HyperoruExportTradesOperator, HyperoruTradesToSqlOperator, HyperoruFetchMarketOperator
 BACKFILL, PRICE, TRADES = HyperoruBackfillKlinesOperator, HyperoruPriceSensor, HyperoruTradesSensor
-COVERAGE, EVENT = HyperoruKlineCoverageSensor, HyperoruEventSensor
+COVERAGE, EVENT, REPORT = HyperoruKlineCoverageSensor, HyperoruEventSensor, HyperoruReportOperator
+PAGE = {"destination": "/tmp/r.html"}
 
 #: operator, argument, a wrong value of it, what else it needs, what the error names
 WRONG: list[tuple[type[BaseOperator], str, Any, dict[str, Any], str]] = [
@@ -77,6 +79,10 @@ WRONG: list[tuple[type[BaseOperator], str, Any, dict[str, Any], str]] = [
     (COVERAGE, "interval", "1x", {"symbol": "BTC"}, "interval '1x'"),
     (TRADES, "at_least", 0, DAY, "at_least is 0"),
     (EVENT, "channel", "trade", {}, "channel 'trade'"),
+    (REPORT, "source", "", PAGE, "source is ''"),
+    (REPORT, "source", "exports", PAGE, "source 'exports' is no absolute path"),
+    (REPORT, "destination", "r.html", {"source": "/tmp/x"}, "destination 'r.html' is no absolute path"),
+    (REPORT, "account_id", "None", {"source": "/tmp/x", **PAGE}, "account_id is 'None'"),
     (EVENT, "min_notional", 5, {"channel": "model_chat"}, "no notional"),
 ]
 
@@ -124,6 +130,7 @@ TEMPLATES: dict[type[BaseOperator], dict[str, Any]] = {
     PRICE: {"symbol": "BTC", "above": "{{ params.a }}", "below": "{{ params.b }}"},
     EVENT: {"channel": "{{ params.c }}", "account_id": ["{{ params.a }}"]},
     HyperoruListTradersOperator: {"include_hidden": "{{ params.h }}"},
+    REPORT: {"source": "{{ params.s }}", "destination": "{{ params.d }}", "account_id": "{{ params.a }}"},
 }
 
 

@@ -77,6 +77,7 @@ def _until_a_retry_is_awaited() -> Iterator[None]:
 
 
 def run(file: Path, dag_id: str, logical_date: str | None, conf: dict[str, Any], retries: bool) -> dict[str, Any]:
+    from airflow.models.asset import AssetEvent
     from airflow.models.dagrun import DagRun
     from airflow.models.variable import Variable
     from airflow.models.xcom import XComModel
@@ -108,10 +109,22 @@ def run(file: Path, dag_id: str, logical_date: str | None, conf: dict[str, Any],
                 XComModel.dag_id == dag_id, XComModel.run_id == finished.run_id, XComModel.key == "return_value"
             )
         )
+        links = session.scalars(
+            select(XComModel).where(
+                XComModel.dag_id == dag_id, XComModel.run_id == finished.run_id, XComModel.key.startswith("_link_")
+            )
+        )
+        events = session.scalars(
+            select(AssetEvent).where(AssetEvent.source_dag_id == dag_id, AssetEvent.source_run_id == finished.run_id)
+        )
+        told = {
+            "links": {x.key: XComModel.deserialize_value(x) for x in links},
+            "asset_events": [event.extra for event in events],
+        }
         kept = session.scalars(select(Variable.key).where(Variable.key.startswith("hyperoru_state")))
         variables = list(kept)
         results = [{"task": x.task_id, "index": x.map_index, "value": XComModel.deserialize_value(x)} for x in xcoms]
-    return {"state": finished.state, "tasks": tasks, "results": results, "variables": variables}
+    return {"state": finished.state, "tasks": tasks, "results": results, "variables": variables, **told}
 
 
 if __name__ == "__main__":

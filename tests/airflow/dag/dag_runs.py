@@ -16,6 +16,10 @@ class Outcome:
     results: list[dict[str, Any]]
     #: keys of the Variables that hold the state of tasks, where Airflow has no store for it
     variables: list[str]
+    #: what a task links to, by the key of its link's class
+    links: dict[str, str]
+    #: what the events of assets say
+    asset_events: list[dict[str, Any]]
 
     def result(self, task: str) -> Any:
         """What the only instance of a task returned."""

@@ -20,6 +20,7 @@ from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, Hypero
 from hyperoru_provider.export import commit_lock
 from hyperoru_provider.export.directory import ExportDirectory
 from hyperoru_provider.operators.reconcile import HyperoruReconcileOperator
+from hyperoru_provider.operators.report import HyperoruReportOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 
@@ -423,3 +424,15 @@ def test_two_runs_of_a_window_at_once(bucket: Any, export: Export, monkeypatch: 
     with Sandbox(rows=rows(1.5)) as sandbox, pytest.raises(HyperoruConcurrentWriteError, match="Another run"):
         export(sandbox)
     assert prices(bucket) == {2.5}
+
+
+def test_a_report_from_the_bucket_and_into_it(bucket: Any, export: Export) -> None:
+    with Sandbox(rows=rows(1.5)) as sandbox:
+        summary = export(sandbox)
+    for source in (summary, f"s3://lake@{bucket.name}/lake"):
+        destination = f"s3://lake@{bucket.name}/reports/r.html"
+        report = HyperoruReportOperator(task_id="t", source=source, destination=destination).execute(Context())
+        assert (report["path"], report["rows"]) == (destination, 40)
+        page = bucket.Object("reports/r.html").get()["Body"].read().decode()
+        assert '<data value="120">120.00</data>' in page
+        bucket.Object("reports/r.html").delete()
