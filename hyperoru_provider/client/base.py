@@ -209,7 +209,7 @@ class BaseClient(Lists, Generic[HttpT, TransportT]):
 
 def _check_secrets(credentials: Credentials) -> None:
     if credentials.session_token is not None and not can_be_token(credentials.session_token):
-        raise HyperoruConfigError("The session_token holds characters that no token has, such as a line's end.")
+        raise HyperoruConfigError("The session_token contains characters that no token has, such as a line break.")
     for name in ("login", "password"):
         try:
             (getattr(credentials, name) or "").encode()

@@ -110,7 +110,8 @@ def one_amount(given: Mapping[str, object]) -> tuple[str, str]:
     """
     found = {name: value for name, value in given.items() if value is not None}
     if len(found) != 1:
-        raise _error(f"One of {', '.join(given)} is expected; {' and '.join(found) or 'none'} is given.")
+        *names, last = given
+        raise _error(f"Give exactly one of {', '.join(names)} or {last}; got {' and '.join(found) or 'none'}.")
     ((name, value),) = found.items()
     return name, amount(name, value)
 
@@ -136,7 +137,7 @@ def seconds(name: str, value: object) -> float:
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
         return value
-    raise _error(f"{name} is {value!r}: seconds, more than 0, are expected.")
+    raise _error(f"{name} is {value!r}: a positive number of seconds is expected.")
 
 
 def flag(name: str, value: object) -> bool:

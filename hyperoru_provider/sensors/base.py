@@ -107,7 +107,7 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
             except Exception:
                 if not self.silent_fail:
                     raise
-                log.exception("Passed over, as silent_fail is set")
+                log.exception("Error ignored, because silent_fail is set")
             else:
                 if verdict.done:
                     return self._finish(context, verdict)
@@ -160,7 +160,7 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
         except HyperoruError:
             if not self.silent_fail:
                 raise
-            log.exception("Passed over, as silent_fail is set")
+            log.exception("Error ignored, because silent_fail is set")
             self._state = self.condition().state_after_failure(state)
             return self._defer(since, expires)
         if not verdict.done:
@@ -177,7 +177,7 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
             except TaskDeferralTimeout as error:
                 if self._longest_try < self.timeout:
                     raise self._took_too_long() from error
-                raise self._timed_out("The triggerer said nothing in time.") from error
+                raise self._timed_out("The triggerer did not report back in time.") from error
 
     def _ask(self) -> Verdict:
         from hyperoru_provider.client.errors import HyperoruApiError
@@ -245,7 +245,7 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
         return AirflowTaskTimeout(f"The try took longer than the execution_timeout of {self._longest_try:g} s.")
 
     def _timed_out(self, message: str) -> AirflowSensorTimeout:
-        return AirflowSensorTimeout(f"Not there within the timeout of {self.timeout:g} s. {message}")
+        return AirflowSensorTimeout(f"The condition was not met within the timeout of {self.timeout:g} s. {message}")
 
     @contextmanager
     def _failing_as_in_poke_mode(self) -> Iterator[None]:
@@ -256,11 +256,11 @@ class HyperoruSensor(WindowTask, BaseSensorOperator):
             raise
         except AirflowSensorTimeout as error:
             if self.soft_fail:
-                raise AirflowSkipException(f"Skipped, as soft_fail is set: {error}") from error
+                raise AirflowSkipException(f"Skipped, because soft_fail is set: {error}") from error
             raise
         except Exception as error:
             if self.never_fail:
-                raise AirflowSkipException(f"Skipped, as never_fail is set: {error}") from error
+                raise AirflowSkipException(f"Skipped, because never_fail is set: {error}") from error
             raise
 
 

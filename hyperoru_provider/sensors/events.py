@@ -95,7 +95,7 @@ class HyperoruEventSensor(BaseSensorOperator):
             if limit and limit.total_seconds() < self.timeout:
                 raise AirflowTaskTimeout(f"The try took longer than the execution_timeout of {limit}.") from None
             if self.soft_fail:  # before Airflow 3.3 nobody else does
-                raise AirflowSkipException(f"Skipped, as soft_fail is set: {error}") from error
+                raise AirflowSkipException(f"Skipped, because soft_fail is set: {error}") from error
             raise
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:

@@ -234,7 +234,7 @@ def test_all_modes_make_the_same_of_it(name: str, sandbox: Sandbox, connect: Cal
 
 WRONG = [
     (HyperoruHealthSensor, {"checks": 0}, "checks"),
-    (HyperoruPriceSensor, {"symbol": "BTC"}, "none is given"),
+    (HyperoruPriceSensor, {"symbol": "BTC"}, "got none"),
     (HyperoruPriceSensor, {"symbol": "BTC", "above": 1, "below": 2}, "above and below"),
     (HyperoruPriceSensor, {"symbol": "BTC", "above": "high"}, "above"),
     (HyperoruPriceSensor, {"symbol": "BTC", "crosses": float("nan")}, "crosses"),

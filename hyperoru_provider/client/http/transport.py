@@ -63,7 +63,7 @@ class Attempts:
             if error.status == 429 and error.retry_after:
                 self._settings.rate_limiter.hold(now + min(error.retry_after, self._settings.policy.max_delay))
             raise as_final(error, idempotent=idempotent)
-        log.info("Try %d: %s. The next follows in %.1f s.", self._attempts, error, pause)
+        log.info("Attempt %d failed: %s. Retrying in %.1f s.", self._attempts, error, pause)
         if error.status == 429:
             self._settings.rate_limiter.hold(now + pause)
             return 0.0

@@ -158,5 +158,5 @@ def test_an_interruption_is_a_warning_and_a_replaced_token_is_none(caplog: pytes
     lose(attempts, now=0.0)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("INFO", "The stream's token was refused: refused"),
-        ("WARNING", "The stream is interrupted: lost. Try 1 to connect follows in 1.0 s."),
+        ("WARNING", "The stream is interrupted: lost. Connection attempt 1 follows in 1.0 s."),
     ]
