@@ -16,6 +16,8 @@ from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.page import parse_page
 
 TRADES = DEFAULT_CONTRACT.trades
+#: too deep for the stack of any Python; from 3.14 on, it is measured
+DEEP = b"[" * 2_000_000 + b"]" * 2_000_000
 
 
 def contract(**trades: Any) -> WindowedEndpoint:
@@ -128,8 +130,8 @@ def test_what_stands_beside_the_list(beside: str, total: int | None, more: bool 
         (b'{"items":[{"a":1]', "JSON list"),
         (b"\xff", "JSON list"),
         (b'{"items":[{"a":"\xe4"}]}', "utf-8"),
-        (b'{"items":[{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}]}", "recursion"),
-        (b'{"items":[],"x":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "recursion"),
+        (b'{"items":[{"a":' + DEEP + b"}]}", "while deserializing"),
+        (b'{"items":[],"x":{"a":' + DEEP + b"}}", "while deserializing"),
     ],
 )
 def test_what_can_t_be_a_list_is_an_error(body: bytes, named: str) -> None:
