@@ -433,7 +433,17 @@ def test_no_token_in_a_trigger_an_event_or_a_log(
     tokens: set[str] = set()
     monkeypatch.setattr(hook_module, "mask_secret", tokens.add)
     connect(sandbox, token_cache="memory")
-    for name in ("", "websockets", "httpx", "httpcore", "asyncio", "hyperoru_provider", "airflow"):
+    for name in (
+        "",
+        "websockets",
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "httpcore2",
+        "asyncio",
+        "hyperoru_provider",
+        "airflow",
+    ):
         caplog.set_level(logging.DEBUG, logger=name)
     trigger, told = HyperoruEventTrigger(min_interval=0), []
 

@@ -71,7 +71,9 @@ class ConnectionAttempts:
             raise error
         self._failures += 1
         pause = self._policy.reconnect(error, attempts=self._failures, jitter=jitter)
-        log.warning("The stream is interrupted: %s. Connection attempt %d follows in %.1f s.", error, self._failures, pause)
+        log.warning(
+            "The stream is interrupted: %s. Connection attempt %d follows in %.1f s.", error, self._failures, pause
+        )
         return pause
 
     def _count_early_end(self, error: HyperoruApiError, now: float) -> None:

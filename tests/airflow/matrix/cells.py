@@ -211,7 +211,7 @@ def _captured(directory: Path) -> tuple[int, io.StringIO]:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.DEBUG)
-    for name in ("websockets", "httpx", "httpcore", "asyncio", "hyperoru_provider", "airflow"):
+    for name in ("websockets", "httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "hyperoru_provider", "airflow"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.DEBUG)
         logger.disabled, logger.propagate = False, True

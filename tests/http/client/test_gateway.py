@@ -149,7 +149,7 @@ def test_a_client_of_one_s_own_has_its_own_headers_and_authorities(options: dict
 @both
 def test_a_token_goes_where_a_server_insists(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, "httpx")
+    caplog.set_level(logging.DEBUG, httpx.__name__)
     contract = {"profile": {"token_param": "session_token", "query": {"fields": "all of it"}}}
     with gateway() as seen:
         ask(seen.url, contract=contract)

@@ -534,7 +534,17 @@ def test_a_socket_that_dies_right_after_each_subscribe_is_an_error_that_names_th
 @pytest.mark.slow
 @pytest.mark.parametrize("auth", ["query", "message"])
 def test_no_token_in_a_log_or_an_error(sandbox: Sandbox, caplog: pytest.LogCaptureFixture, auth: str) -> None:
-    for name in ("", "websockets", "websockets.client", "httpx", "httpcore", "asyncio", "hyperoru_provider"):
+    for name in (
+        "",
+        "websockets",
+        "websockets.client",
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "httpcore2",
+        "asyncio",
+        "hyperoru_provider",
+    ):
         caplog.set_level(logging.DEBUG, logger=name)
     tokens: set[str] = set()
     errors: list[BaseException] = []
