@@ -104,7 +104,7 @@ def main() -> int:
     green = len(digests) == 1 and not any(outcome.failed or not outcome.tests for outcome in outcomes)
     if green and chosen == list(VERSIONS) and not options.quick:
         before, _, rest = README.read_text().partition(BEGIN)
-        README.write_text(before + BEGIN + table + END + rest.partition(END)[2])
+        README.write_text(before + BEGIN + f"Tested by `make matrix`:\n\n{table}" + END + rest.partition(END)[2])
     return 0 if green else 1
 
 
