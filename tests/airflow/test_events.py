@@ -523,17 +523,14 @@ def test_a_sensor_says_what_it_waits_for_and_now_and_then_since_when(
     connect: Connect,
     sandbox: Sandbox,
     caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr("hyperoru_provider.triggers.events.LOG_EVERY", 0.5)
     connect(sandbox, token_cache="memory")
     deferral = deferred(HyperoruEventSensor(task_id="any", symbol="BTC", account_id=[1, 2], timeout=90))
-    assert (
-        "Waiting for an event, for up to 0:01:30: channel trades, account_id [1, 2], symbol BTC"
-        in capsys.readouterr().out
-    )
+    said = "Waiting for an event, for up to 0:01:30: channel trades, account_id [1, 2], symbol BTC"
+    assert said in caplog.messages
 
     def pass_by() -> None:
         sandbox.trade(account_id=3, symbol="BTC")
