@@ -41,7 +41,7 @@ def test_the_first_dag_exports_the_last_day(tmp_path: Path, tmp_path_factory: py
     }
     variables = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle])}
     now = datetime.now(UTC)  # as "airflow dags test" does without a date
-    order = {"file": str(file), "dag_id": "first_export", "logical_date": now.isoformat(), "conf": {}}
+    order = {"file": str(file), "dag_id": "first_export", "logical_date": now.isoformat(), "conf": {}, "retries": False}
     with Sandbox() as sandbox:
         environ = {"AIRFLOW_CONN_HYPERORU_DEFAULT": connection(sandbox)}
         done = subprocess.run(
