@@ -174,7 +174,7 @@ def test_one_nul_does_not_end_the_triggerer_for_everybody(
 
 
 def test_what_was_sent_is_in_the_database_escaped(airflow: AirflowProcesses) -> None:
-    results = dict(airflow.query("SELECT task_id, value FROM xcom"))
+    results = dict(airflow.query("SELECT task_id, value FROM xcom WHERE key = 'return_value'"))
     assert results["event"]["symbols"] == ["Ba\\x00b\\x1b[2J\\u202e"]
     assert results["rows"][0]["account_name"] == results["traders"][0]["name"] == "a\\x00b\\x1b[2J\u202e"
     assert results["market"][0]["market"] == results["backfill"]["started_at"] == "a\\x00b\\x1b[2J\u202e"
