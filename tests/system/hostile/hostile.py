@@ -24,7 +24,7 @@ with DAG("bystander", schedule=None):
 
 with DAG("hostile_answers", schedule=None, default_args={"hyperoru_conn_id": "hostile"}):
     HyperoruPriceSensor(task_id="price", symbol="BTC", above=1, **WAIT)
-    HyperoruHealthSensor(task_id="health", **(WAIT | {"timeout": 8}))
+    HyperoruHealthSensor(task_id="health", **(WAIT | {"timeout": 20}))
     HyperoruTradesSensor(task_id="trades", **DAY, **WAIT)
     HyperoruKlineCoverageSensor(task_id="coverage", symbol="BTC", **DAY, **WAIT)
 
