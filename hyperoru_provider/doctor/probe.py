@@ -59,7 +59,7 @@ class ListProbe:
 
     @contextmanager
     def trying(self, override: Mapping[str, Any]) -> Iterator[None]:
-        """Say more in the contract meanwhile."""
+        """Override more of the contract meanwhile."""
         before, self.look.override = self.look.override, {**self.look.override, **override}
         try:
             yield

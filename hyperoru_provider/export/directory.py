@@ -238,7 +238,7 @@ class ExportDirectory:
         sink.close()
 
     def _show(self, manifest: dict[str, Any], parts: list[Part], now: list[Part], confirm: Callable[[], None]) -> None:
-        """Give parts other names, and name them in the manifest; the old names may stay until the commit's end."""
+        """Rename parts, and name them in the manifest; the old names may stay until the commit's end."""
         for part, new in zip(parts, now, strict=True):
             if part != new:
                 confirm()

@@ -44,7 +44,7 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Dataset:
 
 
 def report_lineage(hook: BaseHook, source: str, target: str | None) -> None:
-    """Tell Airflow what was read, and where it was written, if that has a URI."""
+    """Report to Airflow what was read, and where it was written, if that has a URI."""
     from hyperoru_provider.hooks.compat import get_hook_lineage_collector
 
     collector = get_hook_lineage_collector()

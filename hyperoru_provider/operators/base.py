@@ -117,7 +117,7 @@ def directory_of(summary: Mapping[str, Any]) -> str | None:
 
 
 def describe_outlets(context: Context, outlets: Iterable[object], summary: Mapping[str, Any]) -> None:
-    """Say on the events of a task's assets what was exported, for the DAGs that they start."""
+    """Put what was exported on the events of a task's assets, for the DAGs that they start."""
     told = {name: summary[name] for name in ("window", "rows", "manifest", "table") if name in summary}
     for outlet in outlets:
         if isinstance(outlet, Asset):
