@@ -28,6 +28,8 @@ MODULES = sorted(
 )
 #: what a DAG file imports for its watchers
 TRIGGER = "hyperoru_provider.triggers.events"
+#: calls of functions while a module is imported, some 900 of which take a millisecond on a quiet machine
+MOST_CALLS = 9_000
 
 # What must not be done, to see that it would be seen.
 OFFENCES = {
@@ -142,23 +144,23 @@ def costs(home: Path, pytestconfig: pytest.Config) -> dict[str, dict[str, Any]]:
     with capture.global_and_fixture_disabled():
         print("\nImports, over airflow.sdk or airflow.triggers.base:")
         for module, cost in found.items():
-            print(f"{min(cost['milliseconds']):6.1f} ms, {len(cost['modules']):3} modules  {module}")
+            print(f"{cost['milliseconds']:6.1f} ms, {cost['calls']:6} calls, {len(cost['modules']):3} modules  {module}")
     return found
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_import_is_cheap(costs: dict[str, dict[str, Any]], module: str) -> None:
     assert module in costs[module]["modules"]
-    assert min(costs[module]["milliseconds"]) <= 15
+    assert costs[module]["calls"] <= MOST_CALLS
     assert len(costs[module]["modules"]) <= 20
 
 
 def test_a_trigger_for_watchers_is_cheap(costs: dict[str, dict[str, Any]]) -> None:
-    assert min(costs[TRIGGER]["milliseconds"]) <= 15
+    assert costs[TRIGGER]["calls"] <= MOST_CALLS
     ours = [name for name in costs[TRIGGER]["modules"] if not name.startswith("airflow.")]
     assert len(ours) <= 10
 
 
 def test_dear_import_would_be_seen(costs: dict[str, dict[str, Any]]) -> None:
     dear = costs["hyperoru_provider.export.formats"]  # it builds the models
-    assert min(dear["milliseconds"]) > 15 or len(dear["modules"]) > 10
+    assert dear["calls"] > MOST_CALLS and len(dear["modules"]) > 20
