@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui report-images bench bench-waiting bench-fleet quick test test-unit test-airflow test-system test-live test-celery coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
+.PHONY: help demo ui report-images bench bench-waiting bench-fleet quick test test-unit test-http test-airflow test-system test-live test-celery coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed$(if $(PYTHON),-$(subst /,_,$(PYTHON)))
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
-UNIT := tests/fast tests/fuzz tests/http
+UNIT := tests/fast tests/fuzz
+HTTP := tests/http
 AIRFLOW := tests/airflow --ignore=tests/airflow/dag
 DOCS := tests/fast/test_names_in_docs.py tests/fast/test_resources.py tests/fast/test_troubleshooting.py
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hyperoru_provider/version.py)
@@ -43,11 +44,14 @@ quick: $(STAMP)  ## Run the tests without network and files of any size, in half
 	$(BIN)/python -m pytest tests/fast -m 'not slow'
 
 test: lint  ## Check format, style, types, layers and workflows, then run all tests [JOBS=4]
-	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-unit test-airflow test-system test-live
+	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-unit test-airflow test-system test-live test-http
 
-# The four take about the same time, and wait for much of it.
-test-unit: $(STAMP)  ## Run the tests of all that knows no Airflow
+# The last one begins when the shortest has ended: test-live, which waits for most of its time.
+test-unit: $(STAMP)  ## Run the tests of what needs neither Airflow nor network
 	$(BIN)/python -m pytest $(UNIT)
+
+test-http: $(STAMP)  ## Run the tests of client, export, doctor and sandbox over real sockets
+	$(BIN)/python -m pytest $(HTTP)
 
 test-airflow: $(STAMP)  ## Run the tests of hooks, operators, sensors and triggers
 	$(BIN)/python -m pytest $(AIRFLOW)
@@ -63,7 +67,7 @@ test-celery: $(STAMP)  ## Kill and restart a deployment of Celery, Redis, Postgr
 	$(BIN)/python -m pytest tests/system/test_celery.py
 
 coverage: $(STAMP)  ## Show which lines and branches the tests reach that run in one process
-	$(BIN)/python -m pytest --cov --cov-report= $(UNIT) $(AIRFLOW)
+	$(BIN)/python -m pytest --cov --cov-report= $(UNIT) $(HTTP) $(AIRFLOW)
 	@$(MAKE) --no-print-directory coverage-report
 
 coverage-report: $(STAMP)
