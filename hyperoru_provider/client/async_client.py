@@ -20,6 +20,7 @@ from hyperoru_provider.client.api.models import (
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
 from hyperoru_provider.client.errors import REFUSALS
+from hyperoru_provider.client.http.concurrency import ConcurrencyController
 from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.transport import AsyncTransport
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
@@ -140,10 +141,12 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
                 yield rows
         detector.check(reader.endpoint)
 
-    async def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
+    async def read_page(
+        self, reader: WindowReader, values: Mapping[str, Any], concurrency: ConcurrencyController | None = None
+    ) -> Rows:
         """See :meth:`.HyperoruClient.read_page`."""
         try:
-            return await self.run(calls.page(reader, values))
+            return await self.run(calls.page(reader, values), concurrency)
         except REFUSALS as error:
             return reader.accept_refusal(error)
 
@@ -174,12 +177,13 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def run(self, call: calls.Call[T]) -> T:
+    async def run(self, call: calls.Call[T], concurrency: ConcurrencyController | None = None) -> T:
         """Return what the answer to a call means.
 
+        :param concurrency: is told how the server answers.
         :raises HyperoruApiError: the server refuses, or its answer is not as expected.
         """
-        answer = await self._transport.send(call.request)
+        answer = await self._transport.send(call.request, concurrency)
         with self._settings.map_errors(call.request, answer):
             if len(answer.body) > _LARGE:
                 return await asyncio.to_thread(call.read, answer.body)

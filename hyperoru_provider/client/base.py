@@ -20,8 +20,9 @@ from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import ACCEPT_ENCODING
 from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.network import Network
+from hyperoru_provider.client.http.rate_limit import RateLimiter
 from hyperoru_provider.client.http.request import Request, Settings
-from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy
+from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.http.tokens import Credentials, MemoryTokenStore, TokenStore, can_be_token
 from hyperoru_provider.client.lists.readers import list_reader, list_readers
 from hyperoru_provider.client.lists.window_reader import Learned, WindowReader

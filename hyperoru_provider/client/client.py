@@ -20,6 +20,7 @@ from hyperoru_provider.client.api.models import (
 from hyperoru_provider.client.backfills import Backfill
 from hyperoru_provider.client.base import BaseClient
 from hyperoru_provider.client.errors import REFUSALS
+from hyperoru_provider.client.http.concurrency import ConcurrencyController
 from hyperoru_provider.client.http.deadline import LimitedTransport
 from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.transport import Transport
@@ -188,14 +189,17 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
                 yield rows
         detector.check(reader.endpoint)
 
-    def read_page(self, reader: WindowReader, values: Mapping[str, Any]) -> Rows:
+    def read_page(
+        self, reader: WindowReader, values: Mapping[str, Any], concurrency: ConcurrencyController | None = None
+    ) -> Rows:
         """Return the rows of a slice if the next answer completes it, else no rows.
 
         :param reader: takes the answer.
         :param values: what its ``query`` returned.
+        :param concurrency: is told how the server answers.
         """
         try:
-            return self.run(calls.page(reader, values))
+            return self.run(calls.page(reader, values), concurrency)
         except REFUSALS as error:
             return reader.accept_refusal(error)
 
@@ -214,11 +218,12 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, call: calls.Call[T]) -> T:
+    def run(self, call: calls.Call[T], concurrency: ConcurrencyController | None = None) -> T:
         """Return what the answer to a call means.
 
+        :param concurrency: is told how the server answers.
         :raises HyperoruApiError: the server refuses, or its answer is not as expected.
         """
-        answer = self._transport.send(call.request)
+        answer = self._transport.send(call.request, concurrency)
         with self._settings.map_errors(call.request, answer):
             return call.read(answer.body)

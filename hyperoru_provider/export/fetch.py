@@ -6,10 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
 from hyperoru_provider.client import HyperoruClient
+from hyperoru_provider.client.http.concurrency import ConcurrencyController
 from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
@@ -23,10 +25,45 @@ class _ReadResult(NamedTuple):
     subplans: list[WindowReader]
 
 
+class _Gate:
+    """Lets as many requests be under way as a controller says, until it is closed.
+
+    :param controller: is told by the client what becomes of each.
+    """
+
+    def __init__(self, controller: ConcurrencyController) -> None:
+        self.controller = controller
+        self._changed = threading.Condition()
+        self._under_way = 0
+        self._closed = False
+
+    @contextmanager
+    def request(self) -> Iterator[bool]:
+        """Return a context in which a request is sent, after waiting until there may be one more.
+
+        Its value is whether the gate is open still; else no request is to be sent.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._under_way < self.controller.level)
+            self._under_way += 1
+        try:
+            yield not self._closed
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let no further request be sent."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
 def fetch(
     client: HyperoruClient,
     readers: Iterable[WindowReader],
-    concurrency: int,
+    concurrency: int | None,
     progress: Progress | None = None,
     detector: DuplicateDetector | None = None,
     *,
@@ -39,7 +76,8 @@ def fetch(
 
     :param client: shared by all threads, and so is its rate limit.
     :param readers: what to read: at least one, of the same list, in order.
-    :param concurrency: how many requests to have under way, at least 1.
+    :param concurrency: how many requests to have under way, at least 1; ``None`` to find out how many are answered
+        best.
     :param progress: counts the pages.
     :param detector: has recorded the window's rows that the readers leave out, and records the others, in order.
     :param prepare: converts a batch to what a format writes, in the thread that read it; see :attr:`Rows.prepared`.
@@ -47,28 +85,30 @@ def fetch(
     """
     progress = Progress() if progress is None else progress
     detector = DuplicateDetector() if detector is None else detector
-    stop = threading.Event()
+    gate = _Gate(ConcurrencyController(concurrency))
     waiting = iter(readers)
     reader = next(waiting)
-    first = _read(client, reader, prepare, progress, stop)
+    first = _read(client, reader, prepare, progress, gate)
     yield from detector.record(first.batches)
     queue: deque[WindowReader | Future[_ReadResult]] = deque(first.subplans)
-    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="hyperoru-fetch")
+    pool = ThreadPoolExecutor(gate.controller.highest, thread_name_prefix="hyperoru-fetch")
     try:
         while True:
-            queue.extend(islice(waiting, max(concurrency + 1 - len(queue), 0)))
+            ahead = gate.controller.level + 1
+            queue.extend(islice(waiting, max(ahead - len(queue), 0)))
             if not queue:
                 break
-            for place in range(min(concurrency + 1, len(queue))):
+            for place in range(min(ahead, len(queue))):
                 rest = queue[place]
                 if isinstance(rest, WindowReader):
-                    queue[place] = pool.submit(_read, client, rest, prepare, progress, stop)
+                    queue[place] = pool.submit(_read, client, rest, prepare, progress, gate)
+                    progress.at_once = gate.controller.level
             head = queue.popleft()
             read = head.result() if isinstance(head, Future) else _ReadResult([], [head])
             yield from detector.record(read.batches)
             queue.extendleft(reversed(read.subplans))
     finally:
-        stop.set()
+        gate.close()
         pool.shutdown(cancel_futures=True)
     detector.check(reader.endpoint)
 
@@ -78,16 +118,20 @@ def _read(
     reader: WindowReader,
     prepare: Callable[[Rows], Any] | None,
     progress: Progress,
-    stop: threading.Event,
+    gate: _Gate,
 ) -> _ReadResult:
     """Return what a reader gives until its window turns out to be too large for one slice."""
     batches: list[Rows] = []
     complete = 0
-    while not reader.divided and not stop.is_set() and (values := reader.query()) is not None:
-        if rows := client.read_page(reader, values):
-            if prepare is not None:
-                rows.prepared = prepare(rows)
-            batches.append(rows)
-            complete += len(rows)
+    while not reader.divided and (values := reader.query()) is not None:
+        with gate.request() as is_open:
+            if not is_open:
+                break
+            rows = client.read_page(reader, values, gate.controller)
+            if rows:
+                if prepare is not None:
+                    rows.prepared = prepare(rows)
+                batches.append(rows)
+                complete += len(rows)
         progress.count_page(complete + len(reader.shown), reader.total)
     return _ReadResult(batches, reader.subplans())

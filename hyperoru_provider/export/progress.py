@@ -28,6 +28,8 @@ class Progress:
     def __init__(self) -> None:
         self.rows = 0
         self.pages = 0
+        #: how many requests were under way at once, in the end
+        self.at_once = 1
         self.first: datetime | None = None
         self.last: datetime | None = None
         self._window: Window | None = None
@@ -94,7 +96,8 @@ class Progress:
 
         :param result: what was exported, and where it went.
         """
-        requests = f"{self.pages} request{'s' if self.pages != 1 else ''} " if self.pages else ""
+        at_once = f", {self.at_once} at once, " if self.at_once > 1 else " "
+        requests = f"{self.pages} request{'s' if self.pages != 1 else ''}{at_once}" if self.pages else ""
         earlier = f", after {self._resumed_rows} rows of an earlier try" if self._resumed_rows else ""
         log.info("%s; %sin %.1f s%s", result, requests, self._reading.elapsed, earlier)
 

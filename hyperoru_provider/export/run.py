@@ -35,7 +35,7 @@ def export_list(
     filters: Mapping[str, Any],
     destination: Destination,
     *,
-    concurrency: int = 4,
+    concurrency: int | None = None,
     on_empty: str | None = None,
     as_of: datetime | None = None,
 ) -> Any:
@@ -46,7 +46,8 @@ def export_list(
     :param window: the rows' time; ``None`` for a list without a window.
     :param filters: what else limits the rows, by name; ``None`` values don't.
     :param destination: where the rows go.
-    :param concurrency: how many requests to have under way at once, at least 1.
+    :param concurrency: how many requests to have under way at once, at least 1; ``None`` to find how many are
+        answered best, between 1 and 32.
     :param on_empty: what becomes of a list without rows; see :func:`export_rows`.
     :param as_of: when reading began, where several lists are read as one; ``None``: now, for a list without a key.
     :return: what the destination makes of it, or ``None`` for no rows where ``on_empty`` is ``skip``.

@@ -36,7 +36,7 @@ class ExportOperator(WindowTask, BaseOperator):
     :param start: start of the window.
     :param end: end of the window.
     :param filters: what else limits the rows.
-    :param concurrency: how many requests to have under way at once.
+    :param concurrency: how many requests to have under way at once; ``None`` to find it.
     :param on_empty: what becomes of an export without rows.
     :param hyperoru_conn_id: the connection.
     """
@@ -53,7 +53,7 @@ class ExportOperator(WindowTask, BaseOperator):
         start: datetime | str,
         end: datetime | str,
         filters: Mapping[str, Any] | None,
-        concurrency: int,
+        concurrency: int | None,
         on_empty: str | None,
         hyperoru_conn_id: str,
         **kwargs: Any,
@@ -68,7 +68,7 @@ class ExportOperator(WindowTask, BaseOperator):
         self._has_window = (start, end) != (INTERVAL_START, INTERVAL_END)
         arguments.early_list(resource, filters, has_window=self._has_window)
         self.filters = filters
-        self.concurrency = arguments.positive("concurrency", concurrency)
+        self.concurrency = None if concurrency is None else arguments.positive("concurrency", concurrency)
         self.on_empty = checked_on_empty(on_empty)
         self.hyperoru_conn_id = hyperoru_conn_id
 

@@ -46,7 +46,8 @@ class HyperoruExportOperator(ExportOperator):
     :param file_format: ``jsonl`` (each row as the server sent it; the default), ``csv`` or ``parquet``. (templated)
     :param compression: ``gzip``, ``zstd`` or ``none`` for jsonl (default ``gzip``) and csv (default ``none``);
         ``zstd`` (default), ``snappy``, ``gzip`` or ``none`` for parquet. (templated)
-    :param concurrency: how many requests to have under way at once, at least 1. Default: 4.
+    :param concurrency: how many requests to have under way at once, at least 1. Default: as many as are answered best,
+        between 1 and 32, which is found out meanwhile.
     :param rows_per_part: rows of a file at most. Default: 250,000.
     :param bytes_per_part: bytes of a file's rows at most, counted as JSON lines before compression. Default: no limit.
     :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
@@ -86,7 +87,7 @@ class HyperoruExportOperator(ExportOperator):
         storage_conn_id: str | None = None,
         file_format: str | None = None,
         compression: str | None = None,
-        concurrency: int = 4,
+        concurrency: int | None = None,
         rows_per_part: int | None = None,
         bytes_per_part: int | None = None,
         max_xcom_bytes: int = 1_000_000,
@@ -161,7 +162,8 @@ class HyperoruToSqlOperator(ExportOperator):
         needs a unique index on the key. (templated)
     :param create_table: whether to create the table if it does not exist, with the key as its primary key and an index
         on the time. Default: ``False``.
-    :param concurrency: how many requests to have under way at once, at least 1. Default: 4.
+    :param concurrency: how many requests to have under way at once, at least 1. Default: as many as are answered best,
+        between 1 and 32, which is found out meanwhile.
     :param batch_rows: rows to write at once. Default: 5,000.
     :param on_nul: what becomes of a text with a NUL character, which PostgreSQL can't hold: ``fail`` (the default), or
         ``replace``, which puts U+FFFD in its place and logs a warning.
@@ -200,7 +202,7 @@ class HyperoruToSqlOperator(ExportOperator):
         filters: Mapping[str, Any] | None = None,
         mode: str = "replace",
         create_table: bool = False,
-        concurrency: int = 4,
+        concurrency: int | None = None,
         batch_rows: int = 5_000,
         on_nul: str = "fail",
         on_empty: str | None = None,

@@ -26,7 +26,8 @@ from hyperoru_provider.client.http.auth import SessionAuth
 from hyperoru_provider.client.http.body import Reply
 from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.network import Network
-from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy, parse_retry_after
+from hyperoru_provider.client.http.rate_limit import RateLimiter
+from hyperoru_provider.client.http.retry import RetryPolicy, parse_retry_after
 from hyperoru_provider.client.redaction import redact_body, redact_error
 
 #: before a connection to the server came about; a proxy's error is one of its tunnel

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,6 +11,7 @@ from hyperoru_provider.client.errors import (
     HyperoruAmbiguousWriteError,
     HyperoruApiError,
     HyperoruConnectError,
+    HyperoruNetworkError,
 )
 
 
@@ -65,6 +65,16 @@ def refused_unread(error: HyperoruApiError) -> bool:
     return error.status in (425, 429) or isinstance(error, HyperoruConnectError)
 
 
+def one_too_many(error: HyperoruApiError, *, seconds: float, timeout: float) -> bool:
+    """Return whether a server may have failed because too much was asked of it at once.
+
+    :param seconds: how long the request took.
+    :param timeout: seconds after which it was given up, if it was.
+    """
+    late = isinstance(error, HyperoruNetworkError) and seconds >= timeout
+    return late or error.status == 429 or (error.status == 503 and error.retry_after is not None)
+
+
 def as_final(error: HyperoruApiError, *, idempotent: bool) -> HyperoruApiError:
     """Return the error to raise when no further attempt follows; that of a write may leave open what became of it."""
     if idempotent or not error.transient or refused_unread(error):
@@ -93,29 +103,3 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         except (ValueError, TypeError, OverflowError):
             return None
     return None if math.isnan(seconds) else max(seconds, 0.0)
-
-
-class RateLimiter:
-    """Spaces all requests of a client: at most so many a second, and none while a 429 tells it to wait.
-
-    Times are seconds of a monotonic clock that the caller reads.
-
-    :param requests_per_second: upper bound; ``None`` for none.
-    """
-
-    def __init__(self, requests_per_second: float | None = None) -> None:
-        self._gap = 1.0 / requests_per_second if requests_per_second else 0.0
-        self._next = 0.0
-        self._lock = threading.Lock()
-
-    def reserve(self, now: float) -> float:
-        """Reserve the next free moment for a request, and return the seconds until then."""
-        with self._lock:
-            moment = max(now, self._next)
-            self._next = moment + self._gap
-            return moment - now
-
-    def hold(self, until: float) -> None:
-        """Hold back all requests until a moment."""
-        with self._lock:
-            self._next = max(self._next, until)

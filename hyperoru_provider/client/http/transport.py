@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.http.auth import Session
 from hyperoru_provider.client.http.body import Reply, ReplyReader, limit_packing
+from hyperoru_provider.client.http.concurrency import ConcurrencyController
 from hyperoru_provider.client.http.deadline import check_time, seconds_left, time_limit
 from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.client.http.library_logs import without_heads
 from hyperoru_provider.client.http.request import Answer, Request, Settings
-from hyperoru_provider.client.http.retry import as_final
+from hyperoru_provider.client.http.retry import as_final, one_too_many
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +36,28 @@ class Attempts:
 
     :param settings: when to repeat, and when to begin.
     :param request: the request.
+    :param concurrency: is told what becomes of each attempt.
     """
 
-    def __init__(self, settings: Settings, request: Request) -> None:
+    def __init__(self, settings: Settings, request: Request, concurrency: ConcurrencyController) -> None:
         self._settings = settings
         self._request = request
+        self._concurrency = concurrency
         self._attempts = 0
         self._begun = time.monotonic()
 
     def start(self) -> float:
         """Begin an attempt, and return the seconds to wait before it is sent."""
         self._attempts += 1
-        return self._settings.rate_limiter.reserve(time.monotonic())
+        now = time.monotonic()
+        self._flight = self._concurrency.begin(now)
+        return self._settings.rate_limiter.reserve(now)
+
+    def answered(self) -> None:
+        """Take note that this one was answered."""
+        now = time.monotonic()
+        self._settings.rate_limiter.answered(now)
+        self._concurrency.end(self._flight, now, refused=False)
 
     def failed(self, error: HyperoruApiError) -> float:
         """Return the seconds to wait before the next attempt, or raise the error as final.
@@ -55,17 +66,20 @@ class Attempts:
         :raises HyperoruApiError: no further attempt is allowed, or worth it.
         """
         now = time.monotonic()
+        seconds, timeout = now - self._flight.began, self._settings.timeout
+        refused = one_too_many(error, seconds=seconds, timeout=timeout)
+        self._concurrency.end(self._flight, now, refused=refused or None)
         idempotent = self._request.idempotent
         pause = self._settings.policy.wait(
             error, attempts=self._attempts, elapsed=now - self._begun, idempotent=idempotent, jitter=random.random()
         )
         if pause is None or not self._request.retries or pause >= seconds_left():
             if error.status == 429 and error.retry_after:
-                self._settings.rate_limiter.hold(now + min(error.retry_after, self._settings.policy.max_delay))
+                self._settings.rate_limiter.hold(now, min(error.retry_after, self._settings.policy.max_delay))
             raise as_final(error, idempotent=idempotent)
         log.info("Attempt %d failed: %s. Retrying in %.1f s.", self._attempts, error, pause)
         if error.status == 429:
-            self._settings.rate_limiter.hold(now + pause)
+            self._settings.rate_limiter.hold(now, pause)
             return 0.0
         return pause
 
@@ -82,15 +96,17 @@ class Transport:
         self._settings = settings
         self._http = http
         self._owned = owned
+        self._uncontrolled = ConcurrencyController(1)
         #: whether :meth:`close` was called
         self.closed = False
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: Request, concurrency: ConcurrencyController | None = None) -> Answer:
         """Send a request, repeatedly if need be, and return its answer.
 
+        :param concurrency: is told what becomes of it.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
-        return self._retried(request, lambda: self._send(request))
+        return self._retried(request, lambda: self._send(request), concurrency)
 
     def login(self, request: Request) -> None:
         """Log in, unless a usable token is known.
@@ -106,16 +122,19 @@ class Transport:
         if self._owned:
             self._http.close()
 
-    def _retried(self, request: Request, once: Callable[[], T]) -> T:
-        attempts = Attempts(self._settings, request)
+    def _retried(self, request: Request, once: Callable[[], T], concurrency: ConcurrencyController | None = None) -> T:
+        attempts = Attempts(self._settings, request, concurrency or self._uncontrolled)
         while True:
             if pause := attempts.start():
                 time.sleep(pause)
             try:
                 with self._settings.map_errors(request):
-                    return once()
+                    answer = once()
             except HyperoruApiError as error:
                 time.sleep(attempts.failed(error))
+            else:
+                attempts.answered()
+                return answer
 
     def _send(self, request: Request) -> Answer:
         message = self._http.build_request(**self._settings.arguments(request))
@@ -171,13 +190,15 @@ class AsyncTransport:
         self._slots = asyncio.Semaphore(_SLOTS)
         self._http = http
         self._owned = owned
+        self._uncontrolled = ConcurrencyController(1)
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request, concurrency: ConcurrencyController | None = None) -> Answer:
         """Send a request, repeatedly if need be, and return its answer.
 
+        :param concurrency: is told what becomes of it.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
-        return await self._retried(request, lambda: self._send(request))
+        return await self._retried(request, lambda: self._send(request), concurrency)
 
     async def login(self, request: Request, session: Session | None = None) -> None:
         """Log in, unless a usable token is known.
@@ -193,16 +214,21 @@ class AsyncTransport:
         if self._owned:
             await self._http.aclose()
 
-    async def _retried(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
-        attempts = Attempts(self._settings, request)
+    async def _retried(
+        self, request: Request, once: Callable[[], Awaitable[T]], concurrency: ConcurrencyController | None = None
+    ) -> T:
+        attempts = Attempts(self._settings, request, concurrency or self._uncontrolled)
         while True:
             if pause := attempts.start():
                 await asyncio.sleep(pause)
             try:
                 with self._settings.map_errors(request):
-                    return await once()
+                    answer = await once()
             except HyperoruApiError as error:
                 await asyncio.sleep(attempts.failed(error))
+            else:
+                attempts.answered()
+                return answer
 
     async def _send(self, request: Request) -> Answer:
         message = self._http.build_request(**self._settings.arguments(request))

@@ -144,7 +144,9 @@ def costs(home: Path, pytestconfig: pytest.Config) -> dict[str, dict[str, Any]]:
     with capture.global_and_fixture_disabled():
         print("\nImports, over airflow.sdk or airflow.triggers.base:")
         for module, cost in found.items():
-            print(f"{cost['milliseconds']:6.1f} ms, {cost['calls']:6} calls, {len(cost['modules']):3} modules  {module}")
+            print(
+                f"{cost['milliseconds']:6.1f} ms, {cost['calls']:6} calls, {len(cost['modules']):3} modules  {module}"
+            )
     return found
 
 

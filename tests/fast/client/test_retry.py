@@ -18,7 +18,8 @@ from hyperoru_provider.client.errors import (
     HyperoruRateLimitError,
     HyperoruServerError,
 )
-from hyperoru_provider.client.http.retry import RateLimiter, RetryPolicy, as_final, parse_retry_after
+from hyperoru_provider.client.http.rate_limit import RateLimiter
+from hyperoru_provider.client.http.retry import RetryPolicy, as_final, parse_retry_after
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 POLICY = RetryPolicy(max_retries=8, initial_delay=1.0, max_delay=60.0, deadline=600.0)
@@ -119,8 +120,8 @@ def test_the_rate_limiter_keeps_its_distance(rate: float, pauses: list[float]) -
 def test_a_hold_stops_everyone() -> None:
     rate_limiter = RateLimiter()
     assert rate_limiter.reserve(10.0) == 0
-    rate_limiter.hold(15.0)
-    rate_limiter.hold(12.0)
+    rate_limiter.hold(10.0, 5.0)
+    rate_limiter.hold(10.0, 2.0)
     assert [rate_limiter.reserve(11.0), rate_limiter.reserve(14.0), rate_limiter.reserve(16.0)] == [4, 1, 0]
 
 

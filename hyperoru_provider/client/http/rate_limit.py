@@ -1,0 +1,85 @@
+"""When requests may begin: within a rate that was set, and within what a server was seen to allow. Pure: no clock."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+
+_ENOUGH_ANSWERS = 5  # before the first 429, to learn from it what a server allows
+_SHARE = 0.95  # of what it allows, to be on the safe side
+_LEAST_SHARE = 0.5  # of what was seen to be allowed: some servers refuse by chance
+_FIRST_PATIENCE = 12.0  # seconds until twice as much is asked again, four times as many after each 429
+_MOST_PATIENCE = 2560.0
+
+
+class RateLimiter:
+    """Spaces all requests of a client: at most so many a second, none while a 429 tells it to wait, and after one no
+    more than the server was seen to allow.
+
+    What it allows is 95 % of what it answered before a 429, counted over the wait that it asks for, and a second at
+    least. Slowly more is tried again, and more slowly after each further 429.
+
+    Times are seconds of a monotonic clock that the caller reads.
+
+    :param requests_per_second: upper bound; ``None`` for none.
+    """
+
+    def __init__(self, requests_per_second: float | None = None) -> None:
+        self._gap = 1.0 / requests_per_second if requests_per_second else 0.0
+        self._next = 0.0
+        self._held_until = -math.inf
+        self._counted_from: float | None = None
+        self._answers: deque[float] = deque(maxlen=10_000)  # when, since then
+        self._allowed: float | None = None  # a second
+        self._least = 0.0
+        self._patience = _FIRST_PATIENCE / 4
+        self._lock = threading.Lock()
+
+    def reserve(self, now: float) -> float:
+        """Reserve the next free moment for a request, and return the seconds until then."""
+        with self._lock:
+            if self._counted_from is None:
+                self._counted_from = now
+            moment = max(now, self._next)
+            self._next = moment + self._gap_at(moment)
+            return moment - now
+
+    def answered(self, now: float) -> None:
+        """Take note that the server answered a request."""
+        with self._lock:
+            self._answers.append(now)
+
+    def hold(self, now: float, seconds: float) -> None:
+        """Hold back all requests, as a 429 asks.
+
+        :param seconds: for how long.
+        """
+        with self._lock:
+            if now >= self._held_until:  # else it is of the crowd of the one before
+                self._learn(now, seconds)
+            self._held_until = max(self._held_until, now + seconds)
+            self._next = max(self._next, self._held_until)
+
+    def _learn(self, now: float, seconds: float) -> None:
+        """Learn what the server allows from a 429."""
+        if self._allowed is None and len(self._answers) < _ENOUGH_ANSWERS:
+            return
+        began = now if self._counted_from is None else self._counted_from
+        span = max(seconds, 1.0)
+        if now - began >= span:
+            rate = sum(1 for moment in self._answers if moment > now - span) / span
+        else:
+            rate = len(self._answers) / (now - began + seconds)
+        if now - began + seconds >= 1.0 and not self._least:
+            self._least = _LEAST_SHARE * rate
+        self._allowed = max(_SHARE * rate, self._least, (self._allowed or 0.0) / 4)
+        self._patience = min(4 * self._patience, _MOST_PATIENCE)
+        self._answers.clear()
+        self._counted_from = now + seconds
+
+    def _gap_at(self, moment: float) -> float:
+        if self._allowed is None:
+            return self._gap
+        growth = 1.0 + (max(moment - self._held_until, 0.0) / self._patience) ** 2
+        return max(self._gap, 1.0 / (self._allowed * growth))

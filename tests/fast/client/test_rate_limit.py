@@ -1,0 +1,127 @@
+"""Clients that ask as fast as they may, against models of servers with a quota."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from hyperoru_provider.client.http.rate_limit import RateLimiter
+
+#: answers whether a request at a moment is within the quota, or the seconds to wait
+Quota = Callable[[float], float | None]
+
+
+def fixed_window(requests: int, seconds: float) -> Quota:
+    began, used = 0.0, 0
+
+    def allow(now: float) -> float | None:
+        nonlocal began, used
+        if now >= began + seconds:
+            began, used = now - (now - began) % seconds, 0
+        used += 1
+        return None if used <= requests else began + seconds - now
+
+    return allow
+
+
+def sliding_window(requests: int, seconds: float) -> Quota:
+    seen: deque[float] = deque()
+
+    def allow(now: float) -> float | None:
+        while seen and seen[0] <= now - seconds:
+            seen.popleft()
+        if len(seen) >= requests:
+            return seen[0] + seconds - now
+        seen.append(now)
+        return None
+
+    return allow
+
+
+def token_bucket(rate: float, burst: int) -> Quota:
+    tokens, at = float(burst), 0.0
+
+    def allow(now: float) -> float | None:
+        nonlocal tokens, at
+        tokens, at = min(tokens + (now - at) * rate, burst), now
+        if tokens < 1.0:
+            return (1.0 - tokens) / rate
+        tokens -= 1.0
+        return None
+
+    return allow
+
+
+def run(limiter: RateLimiter, allow: Quota, seconds: float, *, latency: float, least_wait: float) -> tuple[int, int]:
+    """Return how many requests were answered, and how many refused."""
+    now, answered, refused = 0.0, 0, 0
+    while now < seconds:
+        now += limiter.reserve(now)
+        wait = allow(now)
+        now += latency
+        if wait is None:
+            answered += 1
+            limiter.answered(now)
+        else:
+            refused += 1
+            limiter.hold(now, max(wait, least_wait))
+    return answered, refused
+
+
+@pytest.mark.parametrize("least_wait", [0.05, 1.0], ids=["waits what it has to", "waits whole seconds"])
+@pytest.mark.parametrize("latency", [0.0005, 0.005])
+@pytest.mark.parametrize(
+    ("make", "seconds"),
+    [
+        (lambda: fixed_window(20, 1.0), 20),
+        (lambda: sliding_window(20, 1.0), 20),
+        (lambda: token_bucket(20.0, 20), 120),
+        (lambda: token_bucket(20.0, 5), 120),
+        (lambda: fixed_window(600, 30.0), 120),
+    ],
+    ids=["fixed window", "sliding window", "bucket", "small bucket", "half a minute"],
+)
+def test_a_quota_is_filled_with_few_refusals(
+    make: Callable[[], Quota], seconds: int, latency: float, least_wait: float
+) -> None:
+    answered, refused = run(RateLimiter(), make(), seconds, latency=latency, least_wait=least_wait)
+    assert answered >= 0.85 * 20 * seconds
+    assert refused <= 5
+
+
+def test_refusals_by_chance_starve_nobody() -> None:
+    chance = random.Random(7)
+
+    def refuse(_: float) -> float | None:
+        return 1.0 if chance.random() < 0.1 else None
+
+    answered, _ = run(RateLimiter(), refuse, 600.0, latency=0.05, least_wait=1.0)
+    later, _ = run(RateLimiter(), refuse, 1200.0, latency=0.05, least_wait=1.0)
+    assert answered > 400
+    assert later > 1.5 * answered
+
+
+def test_a_quota_that_grows_is_found() -> None:
+    limiter = RateLimiter()
+    run(limiter, fixed_window(5, 1.0), 60.0, latency=0.01, least_wait=0.05)
+
+    def rate(now: float) -> float:
+        return 1.0 / (limiter.reserve(now) * -1 + limiter.reserve(now))
+
+    assert rate(60.0) == pytest.approx(5, rel=0.15)
+    assert rate(3600.0) > 10
+
+
+def test_one_429_of_few_requests_slows_nobody_down() -> None:
+    limiter = RateLimiter()
+    limiter.answered(1.0)
+    limiter.hold(1.1, 1.0)
+    assert [limiter.reserve(3.0) for _ in range(5)] == [0.0] * 5
+
+
+def test_a_rate_that_was_set_is_never_exceeded() -> None:
+    answered, refused = run(RateLimiter(10.0), fixed_window(20, 1.0), 60.0, latency=0.001, least_wait=0.05)
+    assert (590 <= answered <= 601, refused) == (True, 0)
