@@ -181,7 +181,7 @@ def test_the_exact_rows_or_nothing(
     account_id = data.draw(st.none() | st.just(1))
     how: dict[str, Any] = {
         "slice_rows": data.draw(st.sampled_from([2, 10, 20_000])),
-        "concurrency": data.draw(st.sampled_from([1, 3])),
+        "concurrency": data.draw(st.sampled_from([1, 3, None])),
         "rows_per_part": data.draw(st.sampled_from([2, 1000])),
     }
     where = tmp_path_factory.getbasetemp() / "landing"
