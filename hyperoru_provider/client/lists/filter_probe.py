@@ -14,7 +14,7 @@ from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.checks import FieldExtractor, RowCollector
 from hyperoru_provider.client.lists.page import Page
 from hyperoru_provider.client.lists.paginator import paginator_for
-from hyperoru_provider.client.lists.rows import Rows, TimeSlice
+from hyperoru_provider.client.lists.rows import Key, Rows, TimeSlice
 
 #: the limit: below what any server is known to cut lists at, but more than are merged into one row
 _FEW = 8
@@ -25,21 +25,27 @@ class Witness(NamedTuple):
 
     :param time: its time.
     :param decides: whether so many rows of other times were listed before it that a limited list can't have it.
+    :param time_slice: what was read when it was listed.
+    :param known: keys of the rows that were listed about then.
     """
 
     time: datetime
     decides: bool
+    time_slice: TimeSlice
+    known: frozenset[Key]
 
 
-def last_listed(rows: Rows, grain: timedelta) -> Witness | None:
+def last_listed(rows: Rows, time_slice: TimeSlice) -> Witness | None:
     """Return the last of the rows, in the order of the list; ``None`` if there are none.
 
-    :param grain: the finest step of time that the server compares.
+    :param time_slice: what they are all rows of.
     """
     times: Any = rows.times
     if not times:
         return None
-    return Witness(times[-1], len(times) > _FEW and abs(times[_FEW - 1] - times[-1]) > 2 * grain)
+    last, near = times[-1], 2 * time_slice.grain
+    known = frozenset(key for key, moment in zip(rows.keys, times, strict=True) if abs(moment - last) <= near)
+    return Witness(last, len(times) > _FEW and abs(times[_FEW - 1] - last) > near, time_slice, known)
 
 
 class FilterProbe:
@@ -76,12 +82,28 @@ class FilterProbe:
             self._find_witness(page)
             return
         self.done, self.proved = True, self._witness.decides
+        self._check_known(page, self._witness)
         if not page.texts and not page.more and page.cursor is None:
             raise HyperoruContractError(
                 f"Asked for the time of a row that it has shown, but for no more than {_FEW} rows, the server shows "
                 "none: it seems to limit the list first and to look for the time among what is left, or to compare "
                 "times of another time zone. If no parameter does better, set the contract's time_filter to none."
             )
+
+    def _check_known(self, page: Page, witness: Witness) -> None:
+        """Raise an error if the list shows rows that it did not show when it was read.
+
+        :raises HyperoruContractError: it does.
+        """
+        part = self._part(witness.time)
+        listed = RowCollector(part, self._extractor)
+        listed.add(page)
+        for key, moment in zip(listed.rows.keys, listed.rows.times, strict=True):
+            if part.holds(moment) and witness.time_slice.holds(moment) and key not in witness.known:
+                raise HyperoruContractError(
+                    "Asked once more, the list shows a row that it did not show when it was read: rows are added, or "
+                    "its pages come in another order each time. Export the window once it has settled."
+                )
 
     def refuse(self) -> None:
         """Take it that the server can't be asked."""
@@ -98,7 +120,7 @@ class FilterProbe:
                 "The server shows no rows of the window, but without a time it lists some that are in it: it does not "
                 "keep to its time filter. Correct the contract's params start and end, or its window_format."
             )
-        self._witness = last_listed(rows, everything.grain)
+        self._witness = last_listed(rows, everything)
         self.done = self._witness is None or not self._witness.decides
 
     def _part(self, moment: datetime) -> TimeSlice:

@@ -230,7 +230,7 @@ class WindowReader:
                 self._slices.pop()
                 self._is_empty &= not rows
                 if reader.time_slice.is_filtered and not is_stated and not (self._witness and self._witness.decides):
-                    self._witness = last_listed(rows, reader.time_slice.grain) or self._witness
+                    self._witness = last_listed(rows, reader.time_slice) or self._witness
                 for key in [key for key, moment in self._shown.items() if reader.time_slice.holds(moment)]:
                     del self._shown[key]
                 if reader.fits_in_one_page:

@@ -212,6 +212,13 @@ def test_an_order_that_turns_while_the_first_page_is_found_out() -> None:
     assert "may have been cut" in refusal(server, start=2, end=3, page_size=1)
 
 
+@pytest.mark.parametrize("step", [0, 0.2], ids=["at once", "within a second"])
+def test_an_order_that_turns_between_two_pages_of_as_many_rows(step: float) -> None:
+    """Page 1 of the other order has the rows of the first page, and the next one is past the end."""
+    server = Server([trade(n, 2 + n * step) for n in range(4)], first_page=0, total="none", has_more=False, flips_at=2)
+    assert "did not show when it was read" in refusal(server, start=2, end=3, page_size=2)
+
+
 def test_slices_of_round_numbers_take_no_request_more_where_the_server_counted_further() -> None:
     server = Server(EACH_SECOND)
     slices, pages_each = 9, 4  # of 100 rows, with the second before
