@@ -64,9 +64,17 @@ def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
     try:
         data = _object.decode(replace_halves(row))
     except NOT_JSON as error:
-        text = shorten(row[:200].decode(errors="replace"))
-        raise HyperoruContractError(f"A row is not a JSON object: {error}; it begins with {text}") from None
+        raise row_error(row, error) from None
     return rename(data, endpoint)
+
+
+def row_error(row: bytes, error: Exception) -> HyperoruContractError:
+    """Return the error of a row that can't be decoded.
+
+    :param error: one of :data:`NOT_JSON`.
+    """
+    text = shorten(row[:200].decode(errors="replace"))
+    return HyperoruContractError(f"A row is not a JSON object: {error}; it begins with {text}")
 
 
 def rename(data: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:

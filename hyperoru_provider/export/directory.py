@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -138,17 +137,6 @@ class ExportDirectory:
             if _is_ours(found.name) and self._is_whole(found):
                 return found
         return None
-
-    def copy_of(self, name: str, sha256: str) -> IO[bytes] | None:
-        """Return a part's content as a local file without a name, or ``None`` if the part is not there and whole."""
-        copy = tempfile.TemporaryFile(prefix="hyperoru-")  # noqa: SIM115 - read by the caller
-        if _is_ours(name):
-            with suppress(FileNotFoundError), (self._directory / name).open("rb") as part:
-                shutil.copyfileobj(part, copy, 1 << 20)
-        copy.seek(0)
-        whole = _digest(copy) == sha256
-        copy.seek(0)
-        return copy if whole else None
 
     def write_temporary(self, name: str, data: bytes) -> None:
         """Write a file that lasts until the next commit."""
@@ -337,7 +325,9 @@ def _is_manifest(value: Any) -> bool:
         and type(value.get("rows")) is int
         and isinstance(value.get("files"), list)
         and all(
-            isinstance(file, dict) and all(isinstance(file.get(name), str) for name in ("name", "sha256"))
+            isinstance(file, dict)
+            and all(isinstance(file.get(name), str) for name in ("name", "sha256"))
+            and "/" not in file["name"]
             for file in value["files"]
         )
     )

@@ -314,7 +314,7 @@ class TestOtherBytes:
             part.unlink() if damage == "missing" else part.write_bytes(part.read_bytes()[::-1])
             assert found(reconcile(tmp_path, rows_per_part=8)) == {"2026-01-01": (8, 0, 0)}
             assert files_of(tmp_path) == before
-        assert "part-00001.jsonl.gz of" in caplog.text
+        assert "part-00001.jsonl.gz is missing or damaged" in caplog.text
 
     def test_a_key_of_fields_that_no_column_has(self, tmp_path: Path, connect: Callable[..., None]) -> None:
         """Such as the number of a fill, which CSV has in the column ``extra``."""

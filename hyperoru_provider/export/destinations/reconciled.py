@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hyperoru_provider.client.api.resources import RESOURCES
-from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError
 from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.destinations.sql import SqlDestination
 from hyperoru_provider.export.destinations.storage import StorageDestination
@@ -20,6 +20,7 @@ from hyperoru_provider.export.formats.encoder import WrittenRow
 from hyperoru_provider.export.manifest import ExportSpec, counted
 from hyperoru_provider.export.on_empty import check_empty
 from hyperoru_provider.export.progress import Progress
+from hyperoru_provider.export.read_back import verified_copy
 from hyperoru_provider.export.row_changes import RowChanges, compare
 from hyperoru_provider.params.window import Window
 
@@ -121,12 +122,12 @@ class ReconciledStorage(StorageDestination):
     def _rows(self, parts: Iterable[tuple[str, str]], compression: str | None) -> Iterator[WrittenRow]:
         encoder = choose_encoder(self._file_format, compression, self._spec.schema)
         for name, sha256 in sorted(parts):
-            copy = self._directory.copy_of(name, sha256)
-            if copy is None:
-                log.warning("%s of %s is missing or damaged: its rows count as added", name, self._directory)
-                continue
-            with copy:
-                yield from encoder.read(copy)
+            part = self._root / self._spec.directory / name
+            try:
+                with verified_copy(part, sha256) as copy:
+                    yield from encoder.read(copy)
+            except HyperoruConcurrentWriteError:
+                log.warning("%s is missing or damaged: its rows count as added", part)
 
     def describe(self, rows: str) -> str:
         """Return what has changed, and where it was committed."""
