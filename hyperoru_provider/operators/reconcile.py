@@ -114,7 +114,8 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
             log.warning("There is no export of %s below %s to compare: are its filters these?", resource, root)
         for gap in gaps:
             log.warning("Between the exports compared there is none of %(start)s to %(end)s: export it", gap)
-        with _Report(context) as report, HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
+        hook = HyperoruHook(self.hyperoru_conn_id)
+        with _Report(context) as report, hook.get_conn() as client:
             for window in windows:
                 destination = ReconciledStorage(
                     root,
@@ -127,7 +128,9 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
                 export_list(
                     client, resource, window, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
                 )
-            return for_xcom({**report.finish(windows), "gaps": gaps})
+            result = for_xcom({**report.finish(windows), "gaps": gaps})
+            self.announce(context, hook, client, result, result["changed"])
+            return result
 
 
 class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
@@ -189,7 +192,8 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
         filters = arguments.filters(self.given_filters())
         windows = arguments.window(self.start, self.end).with_earlier(self.windows)
         whole = Window(windows[0].start, windows[-1].end)
-        with _Report(context) as report, HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
+        hook = HyperoruHook(self.hyperoru_conn_id)
+        with _Report(context) as report, hook.get_conn() as client:
             destination = ReconciledTable(
                 *self.connect_and_table(),
                 windows=windows,
@@ -202,7 +206,9 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
                 client, resource, whole, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
             )
             unless_skipped(found, resource)
-            return for_xcom(report.finish(windows))
+            result = for_xcom(report.finish(windows))
+            self.announce(context, hook, client, result, result["changed"])
+            return result
 
 
 class _Report:
