@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from airflow.sdk import Context
+from airflow.sdk import Asset, Context
 
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError, HyperoruServerError
 from hyperoru_provider.hooks.compat import AirflowSkipException
@@ -452,8 +453,12 @@ class TestSql:
         with serve(rows):
             self.load(table, 1)
         price = Decimal("1.5000000000000000000000001")
+        event = SimpleNamespace(extra={})
+        outlet = Asset("trades")
         with serve({0: [rows[0][0] | {"price": str(price)}, *rows[0][1:]]}):
-            assert found(self.reconcile(table, 0)) == {"2026-01-01": (0, 0, 1)}
+            summary = self.reconcile(table, 0, {"outlet_events": {outlet: event}}, outlets=[outlet])
+        assert found(summary) == {"2026-01-01": (0, 0, 1)}
+        assert event.extra == {name: summary[name] for name in ("windows", "changed")}
         assert database.trades()["0"][1] == price
 
     def test_a_row_that_a_table_without_a_key_has_twice(
