@@ -93,9 +93,9 @@ def describe_body(body: bytes) -> str:
     return (
         "the body is empty"
         if not start
-        else "a page came (from a proxy?)"
+        else "an HTML page was received (from a proxy?)"
         if start[:1] == b"<"
-        else "something else came"
+        else "something else was received"
     )
 
 
@@ -180,7 +180,9 @@ def _problem_of_code(fields: Mapping[str, Any], words: tuple[str, ...]) -> str |
 
 def _unaccepted(name: str, value: object) -> str:
     """Return the problem of a word that only ``success_words`` can make a success."""
-    doubt = f"{_SAYS_FAILED}; if it did not" if _means_failure(_word(value)) else "is not known to be one; if it is"
+    doubt = (
+        f"{_SAYS_FAILED}; if it did not" if _means_failure(_word(value)) else "is not known to mean success; if it does"
+    )
     return f"its {name} is {str(value)!r}, which {doubt}, add it to the contract's success_words. The server says"
 
 

@@ -153,7 +153,7 @@ class BackfillJobTracker:
         if names := self.wanted.differences(job, self._client.contract.backfill_jobs.verified_fields):
             shown = ", ".join(f"{name} {getattr(job, name)}" for name in names)
             raise HyperoruContractError(
-                f"The backfill job {self.id} is of {shown}, but {self.wanted} was asked for: the server seems to "
+                f"The backfill job {self.id} is of {shown}, but {self.wanted} was requested: the server seems to "
                 "ignore some of it. Correct the contract's backfill.params; if it only writes them otherwise, take "
                 "them out of backfill_jobs.verified_fields."
             )

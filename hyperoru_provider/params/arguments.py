@@ -283,7 +283,7 @@ def early_list(resource: object, given: object, *, has_window: bool) -> None:
         return
     name = required("resource", resource)
     if name not in LISTS:
-        raise _error(f"resource {name!r}: there are {', '.join(LISTS)}.")
+        raise _error(f"unknown resource {name!r}; known are {', '.join(LISTS)}.")
     facts = LISTS[name]
     if has_window and not facts.windowed:
         raise _error(f"{name} is not read by time: leave out start and end.")
@@ -295,7 +295,7 @@ def early_list(resource: object, given: object, *, has_window: bool) -> None:
         raise _error(f"{name} can't be filtered by {', '.join(map(str, unknown))}; its filters are {known}.")
     missing = [each for each in facts.needed if each not in names]
     if missing and all(map(is_literal, names)):
-        raise _error(f"{name} can't be asked for without {' and '.join(missing)}: give the filter.")
+        raise _error(f"{name} can't be listed without {' and '.join(missing)}: add the filter.")
 
 
 def is_literal(value: object) -> bool:

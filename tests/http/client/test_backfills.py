@@ -141,7 +141,7 @@ def test_an_id_can_not_lead_elsewhere(call: Call, sandbox: Sandbox) -> None:
     ("overrides", "named"),
     [
         ({"backfill_status": {"failed": ["done"]}}, "done can't mean two"),
-        ({"backfill": {"params": {"period": "p"}}}, "contract.backfill.params.period: no such name"),
+        ({"backfill": {"params": {"period": "p"}}}, "contract.backfill.params.period: unknown name"),
         ({"backfill_jobs": {"verified_fields": ["status"]}}, "contract.backfill_jobs.verified_fields.status"),
     ],
 )
