@@ -81,8 +81,8 @@ class ColumnSchema:
         if not self._warned and replace_halves(row.raw) != row.raw:
             self._warned.add("halves")
             log.warning(
-                "The row %s, and perhaps others, holds half a character, such as \\ud83d, which only JSON lines can "
-                "hold: it is written as the replacement character U+FFFD.",
+                "The row %s, and perhaps others, contains a lone surrogate (half a character), such as \\ud83d, "
+                "which only JSON lines can represent: it is written as the replacement character U+FFFD.",
                 shorten("/".join(map(str, parts_of(row.key)))),
             )
         fields = canonical(row.raw, self.endpoint)

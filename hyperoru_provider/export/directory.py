@@ -184,7 +184,7 @@ class ExportDirectory:
             manifest = None
         if not _is_manifest(manifest):
             raise HyperoruConfigError(
-                f"{self.manifest} is no manifest of an export. Remove it, or choose another destination."
+                f"{self.manifest} is not the manifest of an export. Remove it, or choose another destination."
             )
         return dict(manifest)
 
@@ -257,7 +257,7 @@ class ExportDirectory:
     def _overtaken(self, result: str) -> HyperoruConcurrentWriteError:
         return HyperoruConcurrentWriteError(
             f"Another run has written to {self._directory} at the same time. {result}: run this one again, and let "
-            "only one at a time export a window."
+            "only one run at a time export a window."
         )
 
     def _is_committed(self, part: Part) -> bool:

@@ -45,5 +45,5 @@ def changed(file: UPath | ProxyUPath) -> HyperoruConcurrentWriteError:
     """Return the error of a file that is not the one that the manifest names."""
     return HyperoruConcurrentWriteError(
         f"{file} is not the file that {MANIFEST} names: it is missing or damaged, or another export has replaced it "
-        "meanwhile. Run this again; if the error remains, export the window anew."
+        "meanwhile. Run this again; if the error persists, export the window again."
     )

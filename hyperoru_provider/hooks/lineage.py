@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
     from airflow.sdk import Asset, BaseHook
 
-_ADVICE = "an asset of Hyperoru is like hyperoru://api.example.com/trades: a host and a list"
+_ADVICE = "an asset of Hyperoru must be like hyperoru://api.example.com/trades, with a host and a list"
 
 
 def list_uri(base_url: str, resource: str) -> str:

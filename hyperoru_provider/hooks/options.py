@@ -30,7 +30,8 @@ class ConnectionOptions:
             raise HyperoruConfigError("The connection's extra must be a JSON object.")
         if unknown := [name for name in self._extra if name not in CONNECTION_FIELDS]:
             raise HyperoruConfigError(
-                f"The connection's extra has no {', '.join(unknown)}; there are {', '.join(CONNECTION_FIELDS)}."
+                f"The connection's extra has unknown keys: {', '.join(unknown)}; known are "
+                f"{', '.join(CONNECTION_FIELDS)}."
             )
 
     def text(self, name: str) -> str | None:

@@ -48,7 +48,7 @@ class HyperoruRetryPolicy(RetryPolicy):
         from hyperoru_provider.hooks.failures import PERMANENT
 
         if isinstance(exception, PERMANENT):
-            return RetryDecision.fail(f"{type(exception).__name__}: asking again can't mend it")
+            return RetryDecision.fail(f"{type(exception).__name__}: retrying can't fix it")
         seconds = exception.retry_after if isinstance(exception, HyperoruApiError) else None
         asked = timedelta(seconds=min(seconds or 0.0, _LONGEST_DELAY.total_seconds()))
         own = context["task"].retry_delay if context else timedelta()

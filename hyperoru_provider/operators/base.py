@@ -216,7 +216,7 @@ def for_xcom(result: Any) -> Any:
     stored = storable(result)
     if stored != result:
         log.warning(
-            "The result has control characters, halves of characters or numbers beyond 64 bits, which XCom can't hold: "
-            "there they are escaped, such as NUL as \\x00, and text. Files keep them as they are."
+            "The result has control characters, lone surrogates or numbers beyond 64 bits, which XCom can't hold: it "
+            "has the characters escaped, such as NUL as \\x00, and the numbers as text. Files keep them as they are."
         )
     return stored

@@ -253,5 +253,5 @@ class HyperoruToSqlOperator(ExportOperator):
         arguments.table("table", table)
         hook = BaseHook.get_connection(self.sql_conn_id).get_hook()  # type: ignore[no-untyped-call]
         if not isinstance(hook, DbApiHook):
-            raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: its hook is {hook!r}.")
+            raise HyperoruConfigError(f"The connection {self.sql_conn_id} is not a SQL database: its hook is {hook!r}.")
         return hook.get_conn, table

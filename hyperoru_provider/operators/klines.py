@@ -151,7 +151,7 @@ class HyperoruBackfillKlinesOperator(WindowTask, BaseOperator):
         try:
             parse_event(event)
         except HyperoruNotFoundError as error:
-            log.info("The trigger could not ask for the job's state, which may have a reason: %s", error)
+            log.info("The trigger could not fetch the job's state, so the worker checks it: %s", error)
         if job is None or wanted is None:  # dag.test() gives the event alone
             return self.execute(context)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:

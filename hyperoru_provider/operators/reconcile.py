@@ -111,9 +111,11 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
         windows = exported_windows(root, resource, filters, end, self.windows)
         gaps = _gaps(windows)
         if not windows:
-            log.warning("There is no export of %s below %s to compare: are its filters these?", resource, root)
+            log.warning("There is no export of %s below %s to compare: do the filters match?", resource, root)
         for gap in gaps:
-            log.warning("Between the exports compared there is none of %(start)s to %(end)s: export it", gap)
+            log.warning(
+                "There is no export of the time from %(start)s to %(end)s, between those compared: export it", gap
+            )
         hook = HyperoruHook(self.hyperoru_conn_id)
         with _Report(context) as report, hook.get_conn() as client:
             for window in windows:
@@ -258,7 +260,7 @@ def _windowed(name: str, value: object) -> str:
         from hyperoru_provider.client.errors import HyperoruConfigError
 
         raise HyperoruConfigError(
-            f"{resource} is not read by time, so there are no windows to compare: export it anew."
+            f"{resource} is not read by time, so there are no windows to compare: export it again."
         )
     return resource
 

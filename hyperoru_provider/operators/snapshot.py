@@ -141,4 +141,6 @@ class HyperoruSnapshotOperator(BaseOperator):
             )
         if self.on_empty == "skip":
             unless_skipped(None, "traders")
-        log.warning("The server has no traders, so nothing was exported. Look at the login, and at what it may see.")
+        log.warning(
+            "The server has no traders, so nothing was exported. Check the login, and what it is allowed to see."
+        )

@@ -43,8 +43,8 @@ def window(start: object, end: object) -> Window:
     now = datetime.now(UTC)
     if parsed.end > now:
         log.warning(
-            "The window ends at %s, and it is %s: what comes later will be missing, and a new export of this window "
-            "will have other rows.",
+            "The window ends at %s, but it is only %s: rows that come later will be missing, and another export of "
+            "this window will have other rows.",
             format_time(parsed.end),
             format_time(now.replace(microsecond=0)),
         )
@@ -248,7 +248,9 @@ def case_hint(symbols: str | None) -> str:
     """
     if not symbols or symbols == symbols.upper():
         return ""
-    return f" The symbol is given as {symbols!a}: a list finds only what is written as the service writes it."
+    return (
+        f" The symbol is given as {symbols!a}: a list finds only symbols that are written as the service writes them."
+    )
 
 
 def early(check: Callable[..., object], name: str, value: object, *more: object) -> None:

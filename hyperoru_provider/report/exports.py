@@ -130,8 +130,8 @@ def in_order(exports: Sequence[Export]) -> list[Export]:
     if len(queries) > 1:
         (first, one), (second, other) = [*queries.items()][:2]
         raise HyperoruConfigError(
-            f"{one.directory} has what the server lists for {first.decode()}, and {other.directory} what it lists for "
-            f"{second.decode()}: such trades are not to be added up. Keep them at places of their own."
+            f"{one.directory} was exported with the query {first.decode()}, but {other.directory} with "
+            f"{second.decode()}: such trades must not be added up. Keep them in separate places."
         )
     return ordered
 
@@ -153,15 +153,13 @@ def _read(path: UPath | ProxyUPath) -> Export:
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except (FileNotFoundError, msgspec.DecodeError, RecursionError) as error:
-        raise HyperoruConfigError(f"{path} is no manifest of an export: {error}.") from None
+        raise HyperoruConfigError(f"{path} is not the manifest of an export: {error}.") from None
     if manifest.format_version != FORMAT_VERSION or manifest.file_format not in FORMATS:
         raise HyperoruConfigError(f"{path} was written by another version of this package, which this one can't read.")
     if manifest.resource != RESOURCE or manifest.window is None:
-        raise HyperoruConfigError(
-            f"{path} is of {manifest.resource}, and a report is made of {RESOURCE}: name an export of these."
-        )
+        raise HyperoruConfigError(f"{path} is an export of {manifest.resource}, but a report needs one of {RESOURCE}.")
     if any("/" in file.name for file in manifest.files):
-        raise HyperoruConfigError(f"{path} names a file that is not beside it.")
+        raise HyperoruConfigError(f"{path} names a file that is not next to it.")
     return Export(path.parent, manifest, Window.parse(manifest.window.get("start"), manifest.window.get("end")))
 
 

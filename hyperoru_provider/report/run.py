@@ -82,7 +82,7 @@ def _of_trader(exports: list[Export], account_id: str | None) -> list[Export]:
     found = [export for export, trader in zip(exports, traders, strict=True) if account_id in (None, trader)]
     if not found:
         raise HyperoruConfigError(
-            f"No export there is of trader {account_id}: they are of {', '.join(sorted(filter(None, {*traders})))}."
+            f"There is no export of trader {account_id} there, only of {', '.join(sorted(filter(None, {*traders})))}."
         )
     return found
 

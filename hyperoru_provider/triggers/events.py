@@ -121,7 +121,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
                 if since is not None and time.monotonic() >= logged_at + LOG_EVERY:
                     logged_at = time.monotonic()
                     log.info(
-                        "Waiting since %s; %d events of %s have passed that are others",
+                        "Waiting since %s; %d events of %s did not match",
                         self.since,
                         passed,
                         self.channel,
@@ -140,7 +140,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
                 raise HyperoruConfigError(f"The contract's stream.channels says that there is no {self.channel}.")
             return EventFilter(self.channel, self.account_id, self.symbol, self.side, self.min_notional)
         except HyperoruConfigError as error:
-            await delay_error(error, "A trigger for events can't work")
+            await delay_error(error, "The trigger for events can't work")
             raise
 
 

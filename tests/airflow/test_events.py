@@ -539,7 +539,7 @@ def test_a_sensor_says_what_it_waits_for_and_now_and_then_since_when(
 
     fired_by(deferral, pass_by)
     lines = [line for line in caplog.messages if line.startswith("Waiting since")]
-    assert f"Waiting since {deferral.trigger.since}; 2 events of trades have passed that are others" in lines
+    assert f"Waiting since {deferral.trigger.since}; 2 events of trades did not match" in lines
     assert len(lines) < 12
 
 

@@ -212,7 +212,7 @@ class TestWhichWindows:
             {"start": "2026-01-03T00:00:00Z", "end": "2026-01-05T00:00:00Z"},
             {"start": "2026-01-06T00:00:00Z", "end": "2026-01-07T00:00:00Z"},
         ]
-        assert "there is none of 2026-01-03T00:00:00Z to 2026-01-05T00:00:00Z" in caplog.text
+        assert "There is no export of the time from 2026-01-03T00:00:00Z to 2026-01-05T00:00:00Z" in caplog.text
         assert stamps(tmp_path) == before
 
     def test_no_export_at_all_is_warned_of(
@@ -494,5 +494,5 @@ class TestSql:
         assert states.texts == {}
 
     def test_windows_before_the_first_year(self, table: dict[str, Any], serve: Serve) -> None:
-        with serve(of_days(1)), pytest.raises(HyperoruConfigError, match="before the first year"):
+        with serve(of_days(1)), pytest.raises(HyperoruConfigError, match="before the year 1"):
             self.reconcile(table, 0, windows=10**6)

@@ -79,7 +79,7 @@ def test_one_trader_and_a_title(tmp_path: Path, summaries: list[dict[str, Any]])
 
 @pytest.mark.parametrize("source", [[], [None], {"rows": 3}, [{"trade_id": 1}], ["/x"]])
 def test_what_is_no_export_fails_at_once(tmp_path: Path, source: Any) -> None:
-    with pytest.raises(AirflowFailException, match=r"source is .*the place of exports is expected"):
+    with pytest.raises(AirflowFailException, match=r"source is .*the location of exports is expected"):
         run(HyperoruReportOperator, source=source, destination=str(tmp_path / "r.html"))
 
 

@@ -112,7 +112,7 @@ class ReplyReader:
             return body
         if len(self._packing) > 1 or self._packing[0] not in _UNPACKED:
             raise HyperoruContractError(
-                f"The answer is packed as {', '.join(self._packing)!r}, and only one of gzip and deflate was asked for."
+                f"The answer is compressed with {', '.join(self._packing)}, but only gzip or deflate was requested."
             )
         for window in _WINDOWS:
             unpacker = zlib.decompressobj(window)

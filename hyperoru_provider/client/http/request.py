@@ -150,7 +150,8 @@ class Settings:
         """
         return HyperoruNetworkError(
             f"No complete answer from {self.base_url} after {time.monotonic() - began:.1f} s, although no single "
-            f"wait timed out. If answers really take that long, raise max_answer_seconds (now {self.max_answer_seconds:g})"
+            "wait timed out. If answers really take that long, raise max_answer_seconds (now "
+            f"{self.max_answer_seconds:g})"
         )
 
 

@@ -90,7 +90,7 @@ class ReconciledStorage(StorageDestination):
         if found and found[0] != self._file_format:
             raise HyperoruConfigError(
                 f"{self._directory} has files of the format {found[0]}, which can't be compared with "
-                f"{self._file_format}: give file_format={found[0]!r}, or export this window anew."
+                f"{self._file_format}: set file_format={found[0]!r}, or export this window again."
             )
         return state
 

@@ -79,9 +79,9 @@ class StorageDestination:
         self._directory = ExportDirectory(self._root / spec.directory)
         if self._directory.committed_rows and self._directory.committed_query != spec.endpoint.constants:
             raise HyperoruConfigError(
-                f"{self._directory} has an export of what the server lists for {self._directory.committed_query}, and "
-                f"the contract's query is {spec.endpoint.constants} now. Give each its own destination, or remove that "
-                "one."
+                f"{self._directory} has an export made with the query {self._directory.committed_query}, but the "
+                f"contract's query is now {spec.endpoint.constants}. Give each its own destination, or remove the "
+                "earlier export."
             )
         self._state = ExportState()
         if spec.resumable and self.resumes:

@@ -520,7 +520,7 @@ def test_a_socket_that_dies_right_after_each_subscribe_is_an_error_that_names_th
             AsyncHyperoruClient(url, session_token="x", retry_policy=policy) as client,
             aclosing(client.events(("trades",))) as events,
         ):
-            with pytest.raises(HyperoruContractError, match=r"3 times in a row .*correct the contract's stream"):
+            with pytest.raises(HyperoruContractError, match=r"3 times in a row, .*correct the contract's stream"):
                 while True:
                     await anext(events)
         assert len(opened) == 3

@@ -146,7 +146,7 @@ HAZARDS = {
     "key_that_comes_again": Hazard(
         {"recurring_ids": 500}, "the same trade_id.*contract's key", fits={"key": ["trade_id", "trade_time"]}
     ),
-    "same_key_with_other_content": Hazard({"conflicting_rows": True}, r"trade_id=\d+ came twice.*contract's key"),
+    "same_key_with_other_content": Hazard({"conflicting_rows": True}, r"trade_id=\d+ occurs twice.*contract's key"),
     "repeated_rows": Hazard({"duplicate_rows": True}),
     "repeated_rows_without_a_total": Hazard({"duplicate_rows": True, "total": "none"}),
     "row_without_key": Hazard({"bad_rows": "no_key"}, "contract's key or fields"),

@@ -101,7 +101,7 @@ class TestAnObject:
             ({"account_id": 1}, "none of the fields available"),
             ({"success": True, "data": {"message": "soon"}}, "none of the fields available"),
             ({"items": [BALANCE, BALANCE]}, "has 2 objects, but one was expected"),
-            ({"account_id": 2, "data": {"available": 1}}, "account_id 2, but 1 was asked"),
+            ({"account_id": 2, "data": {"available": 1}}, "account_id 2, but 1 was requested"),
         ],
     )
     def test_what_is_no_such_object_is_an_error(self, export: Export, body: Any, said: str) -> None:

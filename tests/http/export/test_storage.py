@@ -397,7 +397,7 @@ def test_a_manifest_that_is_none(tmp_path: Path) -> None:
     ]
     for text in ("[]", "{", "", "\xff", "null", f'{{"rows": 1, "files": [{file}]}}', *damaged):
         (directory / "_manifest.json").write_text(text, "latin-1")
-        with pytest.raises(HyperoruConfigError, match="no manifest"):
+        with pytest.raises(HyperoruConfigError, match="not the manifest"):
             land(tmp_path, [trade(1)])
 
 
