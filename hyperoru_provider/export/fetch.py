@@ -39,7 +39,7 @@ def fetch(
 
     :param client: shared by all threads, and so is its rate limit.
     :param readers: what to read: at least one, of the same list, in order.
-    :param concurrency: how many requests to have under way, at least 1.
+    :param concurrency: how many requests to send at the same time, at least 1.
     :param progress: counts the pages.
     :param detector: has recorded the window's rows that the readers leave out, and records the others, in order.
     :param prepare: converts a batch to what a format writes, in the thread that read it; see :attr:`Rows.prepared`.

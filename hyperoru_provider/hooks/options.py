@@ -18,7 +18,7 @@ class ConnectionOptions:
     """The options of a connection, with errors that name the key and where it was set.
 
     :param connection: the connection.
-    :raises HyperoruConfigError: its extra is no JSON object, or has a key that there is none of.
+    :raises HyperoruConfigError: its extra is no JSON object, or has an unknown key.
     """
 
     def __init__(self, connection: Connection) -> None:

@@ -39,8 +39,8 @@ class ExportOperator(WindowTask, BaseOperator):
     :param start: start of the window.
     :param end: end of the window.
     :param filters: what else limits the rows.
-    :param concurrency: how many requests to have under way at once.
-    :param on_empty: what becomes of an export without rows.
+    :param concurrency: how many requests to send at the same time.
+    :param on_empty: what to do with an export without rows.
     :param hyperoru_conn_id: the connection.
     """
 

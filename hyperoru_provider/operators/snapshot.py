@@ -49,8 +49,8 @@ class HyperoruSnapshotOperator(BaseOperator):
         ``skip`` (the task is skipped) or ``fail``. Default: ``succeed``.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong.
-    :raises HyperoruContractError: the server's answers don't prove to be right and complete.
-    :raises HyperoruApiError: the server refused or could not be asked.
+    :raises HyperoruContractError: the server's answers can't be proved right and complete.
+    :raises HyperoruApiError: the server refused a request or could not be reached.
     """
 
     template_fields: Sequence[str] = (

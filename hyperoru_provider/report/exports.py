@@ -109,7 +109,7 @@ def find_exports(place: UPath | ProxyUPath) -> list[Export]:
     """Return the exports of trades at a place, the earliest window first.
 
     :param place: a manifest, the directory of an export, of all exports of trades, or of all exports.
-    :raises HyperoruConfigError: there is none, or a manifest is none of an export of trades.
+    :raises HyperoruConfigError: there is none, or a manifest is not that of an export of trades.
     """
     found = [_read(manifest) for manifest in _manifests(place)]
     if not found:

@@ -40,9 +40,10 @@ class HyperoruEventTrigger(BaseEventTrigger):
     :param side: only this side, or these, such as ``BUY`` or ``long``, or for ``model_chat`` the operation; upper or
         lower case. Default: all.
     :param min_notional: only events of this amount or more. Default: any.
-    :param min_interval: least seconds between two events of the trigger; those meanwhile become one. Default: 5.
+    :param min_interval: minimum seconds between two events of the trigger; those in between are merged into one.
+        Default: 5.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``.
-    :param gaps: whether to fire where events may be missing, too. Without, an event that is missed is never told, and
+    :param gaps: whether to fire where events may be missing, too. Otherwise missed events are not reported, and
         ``from`` is never ``null``. Default: ``True``.
     :param since: when the wait began, if :class:`~hyperoru_provider.sensors.events.HyperoruEventSensor` waits; the
         trigger then fires once.

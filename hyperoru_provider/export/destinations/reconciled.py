@@ -42,7 +42,7 @@ def exported_windows(
     :param root: what the directories of all resources are in.
     :param resource: the list.
     :param filters: what else limits the rows: exports with other filters are others.
-    :param until: windows that end later are passed over; ``None`` for none.
+    :param until: windows that end later are skipped; ``None`` for none.
     :param count: how many windows at most.
     """
     row = RESOURCES[resource]
@@ -62,7 +62,7 @@ def exported_windows(
 
 
 class ReconciledStorage(StorageDestination):
-    """Files of an export that is made anew, and committed only if they are not those that are there.
+    """Files of an export that is made again, and committed only if they differ from those that are there.
 
     A part that is the same is not written at all. Others wait beside the earlier ones until the commit, as those of
     each export do; what differs between them is found out by reading both.
@@ -72,7 +72,7 @@ class ReconciledStorage(StorageDestination):
     The other parameters are those of :class:`StorageDestination`.
     """
 
-    resumes = False  # what is kept for the next try would stay beside parts that are not committed anew
+    resumes = False  # what is kept for the next try would stay beside parts that are not committed again
 
     def __init__(self, *args: Any, note: Note, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -141,7 +141,7 @@ class ReconciledTable(SqlDestination):
     """Rows of a table, of which those are written that differ, all in one transaction.
 
     :param windows: the windows by which changes are counted: in order, and together that of the export.
-    :param on_empty: what becomes of a window without rows; see :func:`~hyperoru_provider.export.run.export_rows`.
+    :param on_empty: what to do with a window without rows; see :func:`~hyperoru_provider.export.run.export_rows`.
     :param note: called in the transaction, for each window that changes; see :meth:`commit` for what with.
 
     The other parameters are those of :class:`SqlDestination`.

@@ -38,7 +38,7 @@ class StorageDestination:
         ``ObjectStoragePath``.
     :param file_format: one of :data:`~hyperoru_provider.export.formats.FORMATS`.
     :param compression: one of the format's; ``None`` for its default.
-    :param rows_per_part: rows of a file at most.
+    :param rows_per_part: maximum number of rows in a file.
     :param bytes_per_part: bytes of a file's rows as JSON lines at most; ``None`` for no limit.
     :param store: where the state of an unfinished export is kept; ``None`` for a file beside the parts.
     """
