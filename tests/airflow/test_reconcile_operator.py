@@ -301,7 +301,7 @@ class TestOtherBytes:
     def test_another_format_is_an_error(self, tmp_path: Path, serve: Serve) -> None:
         with serve(of_days(1)):
             export(tmp_path, [0], file_format="csv")
-            with pytest.raises(HyperoruConfigFailure, match=r"files of the format csv.*give file_format='csv'"):
+            with pytest.raises(HyperoruConfigFailure, match=r"files of the format csv.*set file_format='csv'"):
                 reconcile(tmp_path)
 
     @pytest.mark.parametrize("damage", ["missing", "damaged"])

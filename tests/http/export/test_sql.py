@@ -386,7 +386,7 @@ def test_columns_that_dont_fit_are_named(database: Database, column: str, kinds:
     database.create(**{column: kinds[database.kind], "model": ""})
     with pytest.raises(HyperoruConfigError, match=rf"trades don't fit.*\b{column} is") as caught:
         land(database, [], create=False)
-    assert "model is missing and must be TEXT" in str(caught.value)
+    assert "model is missing, but must be TEXT" in str(caught.value)
     assert str(caught.value).count(";") == 1
 
 
