@@ -111,9 +111,8 @@ class ExportOperator(WindowTask, BaseOperator):
 
         manifests = [each["manifest"] for each in written if "manifest" in each]
         self.manifest = manifests[-1] if manifests else ""
-        links: Any = type(
-            self
-        ).operator_extra_links  # Airflow stores an XCom for each, and needs none without an address
+        # Airflow stores an XCom for each link, and needs none for one without an address
+        links: Any = type(self).operator_extra_links
         self.operator_extra_links = [link for link in links if link.get_link(self, ti_key=None)]
         source = list_uri(client.base_url, arguments.required("resource", self.resource))
         report_lineage(hook, source, map(directory_uri, manifests))
