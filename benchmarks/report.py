@@ -19,7 +19,7 @@ _PACKAGES = (
 _PAGE = """\
 # How fast it is, and how much memory it takes
 
-`make bench` wrote this page; `make bench ARGS=--help` tells what else it can do. Every contender fetches the same
+`make bench` wrote this page; `make bench ARGS=--help` lists its other options. Every contender fetches the same
 trades from the same local server, 500 a page, in a fresh process of its own. What it wrote is read back: as many rows
 as the server has, with exactly the same sum of one amount. Contenders take turns, and each round begins with another
 one. Only ratios within one run mean something, as machines differ and drift.

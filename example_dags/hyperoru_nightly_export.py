@@ -1,6 +1,6 @@
 """Export a day's trades, decisions and program runs of each trader, and what each has now.
 
-The traders are listed anew each night, and exports are mapped over lists and traders. A list with a time, such as
+The traders are listed again each night, and exports are mapped over lists and traders. A list with a time, such as
 decisions, is of the run's data interval; what a trader has, such as orders and positions, is of the moment. Files are
 laid out by list: ``decisions/<window>,account_id-1``, ``positions/latest,account_id-1``.
 

@@ -1,4 +1,4 @@
-"""Compare the last days of each trader's trades with the service, and export anew what has changed.
+"""Compare the last days of each trader's trades with the service, and export again what has changed.
 
 Trades may come late, be corrected or be removed after their day was exported. Once a day this DAG reads the last seven
 exports of ``hyperoru_daily_trades`` again, some hours after the newest one. What is the same is not written. The last

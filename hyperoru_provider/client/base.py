@@ -99,7 +99,7 @@ class BaseClient(Lists, Generic[HttpT, TransportT]):
         self.contract = contract if isinstance(contract, Contract) else load_contract(contract)
         _check_secrets(credentials)
         if http_client is not None and (transport is not None or credentials.headers or verify):
-            raise HyperoruConfigError("Give an http_client, or a transport, headers and verify for ours, but not both.")
+            raise HyperoruConfigError("Pass either http_client, or transport, headers and verify, but not both.")
         _check_library(http_client or transport)
         network = Network(self.base_url, verify)
         http = http_client or self._new_http(timeout, credentials, transport, network)
@@ -210,12 +210,16 @@ class BaseClient(Lists, Generic[HttpT, TransportT]):
 
 def _check_secrets(credentials: Credentials) -> None:
     if credentials.session_token is not None and not can_be_token(credentials.session_token):
-        raise HyperoruConfigError("The session_token contains characters that no token has, such as a line break.")
+        raise HyperoruConfigError(
+            "The session_token contains characters that are not allowed in a token, such as a line break."
+        )
     for name in ("login", "password"):
         try:
             (getattr(credentials, name) or "").encode()
         except UnicodeEncodeError:  # which repeats the text
-            raise HyperoruConfigError(f"The {name} holds half a character, which can't be sent.") from None
+            raise HyperoruConfigError(
+                f"The {name} contains a lone surrogate (half a character), which can't be sent."
+            ) from None
     _check_headers(credentials.headers)
 
 
@@ -232,8 +236,8 @@ def _check_library(given: object) -> None:
     libraries = {cls.__module__.partition(".")[0] for cls in type(given).__mro__} & {"httpx", "httpx2"}
     if libraries and httpx.__name__ not in libraries:
         raise HyperoruConfigError(
-            f"The http_client or transport is one of {libraries.pop()}, but this process uses {httpx.__name__}: make "
-            f"it by {httpx.__name__}. See hyperoru_provider.client.http.library."
+            f"The http_client or transport is from {libraries.pop()}, but this process uses {httpx.__name__}: create "
+            f"it with {httpx.__name__}. See hyperoru_provider.client.http.library."
         )
 
 
@@ -242,12 +246,12 @@ def _checked_url(base_url: str) -> str:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
         raise HyperoruConfigError(
-            f"The base URL is not valid: {error}. It must be like https://host[:port][/prefix], and an IPv6 address "
-            "stands in brackets."
+            f"The base URL is not valid: {error}. It must be like https://host[:port][/prefix], with an IPv6 address "
+            "in brackets."
         ) from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
         raise HyperoruConfigError(
-            "The base URL must be like https://host[:port][/prefix], with login and password in fields of their own."
+            "The base URL must be like https://host[:port][/prefix], with the login and password in their own fields."
         )
     return str(url).rstrip("/")
 
@@ -260,7 +264,7 @@ def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _OUR_HEADERS:
             raise HyperoruConfigError(
-                f"headers: {name!r} can't be set; {', '.join(_OUR_HEADERS)} are the client's own."
+                f"headers: {name!r} can't be set; {', '.join(_OUR_HEADERS)} are set by the client."
             )
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             raise HyperoruConfigError(f"headers: the value of {name} must be a text of printable ASCII characters.")

@@ -68,7 +68,7 @@ def price(contract: Contract, symbol: str) -> Call[Price]:
         sent = data.setdefault("symbol", symbol)
         if str(sent).casefold() != symbol.casefold():
             raise HyperoruContractError(
-                f"The price is of {sent}, but {symbol} was asked for: the server seems to ignore the symbol. "
+                f"The price is for {sent}, but {symbol} was requested: the server seems to ignore the symbol. "
                 "Correct the contract's price.params."
             )
         return validated(Price, data)
@@ -112,7 +112,7 @@ def backfill_job(contract: Contract, task_id: int | str) -> Call[BackfillJob]:
         data = parse_object(body, endpoint, has_status=True)
         if str(data.setdefault("id", task_id)) != str(task_id):
             raise HyperoruContractError(
-                f"The answer is about job {data['id']}, but {task_id} was asked for: the server seems to ignore the "
+                f"The answer describes job {data['id']}, but {task_id} was requested: the server seems to ignore the "
                 "id. Correct the contract's backfill_status: its path, or its params task_id."
             )
         job = validated(BackfillJob, data)
@@ -154,8 +154,8 @@ def validated(cls: type[R], data: dict[str, Any], time_format: TimeFormat = "iso
         missing = any(problem["type"] == "missing" for problem in found)
         fields = f"Its fields are {shorten(', '.join(data))}. " if missing else ""
         raise HyperoruContractError(
-            f"The {name_of(cls, data)} is not as expected: {problems}. {fields}"
-            "If the server names a field otherwise, say so in the contract's fields."
+            f"The {name_of(cls, data)} is not as expected: {problems}. {fields}If the server uses another name for a "
+            "field, set it in the contract's fields."
         ) from None
 
 

@@ -75,7 +75,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :param filters: what limits the rows, such as ``account_id``; what is ``None`` does not.
         :raises HyperoruConfigError: there is no such list or filter, a filter that is needed is missing, or the window
             is empty, missing, or given for a list that has none.
-        :raises HyperoruContractError: the server's answers don't prove to be right and complete.
+        :raises HyperoruContractError: the server's answers can't be proved right and complete.
         """
         reader = self.list_reader(resource, start, end, **filters)
         with self.explaining(reader.endpoint):
@@ -154,7 +154,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :param symbol: only this symbol's.
         :param limit: stop reading once there are so many; the count is then this or a little more.
         :raises HyperoruConfigError: the window is empty.
-        :raises HyperoruContractError: the server's pages don't prove to be right and complete.
+        :raises HyperoruContractError: the server's pages can't be proved right and complete.
         """
         filters = {"account_id": account_id, "symbol": symbol}
         window = utc_window(start, end)
@@ -173,7 +173,7 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         :param account_id: only this trader's.
         :param symbol: only this symbol's.
         :raises HyperoruConfigError: the window is empty.
-        :raises HyperoruContractError: the server's pages don't prove to be right and complete.
+        :raises HyperoruContractError: the server's pages can't be proved right and complete.
         """
         reader = self.list_reader("trades", start, end, account_id=account_id, symbol=symbol)
         with self.explaining(reader.endpoint):

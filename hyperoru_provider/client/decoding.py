@@ -64,9 +64,17 @@ def canonical(row: bytes, endpoint: Endpoint) -> dict[str, Any]:
     try:
         data = _object.decode(replace_halves(row))
     except NOT_JSON as error:
-        text = shorten(row[:200].decode(errors="replace"))
-        raise HyperoruContractError(f"A row is not a JSON object: {error}; it begins with {text}") from None
+        raise row_error(row, error) from None
     return rename(data, endpoint)
+
+
+def row_error(row: bytes, error: Exception) -> HyperoruContractError:
+    """Return the error of a row that can't be decoded.
+
+    :param error: one of :data:`NOT_JSON`.
+    """
+    text = shorten(row[:200].decode(errors="replace"))
+    return HyperoruContractError(f"A row is not a JSON object: {error}; it begins with {text}")
 
 
 def rename(data: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
@@ -85,9 +93,9 @@ def describe_body(body: bytes) -> str:
     return (
         "the body is empty"
         if not start
-        else "a page came (from a proxy?)"
+        else "an HTML page was received (from a proxy?)"
         if start[:1] == b"<"
-        else "something else came"
+        else "something else was received"
     )
 
 
@@ -172,7 +180,9 @@ def _problem_of_code(fields: Mapping[str, Any], words: tuple[str, ...]) -> str |
 
 def _unaccepted(name: str, value: object) -> str:
     """Return the problem of a word that only ``success_words`` can make a success."""
-    doubt = f"{_SAYS_FAILED}; if it did not" if _means_failure(_word(value)) else "is not known to be one; if it is"
+    doubt = (
+        f"{_SAYS_FAILED}; if it did not" if _means_failure(_word(value)) else "is not known to mean success; if it does"
+    )
     return f"its {name} is {str(value)!r}, which {doubt}, add it to the contract's success_words. The server says"
 
 

@@ -56,7 +56,7 @@ def _from_epoch(value: object, time_format: TimeFormat) -> datetime:
     try:
         whole, parts = parse_amount(value).as_integer_ratio()
     except ValueError:
-        raise ValueError(f"{value!r} is no number of {time_format} since 1970") from None
+        raise ValueError(f"{value!r} is not a number of {time_format} since 1970") from None
     microseconds, rest = divmod(whole * _MICROSECONDS[time_format], parts)
     if rest:
         raise ValueError(f"{value!r} has more digits than microseconds")
@@ -134,7 +134,7 @@ def parse_moment(name: str, value: object) -> datetime:
         return to_utc(datetime.combine(value, time.min))
     advice = ""
     if isinstance(given, (int, float)):
-        advice = " A template that is rendered natively makes a number of digits: write a date with dashes."
+        advice = " A natively rendered template turns digits into a number: write the date with dashes."
     raise HyperoruConfigError(
         f"{name} is {given!r:.100}: an ISO 8601 date or time, such as 2024-09-20T00:00:00Z, is expected.{advice}"
     )

@@ -16,8 +16,8 @@ from hyperoru_provider.doctor.state import State
 _WRONG_TOKEN = "hyperoru-doctor-asks-with-a-wrong-token"  # noqa: S105
 _TOKEN_PARAMS = ("session_token", "token")
 
-_ENDS_IN_API = "The base URL ends in /api, with which all paths begin already: leave it out."
-_NO_TLS = "If this server speaks plain HTTP, its host has to begin with http://."
+_ENDS_IN_API = "The base URL ends in /api, but all paths already begin with it: leave it out."
+_NO_TLS = "If this server speaks plain HTTP, its host must begin with http://."
 #: what a refusal says of a field that it lacks, or does not know
 _LACKING = re.compile(r"missing|required|unknown|unexpected|extra|not (allowed|permitted|known)|no such", re.IGNORECASE)
 _IDENTITIES = re.compile(r"e-?mail|user_?name|login", re.IGNORECASE)
@@ -34,7 +34,7 @@ def examine_health(state: State) -> None:
     if finding.verdict is Verdict.ABSENT and is_too_long:
         finding.notes.append(_ENDS_IN_API)
     if health is not None and not health.healthy:
-        finding.notes.append(f"It says that it is {health.status}; only 'healthy' is taken for healthy.")
+        finding.notes.append(f"It says that it is {health.status}; only 'healthy' counts as healthy.")
 
 
 def read_document(state: State) -> None:
@@ -91,7 +91,8 @@ def examine_tokens(state: State) -> None:
     except HyperoruApiError:
         return
     state.warn(
-        "login", "A wrong token lists the traders, too: whoever reaches this server can read what needs no right token."
+        "login",
+        "A wrong token lists the traders, too: anyone who reaches this server can read what needs no valid token.",
     )
 
 

@@ -15,7 +15,7 @@ from hyperoru_provider.client.errors import (
     HyperoruValidationError,
 )
 
-#: status of a fault of the server's own, which asking again won't mend
+#: status of a fault of the server's own, which retrying won't fix
 _OWN_FAULT = 500
 #: what a server answers that takes no such parameter, or no such value
 REFUSED_PARAMETERS = (HyperoruBadRequestError, HyperoruValidationError)

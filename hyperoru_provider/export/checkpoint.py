@@ -154,11 +154,11 @@ class ResumableExportState(ExportState):
     def _resume(self, state: _State) -> None:
         begun = parse_time(state.begun_at)
         if state.digest != state.digest_for(self._fingerprint) or not -_SKEW <= datetime.now(UTC) - begun <= _MAX_AGE:
-            log.info("An export that was not finished is out of date or of something else: starting over")
+            log.info("The unfinished export is out of date or is not of the same rows: starting over")
             return
         found = [self._find(kept) for kept in state.parts]
         if None in found:
-            log.info("Parts of an export that was not finished are missing: starting over")
+            log.info("Parts of the unfinished export are missing: starting over")
             return
         keys = DuplicateDetector()
         parts = []
@@ -168,7 +168,7 @@ class ResumableExportState(ExportState):
         last = Row(parse_time(state.last.time), key_of([key_part(part) for part in state.last.key]), b"")
         self.first, self.last = parse_time(state.first_time), last
         self.parts, self.keys, self._begun = parts, keys, begun
-        log.info("Resuming after %s: %d rows in %d parts are there", state.last.time, self.rows, len(parts))
+        log.info("Resuming after %s: %d rows in %d parts are already there", state.last.time, self.rows, len(parts))
 
     def _find(self, kept: Part) -> tuple[Part, bytes] | None:
         """Return a part under its present name, and the keys of its rows, or ``None`` if they are not whole."""

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _json = msgspec.json.Encoder(decimal_format="number", order="sorted")
 #: an object as the JSON text of each of its fields
 decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_value = msgspec.json.Decoder(Any, float_hook=Decimal).decode
 
 
 class Column(NamedTuple):
@@ -80,8 +81,8 @@ class ColumnSchema:
         if not self._warned and replace_halves(row.raw) != row.raw:
             self._warned.add("halves")
             log.warning(
-                "The row %s, and perhaps others, holds half a character, such as \\ud83d, which only JSON lines can "
-                "hold: it is written as the replacement character U+FFFD.",
+                "The row %s, and perhaps others, contains a lone surrogate (half a character), such as \\ud83d, "
+                "which only JSON lines can represent: it is written as the replacement character U+FFFD.",
                 shorten("/".join(map(str, parts_of(row.key)))),
             )
         fields = canonical(row.raw, self.endpoint)
@@ -109,6 +110,22 @@ class ColumnSchema:
 def extra_text(fields: dict[str, msgspec.Raw]) -> str | None:
     """Return unknown fields as a JSON object, each value as the server wrote it, or ``None`` if there are none."""
     return _json.encode(fields).decode() if fields else None
+
+
+def decode_fields(sent: Mapping[str, msgspec.Raw], names: Iterable[str]) -> dict[str, Any]:
+    """Return the values of these fields, with every digit of every number, without those that are null."""
+    found = {name: _decode_value(sent[name]) for name in names if name in sent}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def fields_of_columns(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return these fields of a row of a file with columns, without those that are null.
+
+    What is no column is looked for in ``extra``.
+    """
+    found = {name: row[name] for name in names if row.get(name) not in (None, "")}
+    unknown = [name for name in names if name not in row]
+    return found | decode_fields(decode_raw(row["extra"]), unknown) if unknown and row.get("extra") else found
 
 
 def raw_text(value: msgspec.Raw | None) -> str | None:

@@ -71,8 +71,8 @@ def commit_lock(path: UPath | ProxyUPath, *, local: bool) -> Iterator[Callable[[
     def confirm() -> None:
         if not lock.is_held():
             raise HyperoruConcurrentWriteError(
-                f"Another run has taken over from this one, which was held up for a minute while it committed to "
-                f"{path.parent}: run this one again."
+                f"Another run has taken over, as this one stalled for a minute while committing to {path.parent}: "
+                "run this one again."
             )
 
     try:
@@ -81,7 +81,7 @@ def commit_lock(path: UPath | ProxyUPath, *, local: bool) -> Iterator[Callable[[
         try:
             lock.release()
         except OSError as error:  # what was committed is committed
-            log.warning("The lock %s could not be removed, so that others may have to wait: %s", path, error)
+            log.warning("The lock %s could not be removed, so others may have to wait: %s", path, error)
 
 
 class _FileLock:
@@ -98,7 +98,7 @@ class _FileLock:
         except FileNotFoundError:  # the one before has removed it
             pass
         except OSError as error:
-            log.debug("No lock for the commit: %s", error)
+            log.debug("Could not lock the commit: %s", error)
             return True
         os.close(self._file)
         return False
@@ -112,7 +112,7 @@ class _FileLock:
     def break_(self, owner: bytes | None) -> None:
         raise HyperoruConcurrentWriteError(
             f"Another run has been committing to {self._path.parent} for a minute, and its process is alive. Nothing "
-            "was committed: see what holds it up, and run this one again."
+            "was committed: find out what is holding it up, then run this one again."
         )
 
     def release(self) -> None:

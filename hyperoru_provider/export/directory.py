@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -139,17 +138,6 @@ class ExportDirectory:
                 return found
         return None
 
-    def copy_of(self, name: str, sha256: str) -> IO[bytes] | None:
-        """Return a part's content as a local file without a name, or ``None`` if the part is not there and whole."""
-        copy = tempfile.TemporaryFile(prefix="hyperoru-")  # noqa: SIM115 - read by the caller
-        if _is_ours(name):
-            with suppress(FileNotFoundError), (self._directory / name).open("rb") as part:
-                shutil.copyfileobj(part, copy, 1 << 20)
-        copy.seek(0)
-        whole = _digest(copy) == sha256
-        copy.seek(0)
-        return copy if whole else None
-
     def write_temporary(self, name: str, data: bytes) -> None:
         """Write a file that lasts until the next commit."""
         self._write(data, _STAGED + name)
@@ -196,7 +184,7 @@ class ExportDirectory:
             manifest = None
         if not _is_manifest(manifest):
             raise HyperoruConfigError(
-                f"{self.manifest} is no manifest of an export. Remove it, or choose another destination."
+                f"{self.manifest} is not the manifest of an export. Remove it, or choose another destination."
             )
         return dict(manifest)
 
@@ -269,7 +257,7 @@ class ExportDirectory:
     def _overtaken(self, result: str) -> HyperoruConcurrentWriteError:
         return HyperoruConcurrentWriteError(
             f"Another run has written to {self._directory} at the same time. {result}: run this one again, and let "
-            "only one at a time export a window."
+            "only one run at a time export a window."
         )
 
     def _is_committed(self, part: Part) -> bool:
@@ -337,7 +325,9 @@ def _is_manifest(value: Any) -> bool:
         and type(value.get("rows")) is int
         and isinstance(value.get("files"), list)
         and all(
-            isinstance(file, dict) and all(isinstance(file.get(name), str) for name in ("name", "sha256"))
+            isinstance(file, dict)
+            and all(isinstance(file.get(name), str) for name in ("name", "sha256"))
+            and "/" not in file["name"]
             for file in value["files"]
         )
     )

@@ -76,8 +76,7 @@ def fetch(
 
     :param client: shared by all threads, and so is its rate limit.
     :param readers: what to read: at least one, of the same list, in order.
-    :param concurrency: how many requests to have under way, at least 1; ``None`` to find out how many are answered
-        best.
+    :param concurrency: how many requests to send at the same time, at least 1; ``None`` to find the best number.
     :param progress: counts the pages.
     :param detector: has recorded the window's rows that the readers leave out, and records the others, in order.
     :param prepare: converts a batch to what a format writes, in the thread that read it; see :attr:`Rows.prepared`.

@@ -6,7 +6,7 @@ from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.export.manifest import ExportSpec
 
 WHAT_TO_LOOK_AT = (
-    "Look at the account and the window, and at switches of the server whose default may hide everything, such as "
+    "Check the account and the window, and any switches of the server whose default may hide everything, such as "
     "trading_mode or environment."
 )
 

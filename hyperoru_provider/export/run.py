@@ -46,15 +46,15 @@ def export_list(
     :param window: the rows' time; ``None`` for a list without a window.
     :param filters: what else limits the rows, by name; ``None`` values don't.
     :param destination: where the rows go.
-    :param concurrency: how many requests to have under way at once, at least 1; ``None`` to find how many are
-        answered best, between 1 and 32.
-    :param on_empty: what becomes of a list without rows; see :func:`export_rows`.
+    :param concurrency: how many requests to send at the same time, at least 1; ``None`` to find the best number, up to
+        32.
+    :param on_empty: what to do with a list without rows; see :func:`export_rows`.
     :param as_of: when reading began, where several lists are read as one; ``None``: now, for a list without a key.
     :return: what the destination makes of it, or ``None`` for no rows where ``on_empty`` is ``skip``.
     :raises HyperoruConfigError: the list, the window, a filter or the destination is wrong. Nothing was asked.
-    :raises HyperoruContractError: the server's answers don't prove to be right and complete, or are empty where that
+    :raises HyperoruContractError: the server's answers can't be proved right and complete, or are empty where that
         is an error. Nothing was committed.
-    :raises HyperoruApiError: the server refused or could not be asked. Nothing was committed.
+    :raises HyperoruApiError: the server refused a request or could not be reached. Nothing was committed.
     """
     start, end = (window.start, window.end) if window else (None, None)
     readers = client.list_readers(resource, start, end, filters, mask=True, as_of=as_of)
@@ -88,7 +88,7 @@ def export_rows(spec: ExportSpec, read: ReadRows, destination: Destination, *, o
     :param spec: what they are.
     :param read: reads them, after the destination was opened.
     :param destination: where they go.
-    :param on_empty: what becomes of an export without rows. ``None``: a success, but an error where it would take
+    :param on_empty: what to do with an export without rows. ``None``: a success, but an error where it would take
         away the rows of an earlier one of the same window and filters. ``succeed``: a success in any case. ``skip``:
         nothing is committed, and an error where ``None`` is one. ``fail``: an error in any case.
     :return: what the destination makes of them, or ``None`` for no rows where ``on_empty`` is ``skip``.

@@ -30,17 +30,17 @@ def check_own_rows(
             differs = sa.or_(differs, old != sa.func.lower(spec.limits[name]))
         if found := _first(connection, table, stage, name, differs):
             raise HyperoruContractError(
-                f"{found}: upsert would put one row in place of another. All was taken back. If {name} tells such rows "
-                f"apart, name it in the contract's key of {spec.resource}; else give each load a table of its own."
+                f"{found}: upsert would replace one row by another. Everything was rolled back. If {name} tells such "
+                f"rows apart, name it in the contract's key of {spec.resource}; else give each load its own table."
             )
     if time is None or spec.window is None:
         return
     outside = sa.or_(table.c[time] < spec.window.start, table.c[time] >= spec.window.end)
     if found := _first(connection, table, stage, time, outside):
         raise HyperoruContractError(
-            f"{found}: upsert would change a row outside of its window. All was taken back. If the row has moved to "
-            "another time, load one window with both times; if these are two rows, name what tells them apart in the "
-            f"contract's key of {spec.resource}, or give each load a table of its own."
+            f"{found}: upsert would change a row outside its window. Everything was rolled back. If the row has "
+            "moved to another time, load one window that contains both times; if these are two rows, name what tells "
+            f"them apart in the contract's key of {spec.resource}, or give each load its own table."
         )
 
 

@@ -66,8 +66,8 @@ def make_engine(connect: Callable[[], Any]) -> sa.Engine:
         sa.event.listen(engine, "begin", _limit_waiting)
     else:
         raise HyperoruConfigError(
-            f"The SQL connection is one of {driver}. The table can be in PostgreSQL (with psycopg 3, by "
-            "apache-airflow-providers-postgres) or in SQLite."
+            f"The SQL connection uses {driver}, which is not supported. Use PostgreSQL (with psycopg 3, from "
+            "apache-airflow-providers-postgres) or SQLite."
         )
     sa.event.listen(engine, "handle_error", _explain_waiting)
     return engine
@@ -84,8 +84,8 @@ def _explain_waiting(context: sa.ExceptionContext) -> None:
     error = context.original_exception
     if "LockNotAvailable" in type(error).__name__ or getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
         raise HyperoruConcurrentWriteError(
-            f"Somebody else holds a lock in the database, and the wait for it has ended: {error}. Nothing was "
-            "written: see who it is (pg_stat_activity and pg_locks in PostgreSQL), and run this one again."
+            f"Timed out waiting for a lock in the database: {error}. Nothing was written: find out who holds it "
+            "(pg_stat_activity and pg_locks in PostgreSQL), and run this again."
         ) from error
 
 
@@ -134,9 +134,9 @@ def writing(engine: sa.Engine, table: sa.Table) -> Iterator[sa.Connection]:
         if not _is_refusal(cause):
             raise
         raise HyperoruContractError(
-            f"The table {table.name} refuses a change, so all was taken back: {shorten(str(cause))} If the row is "
-            "right, change the table's constraint, trigger or type; a key that is there twice is one that the database "
-            "takes for the same; and rows to which other tables refer can't be replaced, but upserted."
+            f"The table {table.name} rejects a change, so everything was rolled back: {shorten(str(cause))} If the "
+            "row is right, change the table's constraint, trigger or type. A duplicate key may be two keys that the "
+            "database considers equal. Rows to which other tables refer can't be replaced, only upserted."
         ) from error
 
 

@@ -94,7 +94,7 @@ class SqlTable:
         unseen = sorted({*self._spec.limits} - {*columns.keys()})
         if unseen:
             raise HyperoruConfigError(
-                f"The filter {', '.join(unseen)} is no column, so replace can't tell which rows of {self.name} to "
+                f"The filter {', '.join(unseen)} is not a column, so replace can't tell which rows of {self.name} to "
                 "replace. Leave it out, or set mode='upsert'."
             )
         limits = self._spec.limits.items()
@@ -122,7 +122,8 @@ class SqlTable:
             database = sa.inspect(connection)
             if not database.has_table(*where):
                 raise HyperoruConfigError(
-                    f"There is no table {self.name} (upper and lower case matter). Create it, or set create_table=True."
+                    f"The table {self.name} does not exist (names are case-sensitive). Create it, or set "
+                    "create_table=True."
                 )
             self._check_columns({column["name"]: column["type"] for column in database.get_columns(*where)})
             unique: list[Any] = [
@@ -136,10 +137,12 @@ class SqlTable:
     def _advice_on_index(self, partitioned_by: list[str]) -> str:
         """Return a text that says which index ``upsert`` lacks; PostgreSQL wants a partition's columns in each."""
         key = ", ".join(self._key)
-        text = f"The table {self.name} has no unique index on ({key}), by which upsert finds the rows to update."
+        text = f"The table {self.name} has no unique index on ({key}), which upsert needs to find the rows to update."
         if set(partitioned_by) <= set(self._key):
             return f"{text} CREATE UNIQUE INDEX hyperoru_key ON {self.name} ({key}), or set mode='replace'."
-        text = f"{text} PostgreSQL allows it none without {', '.join(partitioned_by)}, by which it is partitioned."
+        text = (
+            f"{text} PostgreSQL requires it to include {', '.join(partitioned_by)}, by which the table is partitioned."
+        )
         if not set(partitioned_by) <= {*self._table.c.keys()}:
             return f"{text} Set mode='replace'."
         longer = list(dict.fromkeys([*self._key, *partitioned_by]))
@@ -154,7 +157,7 @@ class SqlTable:
             wanted = column.type.compile(self._engine.dialect)
             there = type_name(found.get(column.name, "missing"), self._engine.dialect)
             if there != wanted and not (wanted == "TEXT" and there.startswith("VARCHAR")):
-                problems.append(f"{column.name} is {there} and must be {wanted}")
+                problems.append(f"{column.name} is {there}, but must be {wanted}")
         if problems:
             raise HyperoruConfigError(f"The columns of {self.name} don't fit: {'; '.join(problems)}.")
 
@@ -181,11 +184,11 @@ class SqlTable:
         where = f"{' and '.join(found)} of the row {shorten('/'.join(map(str, parts_of(row.key))))}"
         if self._on_nul == "fail":
             raise HyperoruContractError(
-                f"{where} holds a NUL (U+0000), which PostgreSQL can't store. Set on_nul='replace' to have U+FFFD in "
-                "its place, or export files, which keep it."
+                f"{where} contains a NUL (U+0000), which PostgreSQL can't store. Set on_nul='replace' to store "
+                "U+FFFD instead, or export to files, which keep it."
             )
         if not self._nul_found:
-            log.warning("%s holds a NUL (U+0000): U+FFFD takes its place, there and in any further row", where)
+            log.warning("%s contains a NUL (U+0000): U+FFFD is stored instead, there and in any further row", where)
             self._nul_found = True
         return tuple(value.replace("\0", "\ufffd") if _has_nul(value) else value for value in values)
 
@@ -251,8 +254,9 @@ class SqlTable:
         if found != count:
             raise HyperoruContractError(
                 f"{count} rows were written to {self.name}, but {found} are found there by their time and filters "
-                "such as account_id and symbol (replace) or key (upsert), so all was taken back. Either rows lack "
-                "what was filtered by, or the table has a trigger or rule that adds, drops or changes rows."
+                "such as account_id and symbol (replace) or key (upsert), so everything was rolled back. Either rows "
+                "lack a field that was filtered by, or the table has a trigger or rule that adds, drops or changes "
+                "rows."
             )
 
     def _count(self, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -300,11 +304,13 @@ def _key_and_time(spec: ExportSpec) -> tuple[tuple[str, ...], str | None]:
     """Return the fields of the rows' key, and that of their time, which is ``None`` for a list without a window."""
     endpoint = spec.endpoint
     if not isinstance(endpoint, ListEndpoint):
-        raise HyperoruConfigError(f"{spec.resource} is no list, and has no key for a table.")
+        raise HyperoruConfigError(f"{spec.resource} is not a list, and has no key for a table.")
     if spec.window is None:
         return endpoint.key, None
     if endpoint.time is None or Column(endpoint.time, "timestamp") not in spec.schema.columns:
-        raise HyperoruConfigError(f"The contract's time {endpoint.time} is no column, so no window is known by it.")
+        raise HyperoruConfigError(
+            f"The contract's time {endpoint.time} is not a column, so rows can't be assigned to a window."
+        )
     return endpoint.key, endpoint.time
 
 

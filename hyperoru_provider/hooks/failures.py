@@ -1,4 +1,4 @@
-"""The errors of this package that fail a task at once: asking again can't mend them, so Airflow does not retry.
+"""The errors of this package that fail a task at once: retrying can't fix them, so Airflow does not retry.
 
 They are what the client raised, and Airflow's too: a callback or a policy that knows either of both finds it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from hyperoru_provider.client.errors import HyperoruAuthenticationError, HyperoruConfigError, HyperoruError
 from hyperoru_provider.hooks.compat import AirflowFailException
 
-#: what asking again can't mend: somebody has to correct an argument, the connection or the login
+#: what retrying can't fix: somebody has to correct an argument, the connection or the login
 PERMANENT = (HyperoruConfigError, HyperoruAuthenticationError)
 
 

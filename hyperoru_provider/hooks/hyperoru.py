@@ -134,8 +134,8 @@ class HyperoruHook(BaseHook):
             logging.getLogger(name).setLevel(logging.WARNING)  # it logs a line for each request
         if connection.conn_type not in (None, "", self.conn_type):
             raise HyperoruConfigError(
-                f"The connection {self.hyperoru_conn_id} is of the type {connection.conn_type}: make it one of the "
-                f"type {self.conn_type}, with the base URL as its host."
+                f"The connection {self.hyperoru_conn_id} has the type {connection.conn_type}: change its type to "
+                f"{self.conn_type}, with the base URL as its host."
             )
         options = ConnectionOptions(connection)
         stores: list[TokenStore] = [MemoryTokenStore()]

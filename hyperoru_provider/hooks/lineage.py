@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
     from airflow.sdk import Asset, BaseHook
 
-_ADVICE = "an asset of Hyperoru is like hyperoru://api.example.com/trades: a host and a list"
+_ADVICE = "an asset of Hyperoru must be like hyperoru://api.example.com/trades, with a host and a list"
 
 
 def list_uri(base_url: str, resource: str) -> str:
@@ -43,11 +44,25 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Dataset:
     return Dataset(namespace=f"hyperoru://{uri.netloc}", name=uri.path.strip("/"))
 
 
-def report_lineage(hook: BaseHook, source: str, target: str | None) -> None:
-    """Report to Airflow what was read, and where it was written, if that has a URI."""
+def directory_uri(manifest: str) -> str:
+    """Return the URI of the directory of an export, without the connection of its storage.
+
+    :param manifest: the address of its manifest.
+    """
+    protocol, _, path = manifest.rpartition("://")
+    bucket, slash, path = path.partition("/")
+    return f"{protocol or 'file'}://{bucket.rpartition('@')[2]}{slash}{path}".rpartition("/")[0]
+
+
+def report_lineage(hook: BaseHook, source: str, targets: Iterable[str]) -> None:
+    """Report to Airflow what was read, and where it was written.
+
+    :param source: the URI of a list.
+    :param targets: the URIs of directories.
+    """
     from hyperoru_provider.hooks.compat import get_hook_lineage_collector
 
     collector = get_hook_lineage_collector()
     collector.add_input_asset(hook, uri=source)
-    if target is not None:
+    for target in targets:
         collector.add_output_asset(hook, uri=target)

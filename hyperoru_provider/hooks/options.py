@@ -18,7 +18,7 @@ class ConnectionOptions:
     """The options of a connection, with errors that name the key and where it was set.
 
     :param connection: the connection.
-    :raises HyperoruConfigError: its extra is no JSON object, or has a key that there is none of.
+    :raises HyperoruConfigError: its extra is no JSON object, or has an unknown key.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -30,7 +30,8 @@ class ConnectionOptions:
             raise HyperoruConfigError("The connection's extra must be a JSON object.")
         if unknown := [name for name in self._extra if name not in CONNECTION_FIELDS]:
             raise HyperoruConfigError(
-                f"The connection's extra has no {', '.join(unknown)}; there are {', '.join(CONNECTION_FIELDS)}."
+                f"The connection's extra has unknown keys: {', '.join(unknown)}; known are "
+                f"{', '.join(CONNECTION_FIELDS)}."
             )
 
     def text(self, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""When Airflow tries a task again: what asking again can't mend fails at once, and a server is waited for as it asked.
+"""When Airflow tries a task again: what retrying can't fix fails at once, and a server is waited for as it asked.
 
 Apart from :mod:`hyperoru_provider.hooks.compat`, as Airflow's policies cost each DAG file milliseconds.
 """
@@ -23,10 +23,10 @@ class HyperoruRetryPolicy(RetryPolicy):
     """Decides by the error whether and when a task is tried again; for ``retry_policy`` of tasks, or ``default_args``.
 
     A wrong argument or connection, or a refused login, fails the task at once. If the server said how long to wait,
-    the next try comes then, a day later at most. A minute or less does not shorten ``retry_delay``, though: so long
-    the client has waited already. Anything else is left to ``retries`` and ``retry_delay`` of the task.
+    the next try comes then, but within a day. A minute or less does not shorten ``retry_delay``, though, as the
+    client has already waited that long. Anything else is left to ``retries`` and ``retry_delay`` of the task.
 
-    Airflow 3.1 and 3.2 ask no policy: they pass over one in ``default_args``, and refuse the argument ``retry_policy``.
+    Airflow 3.1 and 3.2 have no policies: they ignore one in ``default_args``, and reject the argument ``retry_policy``.
 
     .. seealso:: ``docs/retries.md``
     """
@@ -48,7 +48,7 @@ class HyperoruRetryPolicy(RetryPolicy):
         from hyperoru_provider.hooks.failures import PERMANENT
 
         if isinstance(exception, PERMANENT):
-            return RetryDecision.fail(f"{type(exception).__name__}: asking again can't mend it")
+            return RetryDecision.fail(f"{type(exception).__name__}: retrying can't fix it")
         seconds = exception.retry_after if isinstance(exception, HyperoruApiError) else None
         asked = timedelta(seconds=min(seconds or 0.0, _LONGEST_DELAY.total_seconds()))
         own = context["task"].retry_delay if context else timedelta()

@@ -50,7 +50,6 @@ def check_place(destination: str, name: str = "destination") -> None:
     scheme, place = match.groups() if match else (None, destination)
     if (scheme or "file").lower() in ("file", "local") and not place.startswith("/"):
         raise HyperoruConfigError(
-            f"{name} {destination!r} is neither an absolute path nor a storage URL: it would lie below the "
-            "directory in which the worker happens to run. Write /data/exports, file:///data/exports or "
-            "s3://bucket/exports."
+            f"{name} {destination!r} is neither an absolute path nor a storage URL: it would depend on the directory "
+            "in which the worker happens to run. Write /data/exports, file:///data/exports or s3://bucket/exports."
         )

@@ -14,7 +14,7 @@ else:
 
 @contextmanager
 def failing_at_once() -> Iterator[None]:
-    """Turn an error that asking again can't mend into one after which Airflow does not retry; also a decorator.
+    """Turn an error that retrying can't fix into one after which Airflow does not retry; also a decorator.
 
     :raises HyperoruConfigFailure: an argument or the connection is wrong.
     :raises HyperoruAuthenticationFailure: the login is refused.

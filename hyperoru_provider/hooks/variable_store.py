@@ -61,4 +61,6 @@ class VariableStore:
             return
         Variable.set(self.key, values, description=self._description, serialize_json=True)
         if self._read() != values:  # Airflow only logs that it refuses to write
-            raise PermissionError(f"The Variable {self.key} is not written. May tasks write Variables?")
+            raise PermissionError(
+                f"The Variable {self.key} could not be written. Are tasks allowed to write Variables?"
+            )

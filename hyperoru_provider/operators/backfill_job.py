@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 SETTLE_SECONDS = 60.0
 _STATE_NAME = "hyperoru_backfill"
 _RESOLVE = (
-    f"Look at the server. If no job runs, or once it has ended, remove {_STATE_NAME} from the task's state and clear "
-    "the task: it then starts one."
+    f"Check the server. If no job is running, or once it has ended, remove {_STATE_NAME} from the task's state and "
+    "clear the task: it then starts a new one."
 )
 
 
@@ -60,7 +60,7 @@ class BackfillJobTracker:
         noted = self._record.read()
         if "job" in noted:
             self.take_up(noted["job"])
-            log.info("The %s of an earlier try is taken up", self)
+            log.info("Resuming the %s of an earlier try", self)
         elif noted and (found := self._find_lost_job(noted)):
             self._record.write({**noted, "job": found.id, "seen": True})
             self.take_up(found.id)
@@ -75,8 +75,8 @@ class BackfillJobTracker:
         self.id = job
         path, _ = self._client.contract.backfill_status.target({"task_id": job})
         self.kill_message = (
-            f"Killed. The {self} goes on at the server, as this provider knows no call that stops it; GET {path} tells "
-            "how it is. If the task is cleared, it waits for this job."
+            f"Killed. The {self} continues at the server, as this provider knows no call that stops it; GET {path} "
+            "shows its status. If the task is cleared, it waits for this job."
         )
 
     def look(self) -> BackfillJob:
@@ -101,15 +101,15 @@ class BackfillJobTracker:
         path = self._client.contract.backfill_jobs.path
         if listed is None:
             log.warning(
-                "The server has no list of jobs at %s: if the task is killed in the moment of starting one, the next "
-                "try can't look for it.",
+                "The server has no list of jobs at %s: if the task is killed while it starts one, the next try can't "
+                "look for it.",
                 path,
             )
         known_ids = None if listed is None else [str(job.id) for job in self._similar(listed)]
         intent = self._record.intend(known_ids)
         self.kill_message = (
-            f"Killed while a backfill job was being started: {self.wanted}. If it was, it goes on at the server, where "
-            f"GET {path} lists all jobs. The next try looks for it there."
+            f"Killed while a backfill job was being started: {self.wanted}. If it was, it continues at the server, "
+            f"where GET {path} lists all jobs. The next try looks for it there."
         )
         try:
             job = self._client.backfill_klines(self.wanted)
@@ -137,8 +137,8 @@ class BackfillJobTracker:
                 if is_listed and was_listed:  # once proves nothing: it may have come between the two questions
                     raise error.as_type(
                         HyperoruContractError,
-                        f"The job {self.id} is in the list of jobs, but asking how it is ends with 404. Correct the "
-                        "contract's backfill_status.path.",
+                        f"The job {self.id} is in the list of jobs, but the request for its status is answered with "
+                        "404. Correct the contract's backfill_status.path.",
                     ) from None
                 if time.monotonic() >= last_look and not is_listed:
                     raise self._unknown_job(error) from None
@@ -153,9 +153,9 @@ class BackfillJobTracker:
         if names := self.wanted.differences(job, self._client.contract.backfill_jobs.verified_fields):
             shown = ", ".join(f"{name} {getattr(job, name)}" for name in names)
             raise HyperoruContractError(
-                f"The backfill job {self.id} is of {shown}, but {self.wanted} was asked for: the server seems to "
-                "ignore some of it. Correct the contract's backfill.params; if it only writes them otherwise, take "
-                "them out of backfill_jobs.verified_fields."
+                f"The backfill job {self.id} is for {shown}, but {self.wanted} was requested: the server seems to "
+                "ignore some of it. Correct the contract's backfill.params; if it only writes them differently, "
+                "remove them from backfill_jobs.verified_fields."
             )
         if job.meaning == "failed":
             self._record.clear()
@@ -171,12 +171,13 @@ class BackfillJobTracker:
         if not self._seen and not self._record.read().get("seen"):  # another job would be no better
             return error.as_type(
                 HyperoruContractError,
-                f"The {self} was started, but asking how it is ends with 404, and the list of jobs lacks it. Correct "
-                f"the contract's backfill_status.path and backfill_jobs.path. {_RESOLVE}",
+                f"The {self} was started, but the request for its status is answered with 404, and it is missing "
+                "from the list of jobs. Correct the contract's backfill_status.path and backfill_jobs.path. "
+                f"{_RESOLVE}",
             )
         self._record.clear()
         return HyperoruJobFailedError(
-            f"The server no longer knows the {self}, so it can't be told how it ended. Check whether the candles are "
+            f"The server no longer knows the {self}, so how it ended is not known. Check whether the candles are "
             "there; the next try starts another job."
         )
 
@@ -207,10 +208,10 @@ class BackfillJobTracker:
     def _log_found(self, job: BackfillJob) -> None:
         from hyperoru_provider.client.backfills import shows_window
 
-        log.info("The backfill job %s that an earlier try started is found: %s", job.id, self.wanted)
+        log.info("Found the backfill job %s that an earlier try started: %s", job.id, self.wanted)
         if not shows_window(job):
             log.warning(
-                "The list of jobs does not show their windows: prove with a HyperoruKlineCoverageSensor that the "
+                "The list of jobs does not show their windows: check with a HyperoruKlineCoverageSensor that the "
                 "candles are there, or name the fields in the contract's backfill_jobs.fields."
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from hyperoru_provider.params.lists import LISTS
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from hyperoru_provider.client import HyperoruClient
     from hyperoru_provider.export.checkpoint import StateStore
     from hyperoru_provider.export.destinations import Destination
     from hyperoru_provider.params.window import Window
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ROWS_PER_PART = 250_000
+#: what the event of an outlet says, for the DAGs that it starts
+_ON_EVENTS = ("window", "rows", "manifest", "table", "windows", "changed")
 
 
 class ExportOperator(WindowTask, BaseOperator):
@@ -36,14 +39,14 @@ class ExportOperator(WindowTask, BaseOperator):
     :param start: start of the window.
     :param end: end of the window.
     :param filters: what else limits the rows.
-    :param concurrency: how many requests to have under way at once; ``None`` to find it.
-    :param on_empty: what becomes of an export without rows.
+    :param concurrency: how many requests to send at the same time; ``None`` to find the best number.
+    :param on_empty: what to do with an export without rows.
     :param hyperoru_conn_id: the connection.
     """
 
     ui_color = "#dfe9f5"
-    #: what the export returned, for links
-    summary: Any = None
+    #: the manifest of the last export that was written, for links
+    manifest = ""
 
     @failing_at_once()
     def __init__(
@@ -76,7 +79,6 @@ class ExportOperator(WindowTask, BaseOperator):
     def execute(self, context: Context) -> Any:
         """Export the list."""
         from hyperoru_provider.export.run import export_list
-        from hyperoru_provider.hooks.lineage import list_uri, report_lineage
 
         resource = arguments.required("resource", self.resource)
         window = self._window(resource)
@@ -84,15 +86,40 @@ class ExportOperator(WindowTask, BaseOperator):
         destination = self.destination_of(context)
         hook = HyperoruHook(self.hyperoru_conn_id)
         with hook.get_conn() as client:
-            self.summary = export_list(
+            found = export_list(
                 client, resource, window, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
             )
-            source = list_uri(client.base_url, resource)
-        result = unless_skipped(self.summary, resource)
-        if isinstance(result, dict):
-            report_lineage(hook, source, directory_of(result))
-            describe_outlets(context, self.outlets, result)
+            result = unless_skipped(found, resource)
+            if isinstance(result, dict):
+                self.announce(context, hook, client, result, [result])
         return result
+
+    def announce(
+        self,
+        context: Context,
+        hook: HyperoruHook,
+        client: HyperoruClient,
+        summary: Mapping[str, Any],
+        written: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Report to Airflow what was read and written: as lineage, on the events of the outlets, and by links.
+
+        :param summary: what the task returns.
+        :param written: the summary of each export that was written, the newest last.
+        """
+        from hyperoru_provider.hooks.lineage import directory_uri, list_uri, report_lineage
+
+        manifests = [each["manifest"] for each in written if "manifest" in each]
+        self.manifest = manifests[-1] if manifests else ""
+        # Airflow stores an XCom for each link, and needs none for one without an address
+        links: Any = type(self).operator_extra_links
+        self.operator_extra_links = [link for link in links if link.get_link(self, ti_key=None)]
+        source = list_uri(client.base_url, arguments.required("resource", self.resource))
+        report_lineage(hook, source, map(directory_uri, manifests))
+        described = {name: summary[name] for name in _ON_EVENTS if name in summary}
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra.update(described)
 
     def _window(self, resource: str) -> Window | None:
         """Return the window, or ``None`` if none is given for a list that has none."""
@@ -109,19 +136,6 @@ class ExportOperator(WindowTask, BaseOperator):
         :raises HyperoruConfigError: an argument is wrong.
         """
         raise NotImplementedError
-
-
-def directory_of(summary: Mapping[str, Any]) -> str | None:
-    """Return the URI of the directory that an export wrote; ``None`` for a table."""
-    return str(summary["prefix"]).rpartition("/")[0] if "prefix" in summary else None
-
-
-def describe_outlets(context: Context, outlets: Iterable[object], summary: Mapping[str, Any]) -> None:
-    """Put what was exported on the events of a task's assets, for the DAGs that they start."""
-    told = {name: summary[name] for name in ("window", "rows", "manifest", "table") if name in summary}
-    for outlet in outlets:
-        if isinstance(outlet, Asset):
-            context["outlet_events"][outlet].extra.update(told)
 
 
 def files_or_xcom(
@@ -201,7 +215,7 @@ def for_xcom(result: Any) -> Any:
     stored = storable(result)
     if stored != result:
         log.warning(
-            "The result has control characters, halves of characters or numbers beyond 64 bits, which XCom can't hold: "
-            "there they are escaped, such as NUL as \\x00, and text. Files keep them as they are."
+            "The result has control characters, lone surrogates or numbers beyond 64 bits, which XCom can't hold: it "
+            "has the characters escaped, such as NUL as \\x00, and the numbers as text. Files keep them as they are."
         )
     return stored

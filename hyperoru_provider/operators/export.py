@@ -46,20 +46,21 @@ class HyperoruExportOperator(ExportOperator):
     :param file_format: ``jsonl`` (each row as the server sent it; the default), ``csv`` or ``parquet``. (templated)
     :param compression: ``gzip``, ``zstd`` or ``none`` for jsonl (default ``gzip``) and csv (default ``none``);
         ``zstd`` (default), ``snappy``, ``gzip`` or ``none`` for parquet. (templated)
-    :param concurrency: how many requests to have under way at once, at least 1. Default: as many as are answered best,
-        between 1 and 32, which is found out meanwhile.
-    :param rows_per_part: rows of a file at most. Default: 250,000.
-    :param bytes_per_part: bytes of a file's rows at most, counted as JSON lines before compression. Default: no limit.
+    :param concurrency: how many requests to send at the same time, at least 1. Default: the number that the server
+        answers best, up to 32, found while exporting.
+    :param rows_per_part: maximum number of rows in a file. Default: 250,000.
+    :param bytes_per_part: maximum size of a file's rows in bytes, counted as JSON lines before compression.
+        Default: no limit.
     :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
-    :param on_empty: what becomes of an export without rows: ``succeed``, ``skip`` (the task is skipped, and nothing
+    :param on_empty: what to do with an export without rows: ``succeed``, ``skip`` (the task is skipped, and nothing
         written) or ``fail``. Default: ``succeed``, unless it would replace an earlier export that has rows, which only
         an explicit ``succeed`` allows.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, the window is empty, or the rows are too
         many for XCom. Nothing was written.
-    :raises HyperoruContractError: the server's pages don't prove to be right and complete, or there are no rows where
+    :raises HyperoruContractError: the server's pages can't be proved right and complete, or there are no rows where
         that is an error. Nothing was committed.
-    :raises HyperoruApiError: the server refused or could not be asked. Nothing was committed.
+    :raises HyperoruApiError: the server refused a request or could not be reached. Nothing was committed.
     """
 
     operator_extra_links = (HyperoruDataLink(), HyperoruManifestLink(), HyperoruTraderLink())
@@ -162,20 +163,20 @@ class HyperoruToSqlOperator(ExportOperator):
         needs a unique index on the key. (templated)
     :param create_table: whether to create the table if it does not exist, with the key as its primary key and an index
         on the time. Default: ``False``.
-    :param concurrency: how many requests to have under way at once, at least 1. Default: as many as are answered best,
-        between 1 and 32, which is found out meanwhile.
+    :param concurrency: how many requests to send at the same time, at least 1. Default: the number that the server
+        answers best, up to 32, found while exporting.
     :param batch_rows: rows to write at once. Default: 5,000.
-    :param on_nul: what becomes of a text with a NUL character, which PostgreSQL can't hold: ``fail`` (the default), or
-        ``replace``, which puts U+FFFD in its place and logs a warning.
-    :param on_empty: what becomes of a list without rows: ``succeed``, ``skip`` (the task is skipped, and nothing
+    :param on_nul: what to do with a text that contains a NUL character, which PostgreSQL can't hold: ``fail`` (the
+        default), or ``replace``, which puts U+FFFD in its place and logs a warning.
+    :param on_empty: what to do with a list without rows: ``succeed``, ``skip`` (the task is skipped, and nothing
         written) or ``fail``. Default: ``succeed``, unless ``replace`` would only delete rows, which only an explicit
         ``succeed`` allows.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or a connection is wrong, the window is empty, or the table is missing
-        or does not fit. Nothing was asked or written.
-    :raises HyperoruContractError: the server's pages don't prove to be right and complete, or there are no rows where
+        or does not fit. Nothing was requested or written.
+    :raises HyperoruContractError: the server's pages can't be proved right and complete, or there are no rows where
         that is an error. Nothing was changed.
-    :raises HyperoruApiError: the server refused or could not be asked. Nothing was changed.
+    :raises HyperoruApiError: the server refused a request or could not be reached. Nothing was changed.
     """
 
     operator_extra_links = (HyperoruTraderLink(),)
@@ -255,5 +256,5 @@ class HyperoruToSqlOperator(ExportOperator):
         arguments.table("table", table)
         hook = BaseHook.get_connection(self.sql_conn_id).get_hook()  # type: ignore[no-untyped-call]
         if not isinstance(hook, DbApiHook):
-            raise HyperoruConfigError(f"The connection {self.sql_conn_id} is no SQL database: its hook is {hook!r}.")
+            raise HyperoruConfigError(f"The connection {self.sql_conn_id} is not a SQL database: its hook is {hook!r}.")
         return hook.get_conn, table

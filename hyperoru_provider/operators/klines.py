@@ -56,12 +56,11 @@ class HyperoruBackfillKlinesOperator(WindowTask, BaseOperator):
     :param poll_interval: seconds between two requests for the job's status, more than 0. Default: 30.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, or the window is empty.
-    :raises HyperoruAmbiguousWriteError: it can't be told whether a job was started, or which one. None was started
-        beside it.
+    :raises HyperoruAmbiguousWriteError: it is not known whether a job was started, or which one. No second one was
+        started.
     :raises HyperoruJobFailedError: the job failed, or the server has forgotten it.
-    :raises HyperoruContractError: the server's answers can't be understood, or the job is another than the one asked
-        for.
-    :raises HyperoruApiError: the server refused or could not be asked.
+    :raises HyperoruContractError: the server's answers can't be understood, or the job is not the one requested.
+    :raises HyperoruApiError: the server refused a request or could not be reached.
     """
 
     template_fields: Sequence[str] = (
@@ -151,7 +150,7 @@ class HyperoruBackfillKlinesOperator(WindowTask, BaseOperator):
         try:
             parse_event(event)
         except HyperoruNotFoundError as error:
-            log.info("The trigger could not ask for the job's state, which may have a reason: %s", error)
+            log.info("The trigger could not fetch the job's state, so the worker checks it: %s", error)
         if job is None or wanted is None:  # dag.test() gives the event alone
             return self.execute(context)
         with HyperoruHook(self.hyperoru_conn_id).get_conn() as client:

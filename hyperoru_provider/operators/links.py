@@ -2,59 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperatorLink
 
 from hyperoru_provider.hooks.compat import conf
 
-#: of a directory and of an object, by the scheme of a storage. Azure's need the id of a subscription, which no URL has
-_PAGES = {
-    "s3": (
-        "https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={path}/",
-        "https://s3.console.aws.amazon.com/s3/object/{bucket}?prefix={path}",
-    ),
-    "gs": (
-        "https://console.cloud.google.com/storage/browser/{bucket}/{path}",
-        "https://console.cloud.google.com/storage/browser/_details/{bucket}/{path}",
-    ),
-}
 
+class _ConsoleLink(BaseOperatorLink):
+    """Links to what an export wrote, in the console of its storage.
 
-def console_pages(manifest: str) -> tuple[str, str]:
-    """Return the web pages of an export's directory and of its manifest; empty if its storage has none.
-
-    :param manifest: the URL of the manifest, with or without a connection.
+    Azure's pages need the id of a subscription, which no address of a file has.
     """
-    url = urlsplit(manifest)
-    bucket, path = quote(url.netloc.rpartition("@")[2]), quote(url.path.strip("/"), safe="/=,")
-    pages = _PAGES.get({"s3a": "s3", "gcs": "gs"}.get(url.scheme, url.scheme), ("", ""))
-    return pages[0].format(bucket=bucket, path=path.rpartition("/")[0]), pages[1].format(bucket=bucket, path=path)
+
+    #: protocol of a storage -> its page
+    pages: ClassVar[dict[str, str]]
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return the address; empty if there is none."""
+        url = urlsplit(operator.manifest)
+        page = self.pages.get({"s3a": "s3", "gcs": "gs"}.get(url.scheme, url.scheme), "")
+        bucket, path = quote(url.netloc.rpartition("@")[2]), quote(url.path.strip("/"), safe="/=,")
+        return page.format(bucket=bucket, manifest=path, directory=path.rpartition("/")[0])
 
 
-def _manifest(operator: Any) -> str:
-    return operator.summary.get("manifest", "") if isinstance(operator.summary, dict) else ""
-
-
-class HyperoruDataLink(BaseOperatorLink):
+class HyperoruDataLink(_ConsoleLink):
     """Links to the directory of an export, in the console of its storage."""
 
     name = "Exported data"
+    pages: ClassVar[dict[str, str]] = {
+        "s3": "https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={directory}/",
+        "gs": "https://console.cloud.google.com/storage/browser/{bucket}/{directory}",
+    }
 
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return the address; empty if there is none."""
-        return console_pages(_manifest(operator))[0]
 
-
-class HyperoruManifestLink(BaseOperatorLink):
+class HyperoruManifestLink(_ConsoleLink):
     """Links to the manifest of an export, in the console of its storage."""
 
     name = "Manifest"
-
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return the address; empty if there is none."""
-        return console_pages(_manifest(operator))[1]
+    pages: ClassVar[dict[str, str]] = {
+        "s3": "https://s3.console.aws.amazon.com/s3/object/{bucket}?prefix={manifest}",
+        "gs": "https://console.cloud.google.com/storage/browser/_details/{bucket}/{manifest}",
+    }
 
 
 class HyperoruTraderLink(BaseOperatorLink):

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class HyperoruFetchMarketOperator(WindowTask, BaseOperator):
-    """Fetch the prices of this moment, or the candles of a time range, of several symbols.
+    """Fetch the current prices, or the candles of a time range, of several symbols.
 
     Returns a list of dicts, a price or a candle each, amounts as text. With a destination they land in files, laid
     out as by :class:`~hyperoru_provider.operators.trades.HyperoruExportTradesOperator`, below ``prices/`` or
-    ``klines/``, and the summary of that export is returned. A price bears the time of asking as ``asked_at``, and is
-    filed under the window of the run.
+    ``klines/``, and the summary of that export is returned. Each price has the time of its request as ``asked_at``,
+    and is filed under the window of the run.
 
     .. seealso:: ``docs/market.md``
 
@@ -46,12 +46,12 @@ class HyperoruFetchMarketOperator(WindowTask, BaseOperator):
     :param file_format: ``jsonl`` (the default), ``csv`` or ``parquet``. (templated)
     :param compression: as for the trades export. (templated)
     :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
-    :param on_empty: what becomes of no candles at all; as for
+    :param on_empty: what to do if there are no candles at all; as for
         :class:`~hyperoru_provider.operators.export.HyperoruExportOperator`.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, or the rows are too many for XCom.
-    :raises HyperoruContractError: the server's answers don't prove to be right and complete. Nothing was committed.
-    :raises HyperoruApiError: the server refused or could not be asked. Nothing was committed.
+    :raises HyperoruContractError: the server's answers can't be proved right and complete. Nothing was committed.
+    :raises HyperoruApiError: the server refused a request or could not be reached. Nothing was committed.
     """
 
     template_fields: Sequence[str] = (

@@ -29,12 +29,12 @@ _STATE_NAME = "hyperoru_reconcile"
 
 
 class HyperoruReconcileOperator(HyperoruExportOperator):
-    """Read the last windows of an export again, and export anew those whose rows have changed at the server.
+    """Read the last windows of an export again, and export those again whose rows have changed at the server.
 
     Rows may come late, be corrected or be removed after their window was exported. The windows are those of the last
     exports at the destination, of this list and these filters. Each is read whole, with all the proofs of an export,
-    and compared with its manifest by hash; where it is the same, nothing is written. Else it is exported anew as by
-    :class:`~hyperoru_provider.operators.export.HyperoruExportOperator`: all of it, or the earlier export stays.
+    and compared with its manifest by hash; where it is the same, nothing is written. Otherwise it is exported again
+    as by :class:`~hyperoru_provider.operators.export.HyperoruExportOperator`: all of it, or the earlier export stays.
     Windows go one after the other, the oldest first: where one fails, those before it are put right.
     Returns how many ``windows`` were compared and were the ``same``, and of each one that was ``changed`` its
     ``window``, its ``rows``, how many were ``added``, ``removed`` and ``changed``, and its ``manifest``; ``gaps`` are
@@ -48,19 +48,19 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
     :param resource: the list, such as ``trades``; one that is read by time. (templated)
     :param destination: object-storage URL or local path of the exports. (templated)
     :param windows: how many exports to compare at most, the last ones. Default: 7.
-    :param end: windows that end later are passed over: a datetime, date or ISO 8601 text, in UTC if it has no offset.
+    :param end: windows that end later are skipped: a datetime, date or ISO 8601 text, in UTC if it has no offset.
         Default: the end of the run's data interval, or none if it has none. (templated)
     :param filters: what else limits the rows, such as ``{"account_id": 1}``. Default: all rows. (templated)
     :param storage_conn_id: the storage's connection. Default: the storage's own. (templated)
     :param file_format: ``jsonl`` (the default), ``csv`` or ``parquet``. (templated)
     :param compression: as for the export. (templated)
-    :param on_empty: what becomes of a window without rows: ``succeed``, ``skip`` (as ``succeed``, but it is an error if
+    :param on_empty: what to do with a window without rows: ``succeed``, ``skip`` (as ``succeed``, but it is an error if
         there were rows) or ``fail``. Default: an error if there were rows.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, or the files are of another format.
-    :raises HyperoruContractError: the server's pages don't prove to be right and complete, or a window has no rows
+    :raises HyperoruContractError: the server's pages can't be proved right and complete, or a window has no rows
         where that is an error. Of this window and those after it nothing was committed.
-    :raises HyperoruApiError: the server refused or could not be asked; likewise.
+    :raises HyperoruApiError: the server refused a request or could not be reached; likewise.
     """
 
     template_fields: Sequence[str] = (
@@ -111,10 +111,13 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
         windows = exported_windows(root, resource, filters, end, self.windows)
         gaps = _gaps(windows)
         if not windows:
-            log.warning("There is no export of %s below %s to compare: are its filters these?", resource, root)
+            log.warning("There is no export of %s below %s to compare: do the filters match?", resource, root)
         for gap in gaps:
-            log.warning("Between the exports compared there is none of %(start)s to %(end)s: export it", gap)
-        with _Report(context) as report, HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
+            log.warning(
+                "There is no export of the time from %(start)s to %(end)s, between those compared: export it", gap
+            )
+        hook = HyperoruHook(self.hyperoru_conn_id)
+        with _Report(context) as report, hook.get_conn() as client:
             for window in windows:
                 destination = ReconciledStorage(
                     root,
@@ -127,7 +130,9 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
                 export_list(
                     client, resource, window, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
                 )
-            return for_xcom({**report.finish(windows), "gaps": gaps})
+            result = for_xcom({**report.finish(windows), "gaps": gaps})
+            self.announce(context, hook, client, result, result["changed"])
+            return result
 
 
 class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
@@ -152,14 +157,14 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
         Default: the start of the run's data interval. (templated)
     :param end: end of the last window, exclusive; likewise. Default: the end of the run's data interval. (templated)
     :param filters: what else limits the rows, such as ``{"account_id": 1}``. Default: all rows. (templated)
-    :param on_empty: what becomes of a window without rows: ``succeed``, ``skip`` (as ``succeed``, but it is an error if
+    :param on_empty: what to do with a window without rows: ``succeed``, ``skip`` (as ``succeed``, but it is an error if
         there were rows; the task is skipped if there are none at all) or ``fail``. Default: an error if there were
         rows.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or a connection is wrong, or the table is missing or does not fit.
-    :raises HyperoruContractError: the server's pages don't prove to be right and complete, or a window has no rows
+    :raises HyperoruContractError: the server's pages can't be proved right and complete, or a window has no rows
         where that is an error. Nothing was changed.
-    :raises HyperoruApiError: the server refused or could not be asked. Nothing was changed.
+    :raises HyperoruApiError: the server refused a request or could not be reached. Nothing was changed.
     """
 
     template_fields: Sequence[str] = (
@@ -189,7 +194,8 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
         filters = arguments.filters(self.given_filters())
         windows = arguments.window(self.start, self.end).with_earlier(self.windows)
         whole = Window(windows[0].start, windows[-1].end)
-        with _Report(context) as report, HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
+        hook = HyperoruHook(self.hyperoru_conn_id)
+        with _Report(context) as report, hook.get_conn() as client:
             destination = ReconciledTable(
                 *self.connect_and_table(),
                 windows=windows,
@@ -202,7 +208,9 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
                 client, resource, whole, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
             )
             unless_skipped(found, resource)
-            return for_xcom(report.finish(windows))
+            result = for_xcom(report.finish(windows))
+            self.announce(context, hook, client, result, result["changed"])
+            return result
 
 
 class _Report:
@@ -252,7 +260,7 @@ def _windowed(name: str, value: object) -> str:
         from hyperoru_provider.client.errors import HyperoruConfigError
 
         raise HyperoruConfigError(
-            f"{resource} is not read by time, so there are no windows to compare: export it anew."
+            f"{resource} is not read by time, so there are no windows to compare: export it again."
         )
     return resource
 

@@ -107,7 +107,7 @@ class HyperoruReportOperator(BaseOperator):
         summaries = [summary for summary in given if summary is not None]  # an export that was skipped
         if not summaries or not all(isinstance(summary, Mapping) and "manifest" in summary for summary in summaries):
             raise HyperoruConfigError(
-                f"source is {self.source!r:.200}: the place of exports is expected, or the summaries that tasks return "
-                "which export to files."
+                f"source is {self.source!r:.200}: the location of exports is expected, or the summaries returned by "
+                "tasks that export to files."
             )
         return [str(summary["manifest"]) for summary in summaries]

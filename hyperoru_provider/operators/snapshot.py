@@ -49,8 +49,8 @@ class HyperoruSnapshotOperator(BaseOperator):
         ``skip`` (the task is skipped) or ``fail``. Default: ``succeed``.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong.
-    :raises HyperoruContractError: the server's answers don't prove to be right and complete.
-    :raises HyperoruApiError: the server refused or could not be asked.
+    :raises HyperoruContractError: the server's answers can't be proved right and complete.
+    :raises HyperoruApiError: the server refused a request or could not be reached.
     """
 
     template_fields: Sequence[str] = (
@@ -141,4 +141,6 @@ class HyperoruSnapshotOperator(BaseOperator):
             )
         if self.on_empty == "skip":
             unless_skipped(None, "traders")
-        log.warning("The server has no traders, so nothing was exported. Look at the login, and at what it may see.")
+        log.warning(
+            "The server has no traders, so nothing was exported. Check the login, and what it is allowed to see."
+        )

@@ -23,14 +23,14 @@ class HyperoruListTradersOperator(BaseOperator):
     """List the traders (the API's accounts), for example to map an export over them.
 
     Returns a list of dicts, one for each trader, with at least ``id``, which the other operators take as
-    ``account_id``; amounts are text, and fields that the server sends beyond the known ones are kept, but for the
-    values of those whose name speaks of a key, password or token; ``secret_fields`` of the contract's traders says
-    otherwise of a field. No trader gives an empty list.
+    ``account_id``; amounts are text, and fields that the server sends beyond the known ones are kept, except the
+    values of fields whose names suggest a key, password or token; the contract's ``traders.secret_fields`` overrides
+    this for a field. Without traders the list is empty.
 
     :param include_hidden: whether to list those that the dashboard hides, too, as they have trades. Default: ``True``.
         (templated)
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
-    :raises HyperoruApiError: the server refused or could not be asked, or its answer can't be trusted.
+    :raises HyperoruApiError: the server refused a request or could not be reached, or its answer can't be trusted.
     """
 
     template_fields: Sequence[str] = ("include_hidden", "hyperoru_conn_id")

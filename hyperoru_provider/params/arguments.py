@@ -43,8 +43,8 @@ def window(start: object, end: object) -> Window:
     now = datetime.now(UTC)
     if parsed.end > now:
         log.warning(
-            "The window ends at %s, and it is %s: what comes later will be missing, and a new export of this window "
-            "will have other rows.",
+            "The window ends at %s, but it is only %s: rows that come later will be missing, and another export of "
+            "this window will have other rows.",
             format_time(parsed.end),
             format_time(now.replace(microsecond=0)),
         )
@@ -248,7 +248,9 @@ def case_hint(symbols: str | None) -> str:
     """
     if not symbols or symbols == symbols.upper():
         return ""
-    return f" The symbol is given as {symbols!a}: a list finds only what is written as the service writes it."
+    return (
+        f" The symbol is given as {symbols!a}: a list finds only symbols that are written as the service writes them."
+    )
 
 
 def early(check: Callable[..., object], name: str, value: object, *more: object) -> None:
@@ -283,7 +285,7 @@ def early_list(resource: object, given: object, *, has_window: bool) -> None:
         return
     name = required("resource", resource)
     if name not in LISTS:
-        raise _error(f"resource {name!r}: there are {', '.join(LISTS)}.")
+        raise _error(f"unknown resource {name!r}; known are {', '.join(LISTS)}.")
     facts = LISTS[name]
     if has_window and not facts.windowed:
         raise _error(f"{name} is not read by time: leave out start and end.")
@@ -295,7 +297,7 @@ def early_list(resource: object, given: object, *, has_window: bool) -> None:
         raise _error(f"{name} can't be filtered by {', '.join(map(str, unknown))}; its filters are {known}.")
     missing = [each for each in facts.needed if each not in names]
     if missing and all(map(is_literal, names)):
-        raise _error(f"{name} can't be asked for without {' and '.join(missing)}: give the filter.")
+        raise _error(f"{name} can't be listed without {' and '.join(missing)}: add the filter.")
 
 
 def is_literal(value: object) -> bool:

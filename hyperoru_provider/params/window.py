@@ -68,7 +68,7 @@ class Window:
         try:
             return [type(self)(self.start - length * n, self.end - length * n) for n in reversed(range(count))]
         except OverflowError:
-            raise HyperoruConfigError(f"{count} windows of {length} go back before the first year.") from None
+            raise HyperoruConfigError(f"{count} windows of {length} go back to before the year 1.") from None
 
     def share(self, moment: datetime) -> float:
         """Return the part of the window, 0 to 1, that lies before a moment in it."""

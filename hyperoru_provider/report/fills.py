@@ -94,9 +94,9 @@ class FillStore:
         # a trader may have got another name since
         if before[:2] + before[3:] != [*values[:2], *values[3:]]:
             raise HyperoruContractError(
-                f"The trade {shorten('/'.join(map(str, parts_of(key))))} in {export.directory} is not as another "
-                "export has it: its time, trader or an amount differ, so one of both is out of date. Export their "
-                "windows anew."
+                f"The trade {shorten('/'.join(map(str, parts_of(key))))} in {export.directory} is not as in another "
+                "export: its time, trader or an amount differs, so one of the two is out of date. Export their "
+                "windows again."
             )
 
     def __iter__(self) -> Iterator[Fill]:

@@ -6,6 +6,7 @@ import io
 import logging
 from collections.abc import Sequence
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from hyperoru_provider.export.local_files import write_file
 from hyperoru_provider.export.manifest import counted
 from hyperoru_provider.report.charts import draw_charts
 from hyperoru_provider.report.coverage import Coverage
-from hyperoru_provider.report.exports import Export, find_exports, in_order, need
+from hyperoru_provider.report.exports import Export, find_exports, in_order
 from hyperoru_provider.report.figures import Figures
 from hyperoru_provider.report.fills import FillStore
 from hyperoru_provider.report.page import write_page
@@ -49,7 +50,8 @@ def write_report(
     :raises HyperoruConcurrentWriteError: a file is not the one that its manifest names.
     :raises HyperoruContractError: a trade is not as the contract says, or two exports show it differently.
     """
-    need("matplotlib", "report")
+    if find_spec("matplotlib") is None:
+        raise HyperoruConfigError("The report needs matplotlib: pip install 'airflow-provider-hyperoru[report]'.")
     exports = _of_trader(in_order([export for source in sources for export in find_exports(source)]), account_id)
     coverage = Coverage.of((export.manifest.filters, export.window) for export in exports)
     with closing(FillStore(endpoint, account_id)) as fills:
@@ -80,7 +82,7 @@ def _of_trader(exports: list[Export], account_id: str | None) -> list[Export]:
     found = [export for export, trader in zip(exports, traders, strict=True) if account_id in (None, trader)]
     if not found:
         raise HyperoruConfigError(
-            f"No export there is of trader {account_id}: they are of {', '.join(sorted(filter(None, {*traders})))}."
+            f"There is no export of trader {account_id} there, only of {', '.join(sorted(filter(None, {*traders})))}."
         )
     return found
 

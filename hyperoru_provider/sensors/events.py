@@ -100,7 +100,7 @@ class HyperoruEventSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Return the summary of the event."""
-        log.info("There is an event: %s", event)
+        log.info("Received an event: %s", event)
         return event
 
 

@@ -16,7 +16,7 @@ class HyperoruHealthSensor(HyperoruSensor):
     """Wait until the service reports that it is healthy, perhaps several times in a row.
 
     A server that can't be reached, is overloaded or answers 5xx is not healthy yet, and the log says why; an
-    answer that asking again can't mend, such as 404, fails the task at once. Needs no login.
+    answer that retrying can't fix, such as 404, fails the task at once. Needs no login.
 
     .. seealso:: ``docs/health.md``
 

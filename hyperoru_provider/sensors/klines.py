@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class HyperoruKlineCoverageSensor(HyperoruSensor):
-    """Wait until the service's candles of a symbol cover a time range, as far as it tells without gaps.
+    """Wait until the service's candles of a symbol cover a time range, without gaps as far as it reports them.
 
     .. seealso:: ``docs/kline-coverage-sensor.md``
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class HyperoruTradesSensor(HyperoruSensor):
-    """Wait until there is a number of trades, or more, in a window or since a time.
+    """Wait until there are at least a number of trades in a window or since a time.
 
     Each trade counts once, and no more are read than that number.
 
@@ -24,7 +24,7 @@ class HyperoruTradesSensor(HyperoruSensor):
 
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
         Default: the start of the run's data interval. (templated)
-    :param end: end of the window, exclusive; likewise. Default: the moment of asking. (templated)
+    :param end: end of the window, exclusive; likewise. Default: the time of the request. (templated)
     :param account_id: only this trader's. Default: all. (templated)
     :param symbol: only this symbol's, such as ``BTC``. Default: all. (templated)
     :param at_least: the number of trades. Default: 1. (templated)
@@ -32,7 +32,7 @@ class HyperoruTradesSensor(HyperoruSensor):
         ``[operators] default_deferrable``.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
     :raises HyperoruConfigError: an argument or the connection is wrong, or the window is empty.
-    :raises HyperoruContractError: the server's pages don't prove to be right and complete.
+    :raises HyperoruContractError: the server's pages can't be proved right and complete.
     :raises HyperoruApiError: the server refuses, or its answer can't be understood.
     """
 

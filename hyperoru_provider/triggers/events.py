@@ -40,9 +40,10 @@ class HyperoruEventTrigger(BaseEventTrigger):
     :param side: only this side, or these, such as ``BUY`` or ``long``, or for ``model_chat`` the operation; upper or
         lower case. Default: all.
     :param min_notional: only events of this amount or more. Default: any.
-    :param min_interval: least seconds between two events of the trigger; those meanwhile become one. Default: 5.
+    :param min_interval: minimum seconds between two events of the trigger; those in between are merged into one.
+        Default: 5.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``.
-    :param gaps: whether to fire where events may be missing, too. Without, an event that is missed is never told, and
+    :param gaps: whether to fire where events may be missing, too. Otherwise missed events are not reported, and
         ``from`` is never ``null``. Default: ``True``.
     :param since: when the wait began, if :class:`~hyperoru_provider.sensors.events.HyperoruEventSensor` waits; the
         trigger then fires once.
@@ -121,7 +122,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
                 if since is not None and time.monotonic() >= logged_at + LOG_EVERY:
                     logged_at = time.monotonic()
                     log.info(
-                        "Waiting since %s; %d events of %s have passed that are others",
+                        "Waiting since %s; %d events of %s did not match",
                         self.since,
                         passed,
                         self.channel,
@@ -140,7 +141,7 @@ class HyperoruEventTrigger(BaseEventTrigger):
                 raise HyperoruConfigError(f"The contract's stream.channels says that there is no {self.channel}.")
             return EventFilter(self.channel, self.account_id, self.symbol, self.side, self.min_notional)
         except HyperoruConfigError as error:
-            await delay_error(error, "A trigger for events can't work")
+            await delay_error(error, "The trigger for events can't work")
             raise
 
 

@@ -24,7 +24,7 @@ class HyperoruPollTrigger(BaseTrigger):
     :param condition: what to wait for, as :meth:`~hyperoru_provider.waiting.conditions.Condition.as_dict` returns it.
     :param interval: seconds between two questions.
     :param since: when the wait began, in seconds since 1970.
-    :param deadline: when it ends in any case, in seconds since 1970.
+    :param deadline: when it ends at the latest, in seconds since 1970.
     :param state: what the condition remembers so far.
     :param doubling: whether the pauses double, beginning with the interval.
     :param longest: the longest pause, in seconds; ``None`` for no limit.

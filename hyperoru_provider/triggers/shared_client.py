@@ -27,7 +27,7 @@ class ClientReference:
     def __init__(self, client: AsyncHyperoruClient) -> None:
         self.client = client
         self.users = 0
-        #: whether the next user gets a new client, for which the connection is read anew
+        #: whether the next user gets a new client, for which the connection is read again
         self.retired = False
         self._made_at = time.monotonic()
 

@@ -41,7 +41,7 @@ class Waiter:
         self.deadline = deadline
         self.state = state
         #: why the wait is not over yet
-        self.message = "Nothing was asked in time."
+        self.message = "Nothing was checked in time."
         #: tick at which the next answer is wanted, in seconds since 1970
         self.due = 0.0
         self._context = copy_context()

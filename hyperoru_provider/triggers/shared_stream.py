@@ -108,7 +108,7 @@ async def open_stream(hyperoru_conn_id: str) -> AsyncGenerator[EventBatch, None]
             except HyperoruApiError as error:
                 if not error.transient:
                     raise
-                log.warning("The connection %s is read again, as nothing answers: %s", hyperoru_conn_id, error)
+                log.warning("Reading the connection %s again, as nothing answers: %s", hyperoru_conn_id, error)
     except Exception as raised:  # noqa: BLE001
         failure = contained(raised)
         await delay_error(failure, f"Can't listen to the events of the connection {hyperoru_conn_id}")
@@ -166,5 +166,5 @@ async def batch_events(
 
 async def delay_error(error: Exception, what: str) -> None:
     """Log an error that connecting again can't mend, and wait: Airflow starts again two seconds after it is raised."""
-    log.error("%s: %s. The next try follows in a minute.", what, error)
+    log.error("%s: %s. Trying again in a minute.", what, error)
     await asyncio.sleep(ERROR_DELAY)

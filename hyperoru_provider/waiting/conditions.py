@@ -244,11 +244,11 @@ class KlinesCover(Condition):
         end = shift(row.latest, length)
         expected = (end - row.earliest) // length
         end = min(end, now)  # the last candle may still be open, and covers nothing ahead
-        message = f"The {self._candles} are of {format_time(row.earliest)} to {format_time(end)}"
+        message = f"The {self._candles} range from {format_time(row.earliest)} to {format_time(end)}"
         if row.earliest > parse_time(self.start) or end < parse_time(self.end):
             return Verdict(False, f"{message}, which does not cover {self.start} to {self.end}.")
         if row.total_candles is not None and row.total_candles < expected:
-            return Verdict(False, f"{message}, but with gaps: {row.total_candles} in place of {expected}.")
+            return Verdict(False, f"{message}, but with gaps: {row.total_candles} instead of {expected}.")
         return Verdict(True, f"{message}.")
 
 

@@ -60,7 +60,7 @@ def parse_event(event: object) -> Verdict:
             return Verdict(False, message[:_LIMIT])
         case {"status": "failed", "error": {"class": str(name), "message": str(message)} as facts}:
             raise _error(name, message[:_LIMIT], facts)
-    raise HyperoruContractError(f"The trigger sent no event that can be understood, but a {type(event).__name__}.")
+    raise HyperoruContractError(f"The trigger sent an event that can't be understood: a {type(event).__name__}.")
 
 
 def _error(name: str, message: str, facts: Mapping[str, Any]) -> HyperoruError:

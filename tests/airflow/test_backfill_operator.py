@@ -301,7 +301,7 @@ def test_a_lost_answer_fails_the_try_and_the_next_finds_the_job(
     assert task.attempt()["rows_written"] == 24
     assert jobs(sandbox) == 1
     said = caplog.text
-    assert "The backfill job 1 that an earlier try started is found" in said
+    assert "Found the backfill job 1 that an earlier try started" in said
     assert "HyperoruKlineCoverageSensor" in said
 
 
@@ -461,7 +461,9 @@ def test_a_job_of_something_else_than_was_asked_for_is_an_error(sandbox: Sandbox
     connect(sandbox, token_cache="memory", contract={"backfill": {"params": {"interval": "interval"}}})
     task = Task(deferrable=False, interval="5m")
     for _ in range(2):
-        with pytest.raises(errors.HyperoruContractError, match=r"job 1 is of interval 1h, but BTC 5m.*backfill.params"):
+        with pytest.raises(
+            errors.HyperoruContractError, match=r"job 1 is for interval 1h, but BTC 5m.*backfill.params"
+        ):
             task.attempt()
     assert jobs(sandbox) == 1
     connect(sandbox, token_cache="memory")  # another request, so another job
@@ -560,8 +562,8 @@ def test_on_kill_names_the_job(sandbox: Sandbox, caplog: pytest.LogCaptureFixtur
         operator.execute(task.context)
     operator.on_kill()
     said = (
-        "Killed. The backfill job 1 (BTC 1h, 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z) goes on at the server, as "
-        "this provider knows no call that stops it; GET /api/klines/backfill/status/1 tells how it is."
+        "Killed. The backfill job 1 (BTC 1h, 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z) continues at the server, as "
+        "this provider knows no call that stops it; GET /api/klines/backfill/status/1 shows its status."
     )
     assert said in caplog.text
     caplog.clear()

@@ -334,9 +334,9 @@ def test_a_wrong_password_is_tried_once_and_then_only_after_a_while(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"channel": "fills"}, "there are trades"),
+        ({"channel": "fills"}, "known are trades"),
         ({"channel": "asset_curve", "symbol": "BTC"}, "no symbol"),
-        ({"min_notional": "much"}, "min_notional 'much' is no amount"),
+        ({"min_notional": "much"}, "min_notional 'much' is not an amount"),
     ],
 )
 def test_a_filter_that_can_t_work_fails_the_dag_when_it_is_parsed(arguments: dict[str, Any], words: str) -> None:
@@ -539,7 +539,7 @@ def test_a_sensor_says_what_it_waits_for_and_now_and_then_since_when(
 
     fired_by(deferral, pass_by)
     lines = [line for line in caplog.messages if line.startswith("Waiting since")]
-    assert f"Waiting since {deferral.trigger.since}; 2 events of trades have passed that are others" in lines
+    assert f"Waiting since {deferral.trigger.since}; 2 events of trades did not match" in lines
     assert len(lines) < 12
 
 

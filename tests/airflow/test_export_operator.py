@@ -81,7 +81,7 @@ def test_trades_without_a_window_are_an_error(sandbox: Sandbox, given: dict[str,
     [
         ({"resource": "ordres"}, "resource 'ordres'"),
         ({"resource": ""}, "resource is ''"),
-        ({**ORDERS, "filters": {}}, "without account_id: give the filter"),
+        ({**ORDERS, "filters": {}}, "without account_id: add the filter"),
         ({**ORDERS, "filters": {"account_id": ""}}, "account_id is ''"),
         ({**ORDERS, "filters": {"account_id": 1, "side": "buy"}}, "side.*account_id"),
         ({**ORDERS, "filters": ["account_id"]}, "filters is"),

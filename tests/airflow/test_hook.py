@@ -373,7 +373,9 @@ def test_a_misspelt_extra_is_an_error_that_lists_what_there_is(
 ) -> None:
     connect(sandbox, **extra)
     (*_, misspelt) = extra
-    with pytest.raises(HyperoruConfigError, match=rf"has no {misspelt}; there are session_token, .*max_retries"):
+    with pytest.raises(
+        HyperoruConfigError, match=rf"has unknown keys: {misspelt}; known are session_token, .*max_retries"
+    ):
         HyperoruHook().get_conn()
 
 
@@ -382,7 +384,9 @@ def test_a_connection_of_another_type_is_an_error(
     monkeypatch: pytest.MonkeyPatch, conn_type: str, sandbox: Sandbox
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_HYPERORU_DEFAULT", json.dumps({"conn_type": conn_type, "host": sandbox.url}))
-    with pytest.raises(HyperoruConfigError, match=f"hyperoru_default is of the type {conn_type}: make it one of"):
+    with pytest.raises(
+        HyperoruConfigError, match=f"hyperoru_default has the type {conn_type}: change its type to hyperoru"
+    ):
         HyperoruHook().get_conn()
     assert sandbox.stats()["requests"] == 0
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from airflow.sdk import Asset, Context
 
 from hyperoru_provider.hooks import compat, lineage
+from hyperoru_provider.operators.links import HyperoruTraderLink
+from hyperoru_provider.operators.reconcile import HyperoruReconcileOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
 
@@ -49,3 +52,49 @@ def test_airflow_hears_what_an_export_read_and_wrote(
     assert [each.asset.uri for each in assets.inputs] == [f"hyperoru://{host}/trades"]
     (written,) = (each.asset.uri for each in assets.outputs)
     assert written.startswith(tmp_path.as_uri() + "/trades/20260115T000000Z_20260116T000000Z")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "uri"),
+    [
+        ("s3://a_connection@bucket/a@b/_manifest.json", "s3://bucket/a@b"),
+        ("gs://bucket/a?b#c/_manifest.json", "gs://bucket/a?b#c"),
+        ("file:///data/a/_manifest.json", "file:///data/a"),
+        ("/data/a/_manifest.json", "file:///data/a"),
+    ],
+)
+def test_a_directory_is_the_same_whichever_connection_wrote_it(manifest: str, uri: str) -> None:
+    assert lineage.directory_uri(manifest) == uri
+
+
+@pytest.mark.usefixtures("connection")
+def test_airflow_hears_which_windows_have_changed(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in (15, 16, 17):
+        window = {"start": f"2026-01-{day}", "end": f"2026-01-{day + 1}"}
+        HyperoruExportTradesOperator(task_id="t", **window, account_id=1, destination=str(tmp_path)).execute(Context())
+    for day in (15, 16):
+        next(tmp_path.glob(f"trades/202601{day}T*/part-00000*")).unlink()
+    monkeypatch.setenv("AIRFLOW__HYPERORU__TRADER_URL", "https://app.example.com/{account_id}")
+    collector = collector_of(monkeypatch)
+    asset = Asset("trades", uri="hyperoru://api.example.com/trades")
+    event = SimpleNamespace(extra={})
+    operator = HyperoruReconcileOperator(
+        task_id="t",
+        resource="trades",
+        filters={"account_id": 1},
+        end="2026-02-01",
+        destination=str(tmp_path),
+        outlets=[asset],
+    )
+    for expected in (2, 0):
+        summary = operator.execute(cast("Context", {"outlet_events": {asset: event}}))
+        assert len(summary["changed"]) == expected
+        assert event.extra == {name: summary[name] for name in ("windows", "changed")}
+        assert operator.manifest == (summary["changed"][-1]["manifest"] if expected else "")
+        # no browser opens a worker's own disk
+        assert list(map(type, operator.operator_extra_links)) == [HyperoruTraderLink]
+    assets = collector.collected_assets
+    assert {each.asset.uri for each in assets.inputs} == {f"hyperoru://{sandbox.url.partition('://')[2]}/trades"}
+    assert sorted(each.asset.uri.rpartition("/")[2][:8] for each in assets.outputs) == ["20260115", "20260116"]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hyperoru_provider.operators.links import HyperoruTraderLink, console_pages
+from hyperoru_provider.operators.links import HyperoruDataLink, HyperoruManifestLink, HyperoruTraderLink
 
 NAME = "20260115T000000Z_20260116T000000Z,account_id-1"
 S3 = "https://s3.console.aws.amazon.com/s3"
@@ -39,7 +39,9 @@ GCS = "https://console.cloud.google.com/storage/browser"
 def test_a_directory_and_a_manifest_have_pages_in_the_console_of_their_storage(
     manifest: str, pages: tuple[str, str]
 ) -> None:
-    assert console_pages(manifest) == pages
+    operator = SimpleNamespace(manifest=manifest)
+    links = (HyperoruDataLink(), HyperoruManifestLink())
+    assert tuple(link.get_link(operator, ti_key=None) for link in links) == pages
 
 
 @pytest.mark.parametrize(

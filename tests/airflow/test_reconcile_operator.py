@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from airflow.sdk import Context
+from airflow.sdk import Asset, Context
 
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError, HyperoruServerError
 from hyperoru_provider.hooks.compat import AirflowSkipException
@@ -211,7 +212,7 @@ class TestWhichWindows:
             {"start": "2026-01-03T00:00:00Z", "end": "2026-01-05T00:00:00Z"},
             {"start": "2026-01-06T00:00:00Z", "end": "2026-01-07T00:00:00Z"},
         ]
-        assert "there is none of 2026-01-03T00:00:00Z to 2026-01-05T00:00:00Z" in caplog.text
+        assert "There is no export of the time from 2026-01-03T00:00:00Z to 2026-01-05T00:00:00Z" in caplog.text
         assert stamps(tmp_path) == before
 
     def test_no_export_at_all_is_warned_of(
@@ -300,7 +301,7 @@ class TestOtherBytes:
     def test_another_format_is_an_error(self, tmp_path: Path, serve: Serve) -> None:
         with serve(of_days(1)):
             export(tmp_path, [0], file_format="csv")
-            with pytest.raises(HyperoruConfigFailure, match=r"files of the format csv.*give file_format='csv'"):
+            with pytest.raises(HyperoruConfigFailure, match=r"files of the format csv.*set file_format='csv'"):
                 reconcile(tmp_path)
 
     @pytest.mark.parametrize("damage", ["missing", "damaged"])
@@ -314,7 +315,7 @@ class TestOtherBytes:
             part.unlink() if damage == "missing" else part.write_bytes(part.read_bytes()[::-1])
             assert found(reconcile(tmp_path, rows_per_part=8)) == {"2026-01-01": (8, 0, 0)}
             assert files_of(tmp_path) == before
-        assert "part-00001.jsonl.gz of" in caplog.text
+        assert "part-00001.jsonl.gz is missing or damaged" in caplog.text
 
     def test_a_key_of_fields_that_no_column_has(self, tmp_path: Path, connect: Callable[..., None]) -> None:
         """Such as the number of a fill, which CSV has in the column ``extra``."""
@@ -452,8 +453,12 @@ class TestSql:
         with serve(rows):
             self.load(table, 1)
         price = Decimal("1.5000000000000000000000001")
+        event = SimpleNamespace(extra={})
+        outlet = Asset("trades")
         with serve({0: [rows[0][0] | {"price": str(price)}, *rows[0][1:]]}):
-            assert found(self.reconcile(table, 0)) == {"2026-01-01": (0, 0, 1)}
+            summary = self.reconcile(table, 0, {"outlet_events": {outlet: event}}, outlets=[outlet])
+        assert found(summary) == {"2026-01-01": (0, 0, 1)}
+        assert event.extra == {name: summary[name] for name in ("windows", "changed")}
         assert database.trades()["0"][1] == price
 
     def test_a_row_that_a_table_without_a_key_has_twice(
@@ -489,5 +494,5 @@ class TestSql:
         assert states.texts == {}
 
     def test_windows_before_the_first_year(self, table: dict[str, Any], serve: Serve) -> None:
-        with serve(of_days(1)), pytest.raises(HyperoruConfigError, match="before the first year"):
+        with serve(of_days(1)), pytest.raises(HyperoruConfigError, match="before the year 1"):
             self.reconcile(table, 0, windows=10**6)

@@ -15,7 +15,7 @@ from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, Hypero
 from hyperoru_provider.hooks.compat import AirflowFailException
 from hyperoru_provider.operators.report import HyperoruReportOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
-from hyperoru_provider.report import exports
+from hyperoru_provider.report import run as report_run
 from hyperoru_provider.sandbox import Sandbox
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -79,7 +79,7 @@ def test_one_trader_and_a_title(tmp_path: Path, summaries: list[dict[str, Any]])
 
 @pytest.mark.parametrize("source", [[], [None], {"rows": 3}, [{"trade_id": 1}], ["/x"]])
 def test_what_is_no_export_fails_at_once(tmp_path: Path, source: Any) -> None:
-    with pytest.raises(AirflowFailException, match=r"source is .*the place of exports is expected"):
+    with pytest.raises(AirflowFailException, match=r"source is .*the location of exports is expected"):
         run(HyperoruReportOperator, source=source, destination=str(tmp_path / "r.html"))
 
 
@@ -115,7 +115,7 @@ def test_json_lines_are_read_by_the_contract_of_the_connection(
 def test_without_its_extra_it_says_what_to_install(
     tmp_path: Path, summaries: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "find_spec", lambda name: None if name == "matplotlib" else builtins)
+    monkeypatch.setattr(report_run, "find_spec", lambda name: None if name == "matplotlib" else builtins)
     with pytest.raises(HyperoruConfigError, match=r"needs matplotlib: pip install .*\[report\]"):
         run(HyperoruReportOperator, source=summaries, destination=str(tmp_path / "r.html"))
 

@@ -463,7 +463,7 @@ def test_a_deadline_comes_in_time_although_an_answer_does_not(sandbox: Sandbox) 
         async with nothing_left():
             begun = time.time()
             fired = await event(trigger(seconds=0.5))
-            assert fired == {"status": "timeout", "says": "Nothing was asked in time."}
+            assert fired == {"status": "timeout", "says": "Nothing was checked in time."}
             assert time.time() >= begun + 0.5
 
     asyncio.run(main())

@@ -277,14 +277,14 @@ def test_a_database_that_refuses_a_row(database: Database, connected: Callable[[
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"create_table": False}, "no table trades"),
+        ({"create_table": False}, "The table trades does not exist"),
         ({"table": "other"}, r"other don't fit.*price is INTEGER"),
         ({"table": "loose", "mode": "upsert"}, r"CREATE UNIQUE INDEX hyperoru_key ON loose \(trade_id\)"),
         ({"table": "a;b"}, "table 'a;b'"),
         ({"table": "None"}, "table is 'None'"),
         ({"table": None}, "table is missing"),
         ({"mode": "append"}, "mode 'append'"),
-        ({"sql_conn_id": "hyperoru_default"}, "hyperoru_default is no SQL database"),
+        ({"sql_conn_id": "hyperoru_default"}, "hyperoru_default is not a SQL database"),
         ({"start": "", "end": ""}, "start is missing"),
         ({"start": START, "end": START}, "CronDataIntervalTimetable"),
         ({"batch_rows": 0}, "batch_rows is 0"),

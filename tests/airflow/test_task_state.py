@@ -145,7 +145,7 @@ def test_another_task_instance_has_another_variable(variables: Variables, other:
 def test_a_variable_that_is_not_written_is_told(variables: Variables, caplog: pytest.LogCaptureFixture) -> None:
     """Airflow says so in a log only; a job that was noted nowhere would be started twice."""
     variables.refused = True
-    with pytest.raises(PermissionError, match="May tasks write Variables"):
+    with pytest.raises(PermissionError, match="Are tasks allowed to write Variables"):
         TaskState(task(), required=True).write("a", 1)
     TaskState(task()).write("a", 1)
     assert "could not be written: PermissionError" in caplog.text

@@ -148,7 +148,7 @@ def test_a_page_says_that_it_is_the_last() -> None:
         ({"positions": {"shape": "table"}}, "contract.positions.shape"),
         ({"positions": {"shape": "values"}}, "shape 'values' needs a key"),
         ({"decisions": {"shape": "object"}}, "shape 'object' has no pages"),
-        ({"positions": {"is_last": "done"}}, "is_last is known of paging 'cursor' only"),
+        ({"positions": {"is_last": "done"}}, "is_last is known only to paging 'cursor'"),
     ],
 )
 def test_a_wrong_override_is_named(override: dict[str, Any], named: str) -> None:

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 HERE = Path(__file__).resolve().parent
 POST = "/api/klines/backfill"
-LEFT_BEHIND = "goes on at the server, as this provider knows no call that stops it"
+LEFT_BEHIND = "continues at the server, as this provider knows no call that stops it"
 
 
 @pytest.fixture(scope="module")

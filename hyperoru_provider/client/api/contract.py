@@ -116,7 +116,7 @@ def load_contract(overrides: Mapping[str, Any] | None = None) -> Contract:
     endpoints = {**{name: getattr(DEFAULT_CONTRACT, name) for name in _NAMES}, **DEFAULT_CONTRACT.lists}
     for resource, given in overrides.items():
         if resource not in endpoints:
-            raise HyperoruConfigError(f"contract.{resource}: no such resource; there are {_listed(endpoints)}.")
+            raise HyperoruConfigError(f"contract.{resource}: unknown resource; known are {_listed(endpoints)}.")
         if not isinstance(given, Mapping):
             raise HyperoruConfigError(f"contract.{resource}: a JSON object is expected.")
         endpoints[resource] = _overridden(f"contract.{resource}", endpoints[resource], given)
@@ -129,7 +129,7 @@ def _overridden(where: str, default: Endpoint, given: Mapping[str, Any]) -> Endp
     values = default.model_dump()
     for name in given:
         if name not in values:
-            raise HyperoruConfigError(f"{where}.{name}: no such key; there are {_listed(values)}.")
+            raise HyperoruConfigError(f"{where}.{name}: unknown key; known are {_listed(values)}.")
     nested = {name: {**values[name], **given[name]} for name in ENTRY_BY_ENTRY if isinstance(given.get(name), Mapping)}
     try:
         return type(default).model_validate({**values, **given, **nested})
@@ -139,7 +139,7 @@ def _overridden(where: str, default: Endpoint, given: Mapping[str, Any]) -> Endp
         )
         raise HyperoruConfigError(problems) from None
     except UnicodeEncodeError:
-        raise HyperoruConfigError(f"{where}: a text holds half a character.") from None
+        raise HyperoruConfigError(f"{where}: a text contains a lone surrogate (half a character).") from None
 
 
 def _check_names(resource: str, endpoint: Endpoint) -> None:
@@ -164,7 +164,7 @@ def _check_names(resource: str, endpoint: Endpoint) -> None:
     for where, (used, known) in checks.items():
         for name in sorted({*used} - {*known}):
             raise HyperoruConfigError(
-                f"contract.{resource}.{where}.{name}: no such name; there are {_listed(known) or 'none'}."
+                f"contract.{resource}.{where}.{name}: unknown name; known are {_listed(known) or 'none'}."
             )
 
 
@@ -182,7 +182,7 @@ def _check_query(resource: str, endpoint: Endpoint, params: Iterable[str]) -> No
     where = f"contract.{resource}.token_param"
     if endpoint.token_param is not None and resource in ("health", "login", "stream"):
         raise HyperoruConfigError(
-            f"{where}: health and login have no session, and of the stream auth says where its token goes."
+            f"{where}: health and login have no session, and the stream's auth says where its token goes."
         )
     if endpoint.token_param in {*ours, *endpoint.query} - {None}:
         raise HyperoruConfigError(f"{where}: {endpoint.token_param} is the name of another parameter.")

@@ -18,7 +18,7 @@ _TEMPLATE = re.compile(r"\{([a-z_]+)\}")
 
 def _encodable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("a text that can be printed is expected")
+        raise ValueError("printable text is expected")
     return text
 
 
@@ -161,8 +161,8 @@ class JobEndpoint(Endpoint):
         if word in map(str.casefold, self.failed):
             return "failed"
         raise HyperoruContractError(
-            f"It is not known what the status {status!r} of a job means. Add it to the running, finished or failed of "
-            "the contract's backfill_status."
+            f"The job status {status!r} is not known. Add it to running, finished or failed in the contract's "
+            "backfill_status."
         )
 
 
@@ -225,9 +225,9 @@ class ListEndpoint(Endpoint):
         if self.shape == "object" and self.paging != "none":
             raise ValueError("shape 'object' has no pages: paging must be 'none'")
         if self.shape == "values" and len(self.key) != 1:
-            raise ValueError("shape 'values' needs a key of one field, which is what a value is called")
+            raise ValueError("shape 'values' needs a key of one field, which names the values")
         if self.is_last and self.paging != "cursor":
-            raise ValueError("is_last is known of paging 'cursor' only")
+            raise ValueError("is_last is known only to paging 'cursor'")
         return self
 
     def wire(self, value: Any) -> str:

@@ -38,9 +38,11 @@ _LOCK_POLL = 0.05
 _FIRST_LOOK = 0.5
 _REFUSALS = (400, 401, 403, 422)
 _IDENTITY_ADVICE = {
-    "email": "The login was sent as an email. If this server wants a user name, the login itself has to be one; a user "
-    "name with an @ is sent as such by the contract's login.identity 'username'.",
-    "username": "The login was sent as a user name. If this server wants an email, the login itself has to be one.",
+    "email": (
+        "The login was sent as an email. If this server expects a user name, set the login to one; to send a user "
+        "name that contains an @, set the contract's login.identity to 'username'."
+    ),
+    "username": "The login was sent as a user name. If this server expects an email, set the login to one.",
 }
 
 _T = TypeVar("_T")
@@ -150,7 +152,7 @@ class SessionAuth:
         """Return a token that was not refused, and whether it comes from a login, which is the last resort."""
         if not (self._credentials.login and self._credentials.password):
             raise HyperoruAuthenticationError(
-                "There is nothing to log in with. Give a login and a password, or a session_token."
+                "There are no credentials to log in with. Set a login and a password, or a session_token."
             )
         binding = yield lambda: self._credentials.binding
         token = yield from self._read_stores(binding, refused)
@@ -227,9 +229,9 @@ class SessionAuth:
             answer = parse_object(reply.body, self._endpoint)
             value = answer.get("session_token")
             if not isinstance(value, str) or not can_be_token(value):
-                found = "a session_token that no token can be" if value else "no session_token"
+                found = "a session_token that is not a valid token" if value else "no session_token"
                 raise HyperoruContractError(
-                    f"The login's answer holds {found}. Name its field in the contract's login.fields."
+                    f"The answer to the login has {found}. Name its field in the contract's login.fields."
                 )
         except HyperoruContractError as error:
             raise error.with_context(status=reply.status, **request) from None

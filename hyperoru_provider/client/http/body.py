@@ -112,7 +112,7 @@ class ReplyReader:
             return body
         if len(self._packing) > 1 or self._packing[0] not in _UNPACKED:
             raise HyperoruContractError(
-                f"The answer is packed as {', '.join(self._packing)!r}, and only one of gzip and deflate was asked for."
+                f"The answer is compressed with {', '.join(self._packing)}, but only gzip or deflate was requested."
             )
         for window in _WINDOWS:
             unpacker = zlib.decompressobj(window)
@@ -121,11 +121,13 @@ class ReplyReader:
             except zlib.error:
                 continue
             if not unpacker.eof and self._response.is_success:
-                raise HyperoruNetworkError("The answer was cut off before all of it was unpacked")
+                raise HyperoruNetworkError("The answer was cut off before all of it was decompressed")
             if unpacker.unused_data.startswith(_GZIP_MEMBER) and self._response.is_success:
-                raise HyperoruContractError("The answer is packed in several pieces, of which only the first is read.")
+                raise HyperoruContractError(
+                    "The answer consists of several compressed pieces, of which only the first can be read."
+                )
             return unpacked
-        raise HyperoruNetworkError(f"The answer is packed as {self._packing[0]}, and damaged")
+        raise HyperoruNetworkError(f"The answer is compressed with {self._packing[0]}, and damaged")
 
     def _unpack_with(self, unpacker: zlib._Decompress, body: bytes) -> bytes:
         """Return the unpacked body.
@@ -140,12 +142,12 @@ class ReplyReader:
                 left = unpacker.unconsumed_tail
                 if unpacked.tell() > self._max_bytes:
                     if self._response.is_success:
-                        raise self._too_large(" when it is unpacked")
+                        raise self._too_large(" when decompressed")
                     return unpacked.getvalue()
         return unpacked.getvalue()
 
     def _too_large(self, when: str = "") -> HyperoruContractError:
         return HyperoruContractError(
-            f"The answer has more than {self._max_bytes:,} bytes{when}, so no more of it was read. If it is to be so "
-            "large, raise max_answer_bytes."
+            f"The answer has more than {self._max_bytes:,} bytes{when}, so reading it was stopped. If it is meant to "
+            "be that large, raise max_answer_bytes."
         )

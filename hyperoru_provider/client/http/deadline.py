@@ -43,7 +43,7 @@ def check_time() -> None:
     :raises httpx.ReadTimeout: nothing is left.
     """
     if seconds_left() <= 0:
-        raise httpx.ReadTimeout("the time for the whole answer is over")
+        raise httpx.ReadTimeout("the time limit for the whole answer was reached")
 
 
 class LimitedTransport(httpx.HTTPTransport):
@@ -100,7 +100,7 @@ def _limited(timeout: float | None, error: type[Exception]) -> float | None:
     """
     left = seconds_left()
     if left <= 0:
-        raise error("the time for the whole answer is over")
+        raise error("the time limit for the whole answer was reached")
     if left == math.inf:
         return timeout
     return left if timeout is None else min(timeout, left)

@@ -43,7 +43,7 @@ class LoginLock:
             self.release()
             return False
         except OSError as error:
-            log.debug("No lock for the login: %s", error)
+            log.debug("Could not lock the login: %s", error)
         return True
 
     def release(self) -> None:

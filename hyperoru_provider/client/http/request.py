@@ -150,8 +150,9 @@ class Settings:
         :param began: when it was asked for, in seconds of the monotonic clock.
         """
         return HyperoruNetworkError(
-            f"No complete answer from {self.base_url} after {time.monotonic() - began:.1f} s, however short each wait "
-            f"was. If answers take so long, raise max_answer_seconds (now {self.max_answer_seconds:g})"
+            f"No complete answer from {self.base_url} after {time.monotonic() - began:.1f} s, although no single "
+            "wait timed out. If answers really take that long, raise max_answer_seconds (now "
+            f"{self.max_answer_seconds:g})"
         )
 
 
@@ -159,7 +160,7 @@ def _explain(error: httpx.RequestError | httpx.InvalidURL, base_url: str) -> Hyp
     """Return what an error of httpx means."""
     if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)):
         # its text may hold the header that is not allowed
-        return HyperoruBadRequestError("The request can't be put in HTTP: check the base URL and the headers.")
+        return HyperoruBadRequestError("The request can't be sent as HTTP: check the base URL and the headers.")
     if isinstance(error, httpx.InvalidURL):
         return HyperoruConnectError(f"The address is not valid: {error}")
     if "CERTIFICATE_VERIFY_FAILED" in str(error):

@@ -81,8 +81,8 @@ def as_final(error: HyperoruApiError, *, idempotent: bool) -> HyperoruApiError:
         return error
     return error.as_type(
         HyperoruAmbiguousWriteError,
-        f"It is not known whether the server carried this out, so it was not sent again: {error.message}. "
-        "Look at the server before you repeat it.",
+        f"It is not known whether the server carried out this request, so it was not sent again: {error.message}. "
+        "Check the server before you repeat it.",
     )
 
 

@@ -230,8 +230,8 @@ class RowCollector:
                 texts.append(raw)
             elif bytes(known) != raw and not self._is_same(bytes(known), raw):
                 raise HyperoruContractError(
-                    f"The key {self._named(key)} came twice, with other content. If more fields are "
-                    "needed to tell such rows apart, name them in the contract's key."
+                    f"The key {self._named(key)} occurs twice, with different content. If more fields are needed to "
+                    "tell such rows apart, name them in the contract's key."
                 )
         return Rows(times, keys, texts)
 
@@ -275,8 +275,8 @@ class RowCollector:
             if self._slice.start is not None and not self._in_range(moment, moment):
                 start, end = self._slice.bounds
                 raise HyperoruContractError(
-                    f"The row {self._named(key)} is of {format_time(moment)}, but {format_time(start)} to "
-                    f"{format_time(end)} was asked for: the server seems to ignore its time filter. Correct the "
+                    f"The row {self._named(key)} has the time {format_time(moment)}, but {format_time(start)} to "
+                    f"{format_time(end)} was requested: the server seems to ignore its time filter. Correct the "
                     "contract's params start and end; if it filters by whole days, set its time_filter to 'day'."
                 )
         for field in self._endpoint.verified_fields:
@@ -284,8 +284,8 @@ class RowCollector:
                 in_path = field in self._endpoint.path_names
                 remedy = "path" if in_path else f"params {field}, or leave the filter out"
                 raise HyperoruContractError(
-                    f"The row {self._named(key)} has {field} {data[field]}, but {self._slice.filters[field]} was asked "
-                    f"for: the server seems to ignore this filter. Correct the contract's {remedy}."
+                    f"The row {self._named(key)} has {field} {data[field]}, but {self._slice.filters[field]} was "
+                    f"requested: the server seems to ignore this filter. Correct the contract's {remedy}."
                 )
         return moment
 

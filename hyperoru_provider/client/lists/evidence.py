@@ -148,14 +148,14 @@ class ListEvidence:
             return None
         if self.total != self._first_total:
             return (
-                f"The server counted {self._first_total} rows at first and {self.total} at last, and listed "
-                f"{self.seen} different ones: rows come or go while the list is read. Export the window once it has "
-                "settled."
+                f"The server reported a total of {self._first_total} rows at first and {self.total} at the end, and "
+                f"listed {self.seen} different ones: rows are added or removed while the list is read. Export the "
+                "window again once it has settled."
             )
         return (
-            f"The server counts {self.total} rows and listed {self.seen} different ones. If its total counts other "
-            "rows than those asked for, set the contract's total to []; if it counts its pages from 0, its first_page "
-            "to 0."
+            f"The server reports a total of {self.total} rows, but listed {self.seen} different ones. If its total "
+            "also counts other rows than those requested, set the contract's total to []; if its pages are numbered "
+            "from 0, set its first_page to 0."
         )
 
     def _check_repeat(self, page: Page, *, nothing_new: bool) -> None:
@@ -163,8 +163,8 @@ class ListEvidence:
         fingerprint = (len(page.texts), bytes(page.texts[0]), bytes(page.texts[-1]))
         if fingerprint in self._pages or (nothing_new and len(page.texts) == self.longest):
             raise HyperoruContractError(
-                "The server sent the same page twice: it seems to ignore where to go on. Correct the contract's "
-                f"paging (now {self._endpoint.paging!r}) or the names in its params."
+                "The server sent the same page twice: it seems to ignore the paging parameters. Correct the "
+                f"contract's paging (now {self._endpoint.paging!r}) or the names in its params."
             )
         self._pages.add(fingerprint)
 

@@ -85,9 +85,9 @@ class FilterProbe:
         self._check_known(page, self._witness)
         if not page.texts and not page.more and page.cursor is None:
             raise HyperoruContractError(
-                f"Asked for the time of a row that it has shown, but for no more than {_FEW} rows, the server shows "
-                "none: it seems to limit the list first and to look for the time among what is left, or to compare "
-                "times of another time zone. If no parameter does better, set the contract's time_filter to none."
+                f"Asked for the time of a row that it has listed, with a limit of {_FEW} rows, the server returned "
+                "none: it seems to apply the limit before the time filter, or to compare times in another time zone. "
+                "If no other parameter helps, set the contract's time_filter to none."
             )
 
     def _check_known(self, page: Page, witness: Witness) -> None:
@@ -117,8 +117,9 @@ class FilterProbe:
         rows = collector.rows
         if any(self._window.holds(moment) for moment in rows.times):
             raise HyperoruContractError(
-                "The server shows no rows of the window, but without a time it lists some that are in it: it does not "
-                "keep to its time filter. Correct the contract's params start and end, or its window_format."
+                "The server returned no rows for the window, but without a time filter it lists some that are in it: "
+                "its time filter does not work as expected. Correct the contract's params start and end, or its "
+                "window_format."
             )
         self._witness = last_listed(rows, everything)
         self.done = self._witness is None or not self._witness.decides

@@ -47,9 +47,9 @@ class FirstPageProbe:
         self.first_page = self._known()
         if self.first_page is None and len(self._answers) >= _MOST_ANSWERS:
             raise HyperoruContractError(
-                "Asked in turns without a page number and for page 1, the server shows other rows each time, so it "
-                "can't be told whether it counts its pages from 0 or from 1. If its list keeps still, set the "
-                "contract's first_page."
+                "Asked alternately without a page number and for page 1, the server returned different rows each "
+                "time, so it can't be determined whether its pages are numbered from 0 or from 1. If the list is "
+                "stable, set the contract's first_page."
             )
         return self.first_page is not None
 

@@ -49,12 +49,12 @@ class ObjectFinder:
         if found is None:
             raise HyperoruContractError(
                 f"The answer has none of the fields {', '.join(sorted(self.telling))}: it has only the keys "
-                f"{shorten(', '.join(outer))}. If they stand under one of these, name it in the contract's rows; if "
-                "the server names them otherwise, say so in its fields."
+                f"{shorten(', '.join(outer))}. If they are under one of these, name it in the contract's rows; if "
+                "the server uses other names, set them in its fields."
             )
         if len(found) > 1:
             raise HyperoruContractError(
-                f"The answer has {len(found)} objects, and one was expected. Correct the contract's path or shape."
+                f"The answer has {len(found)} objects, but one was expected. Correct the contract's path or shape."
             )
         if found == [outer]:
             return [msgspec.Raw(text)]

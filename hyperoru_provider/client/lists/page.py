@@ -116,7 +116,7 @@ def _page_of_object(body: bytes, endpoint: ListEndpoint) -> Page:
     if text == b"null":
         return Page([])
     if not parse_object(body, endpoint, has_detail=True):
-        raise HyperoruContractError("The answer is an object without any field, which says nothing.")
+        raise HyperoruContractError("The answer is an empty object, but one with fields was expected.")
     return Page([msgspec.Raw(text)])
 
 
@@ -131,7 +131,7 @@ def _shaped(rows: _Rows, endpoint: ListEndpoint) -> _Rows:
     names = endpoint.names_of(field)
     if any(bytes(value)[:1] in (b"{", b"[") for value in rows):
         raise HyperoruContractError(
-            "A list of plain values was expected, and one of them is an object or a list. Correct the contract's shape."
+            "A list of plain values was expected, but one of them is an object or a list. Correct the contract's shape."
         )
     return [msgspec.Raw(with_fields(b"{}", {names: value})) for value in rows]
 
@@ -189,7 +189,7 @@ def _nested(data: Mapping[str, Any], endpoint: ListEndpoint) -> dict[str, Any]:
     try:
         return {name: msgspec.json.decode(each[name]) for each in objects for name in names if name in each}
     except NOT_JSON as error:  # a number of a thousand digits
-        raise HyperoruContractError(f"What the answer says about its pages can't be read: {error}.") from None
+        raise HyperoruContractError(f"The answer's information on its pages can't be read: {error}.") from None
 
 
 def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
@@ -217,7 +217,7 @@ def _find_rows(data: Mapping[str, Any], endpoint: ListEndpoint) -> _Rows:
     lists.update(dict.fromkeys(_inner_lists(data)))
     found = f"lists under {', '.join(lists)}" if lists else f"only the keys {', '.join(data) or '(none)'}"
     raise HyperoruContractError(
-        f"The answer's list of rows can't be told: it has {found}. Name its key in the contract's rows."
+        f"The answer's list of rows can't be identified: it has {found}. Name its key in the contract's rows."
     )
 
 
@@ -236,7 +236,7 @@ def _total(beside: Mapping[str, Any], endpoint: ListEndpoint) -> int | None:
         if value is None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise HyperoruContractError(f"{name} is {value!r}, no count. Correct the contract's total.")
+            raise HyperoruContractError(f"{name} is {value!r}, which is not a count. Correct the contract's total.")
         return value
     return None
 
@@ -245,12 +245,14 @@ def _more(beside: Mapping[str, Any], endpoint: ListEndpoint) -> bool | None:
     for name, value in _values(beside, endpoint.has_more):
         if not isinstance(value, bool):
             raise HyperoruContractError(
-                f"{name} is {value!r}, neither true nor false. Correct the contract's has_more."
+                f"{name} is {value!r}, which is neither true nor false. Correct the contract's has_more."
             )
         return value
     for name, value in _values(beside, endpoint.is_last):
         if not isinstance(value, bool):
-            raise HyperoruContractError(f"{name} is {value!r}, neither true nor false. Correct the contract's is_last.")
+            raise HyperoruContractError(
+                f"{name} is {value!r}, which is neither true nor false. Correct the contract's is_last."
+            )
         return not value
     for _, value in _values(beside, endpoint.next_page):
         return value not in (None, "", 0)

@@ -104,16 +104,16 @@ class CursorPaginator:
         self._empty_pages = 0 if page.texts else self._empty_pages + 1
         if page.cursor is None:
             if page.more:
-                raise HyperoruContractError("The server gives no cursor for the next page and says that there is one.")
+                raise HyperoruContractError("The server says that there is a next page, but sent no cursor for it.")
             self.ended = self.told = True
             return
         if page.more is False and page.cursor in self._cursors:  # where it has ended, it repeats where that was
             self.ended = self.told = True
             return
         if page.cursor in self._cursors:
-            raise HyperoruContractError("The server gave a cursor for the second time: reading would never end.")
+            raise HyperoruContractError("The server sent the same cursor twice: reading would never end.")
         if self._empty_pages > _EMPTY_PAGES:
-            raise HyperoruContractError("The server gives one cursor after another, and no rows.")
+            raise HyperoruContractError("The server sends one cursor after another, but no rows.")
         self._cursors.add(page.cursor)
 
 
@@ -158,7 +158,7 @@ def _ends(page: Page) -> bool:
     """Return whether a page is the last one of a list with numbers or offsets."""
     if page.more and not page.texts:
         raise HyperoruContractError(
-            "The server sent no rows and says that there are more. If it drops or merges rows after it has cut the "
-            "page, set the contract's paging to none to read the list in slices of time."
+            "The server sent no rows, but says that there are more. If it drops or merges rows after it has cut the "
+            "page, set the contract's paging to none to read the list in time slices."
         )
     return not page.texts or page.more is False

@@ -195,21 +195,22 @@ class PassReader:
             return Split(2)
         if self.time_slice.reads_back:
             raise HyperoruContractError(
-                f"The list ended after {self._evidence.seen} rows, too few or in no order that shows that it goes back "
-                "to before the window, so the server may have cut it within. Ask for newer windows, for fewer rows by "
-                "a filter, or for all accounts at once if a filter leaves too few rows; or raise the contract's "
-                "page_size as far as the server allows. Only if an answer of fewer rows than some number is always the "
-                "whole list, as that of a new account, set its cap to that number."
+                f"The list ended after {self._evidence.seen} rows, which are too few, or not in an order, to prove "
+                "that it reaches back to before the window, so the server may have cut it off. Export newer windows, "
+                "fewer rows by a filter, or all accounts at once if a filter leaves too few rows; or raise the "
+                "contract's page_size as far as the server allows. Only if an answer with fewer rows than some "
+                "number is always the whole list, as for a new account, set the contract's cap to that number."
             )
         if self.time_slice.start is None:
             raise HyperoruContractError(
-                f"The list came with {self._evidence.longest} rows and may have been cut there by the server. If it "
-                "has pages, set the contract's paging; if the server cuts it at more rows or not at all, a higher cap."
+                f"The list has {self._evidence.longest} rows, and the server may have cut it off there. If it has "
+                "pages, set the contract's paging; if the server cuts it off at more rows or not at all, set a "
+                "higher cap."
             )
         raise HyperoruContractError(
-            f"The list came with {self._evidence.longest} rows and may have been cut there by the server, and its "
-            "window is too short to be split. If the server cuts its lists at more rows, set the contract's cap; if it "
-            "has pages, its paging."
+            f"The list has {self._evidence.longest} rows, and the server may have cut it off there; its window is "
+            "too short to be split. If the server cuts off its lists at more rows, set the contract's cap to that "
+            "number; if it has pages, set its paging."
         )
 
     def _decide(self) -> PassResult:
@@ -284,21 +285,21 @@ class PassReader:
 
 
 _GONE = (
-    "Rows that the list showed at first are missing from it now: it changes while it is read. Export the window once "
-    "it has settled."
+    "Rows that the list had at first are now missing from it: it changes while it is read. Export the window again "
+    "once it has settled."
 )
 _UNSTEADY = (
-    "The list changed each time that it was read, so it can't be told whether it was complete. Export the window once "
-    "it has settled."
+    "The list changed each time it was read, so it can't be proved complete. Export the window again once it has "
+    "settled."
 )
 _LEFT_OUT = (
-    "Asked for fewer rows, the list does not show the first ones of those that it has shown before: it limits each of "
-    "its sources, or drops or merges rows after its limit took them. So an answer need not be all of the window, "
-    "whatever the contract's cap says. Ask for newer windows, or for fewer rows by a filter, or raise the contract's "
+    "With a smaller limit, the list does not return the first of the rows that it returned before: it applies the "
+    "limit to each of its sources, or drops or merges rows after applying it. So an answer may be incomplete, "
+    "whatever the contract's cap says. Export newer windows, or fewer rows by a filter, or raise the contract's "
     "page_size as far as the server allows."
 )
 _SHRINKING = (
-    "The server sends fewer rows on a page than were asked for, however many that are: it seems to drop or merge rows "
-    "after it has cut the page, so it can't be told whether it skips some. Set the contract's paging to none to read "
-    "such a list in slices of time."
+    "The server sends fewer rows on a page than requested, however many that is: it seems to drop or merge rows "
+    "after it has cut the page, so it may skip some. Set the contract's paging to none to read such a list in time "
+    "slices."
 )

@@ -55,8 +55,8 @@ def list_reader(
     _check_filters(row, endpoint, filters)
     if endpoint.paging != "none" and not endpoint.key:
         raise HyperoruContractError(
-            f"The contract reads {resource} in pages, and it has no key, so rows that a page repeats can't be told "
-            "from others. Name what tells its rows apart in the contract's key, or set its paging to 'none'."
+            f"The contract reads {resource} in pages but gives it no key, so repeated rows can't be recognized. Name "
+            "the fields that identify a row in the contract's key, or set its paging to 'none'."
         )
     given = {name: value for name, value in filters.items() if value is not None}
     as_of = as_of if row.is_snapshot else None
@@ -82,7 +82,7 @@ def _check_filters(row: Resource[Any], endpoint: ListEndpoint, filters: Mapping[
         known = ", ".join(row.filters) or "none"
         raise HyperoruConfigError(f"{row.name} can't be filtered by {', '.join(unknown)}; its filters are {known}.")
     if missing := [name for name in row.needed(endpoint) if filters.get(name) in (None, "")]:
-        raise HyperoruConfigError(f"{row.name} can't be asked for without {' and '.join(missing)}: give the filter.")
+        raise HyperoruConfigError(f"{row.name} can't be listed without {' and '.join(missing)}: add the filter.")
 
 
 def _window(resource: str, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
@@ -102,7 +102,7 @@ def known_resource(name: str) -> Resource[Any]:
     :raises HyperoruConfigError: there is none.
     """
     if name not in RESOURCES:
-        raise HyperoruConfigError(f"resource {name!r}: there are {', '.join(RESOURCES)}.")
+        raise HyperoruConfigError(f"unknown resource {name!r}; known are {', '.join(RESOURCES)}.")
     return RESOURCES[name]
 
 
@@ -237,6 +237,6 @@ class SpacingCheck:
     def _ignored(self, found: str) -> HyperoruContractError:
         name = self._resource.name
         return HyperoruContractError(
-            f"Candles of {self._interval} were asked for, but {found}: the server seems to ignore the interval. "
+            f"Candles of {self._interval} were requested, but {found}: the server seems to ignore the interval. "
             f"Correct the contract's {name}.params."
         )

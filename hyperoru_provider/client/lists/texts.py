@@ -52,7 +52,7 @@ def _inner_rows(row: bytes, name: str) -> list[msgspec.Raw]:
         inner = _items(fields.pop(name)) or []
     except (*NOT_JSON, KeyError):
         raise HyperoruContractError(
-            f"The list {name} is not in each object around it. Correct the contract's rows."
+            f"The list {name} is missing from an object around it. Correct the contract's rows."
         ) from None
     around: dict[tuple[str, ...], msgspec.Raw] = {
         (field,): value for field, value in fields.items() if bytes(value)[:1] != b"["

@@ -71,9 +71,7 @@ class ConnectionAttempts:
             raise error
         self._failures += 1
         pause = self._policy.reconnect(error, attempts=self._failures, jitter=jitter)
-        log.warning(
-            "The stream is interrupted: %s. Connection attempt %d follows in %.1f s.", error, self._failures, pause
-        )
+        log.warning("The stream was interrupted: %s. Connection attempt %d in %.1f s.", error, self._failures, pause)
         return pause
 
     def _count_early_end(self, error: HyperoruApiError, now: float) -> None:
@@ -83,8 +81,9 @@ class ConnectionAttempts:
         if self._early_ends >= _MAX_EARLY_ENDS and error.transient:
             raise error.as_type(
                 HyperoruContractError,
-                f"{self._early_ends} times in a row the socket ended right after the subscription: {error.message}. "
-                "If the server is well, correct the contract's stream: its path, auth, params, user_id or channels.",
+                f"{self._early_ends} times in a row, the socket was closed right after the subscription: "
+                f"{error.message}. If the server is healthy, correct the contract's stream: its path, auth, params, "
+                "user_id or channels.",
             )
 
     def _note_end(self, now: float) -> None:

@@ -118,7 +118,7 @@ class Connection:
                 return message.result()
             if not pong.done():
                 silence = self._silence_timeout + self.answer_timeout
-                raise HyperoruNetworkError(f"Nothing came for {silence:g} s, not even a pong")
+                raise HyperoruNetworkError(f"Nothing was received for {silence:g} s, not even a pong")
         finally:
             message.cancel()
             await asyncio.gather(message, return_exceptions=True)
@@ -181,7 +181,7 @@ def _prepare(settings: Settings, endpoint: StreamEndpoint, token: str) -> connec
             logger=_disabled_log,
         )
     except InvalidURI:
-        raise HyperoruConfigError(f"The address {address} is not one of a WebSocket.") from None
+        raise HyperoruConfigError(f"The address {address} is not a WebSocket address.") from None
     connection.process_redirect = _refuse_redirect  # type: ignore[method-assign,assignment]
     return connection
 
@@ -214,7 +214,7 @@ def _explain(error: Exception, base_url: str, endpoint: StreamEndpoint, secrets:
         told = str(error) if isinstance(error, ImportError) else "correct its address"
         explained = HyperoruConfigError(f"The stream can't use the environment's proxy: {told}.")
     elif isinstance(error, (OSError, EOFError, WebSocketException)):
-        explained = HyperoruConnectError(f"No socket to {base_url}: {type(error).__name__}: {error}")
+        explained = HyperoruConnectError(f"Could not open a socket to {base_url}: {type(error).__name__}: {error}")
     return explained
 
 

@@ -42,7 +42,7 @@ class EventFilter:
         min_notional: Decimal | int | float | str | None = None,
     ) -> None:
         if channel not in FILTERS:
-            raise _error(f"channel {channel!r}: there are {', '.join(FILTERS)}.")
+            raise _error(f"unknown channel {channel!r}; known are {', '.join(FILTERS)}.")
         given = {"account_id": account_id, "symbol": symbol, "side": side}
         for name, value in (given | {"notional": min_notional}).items():
             if value is not None and name not in FILTERS[channel]:
@@ -50,7 +50,7 @@ class EventFilter:
         for name, value in given.items():
             values = normalize(value)
             if values is not None and (not values or {"", "None"} & {str(each).strip() for each in values}):
-                raise _error(f"{name} is {value!r}, as no event has it: give a value, or leave it out.")
+                raise _error(f"{name} is {value!r}, which no event can have: give a value, or leave it out.")
         self.channel = channel
         self.account_ids = normalize(account_id)
         self.symbols = normalize(symbol)
@@ -85,7 +85,7 @@ def _amount(value: Any) -> Decimal | None:
     try:
         return None if value is None else parse_amount(value)
     except ValueError as error:
-        raise _error(f"min_notional {value!r} is no amount: {error}.") from None
+        raise _error(f"min_notional {value!r} is not an amount: {error}.") from None
 
 
 def _error(message: str) -> HyperoruConfigError:

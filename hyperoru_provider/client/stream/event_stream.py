@@ -216,7 +216,7 @@ class EventStream:
         """Log that a message can't be read, at most once in an interval."""
         if (now := time.monotonic()) - self._warned_at >= _WARNING_INTERVAL:
             self._warned_at = now
-            log.warning("On the stream, %s; it is passed over and counts as a gap.", error.message)
+            log.warning("On the stream, %s; it is skipped and counts as a gap.", error.message)
 
 
 def _handle_refusal(refusal: Refusal, request: str | None) -> None:

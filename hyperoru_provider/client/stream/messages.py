@@ -169,7 +169,7 @@ def server_channels(contract: Contract, channels: Iterable[str]) -> dict[str, st
     names = {}
     for channel in channels:
         if channel not in known:
-            raise HyperoruConfigError(f"channel {channel!r}: there are {', '.join(known)}.")
+            raise HyperoruConfigError(f"unknown channel {channel!r}; known are {', '.join(known)}.")
         name = known[channel]
         if name is None:
             raise HyperoruConfigError(f"channel {channel!r}: the contract's stream.channels says that there is none.")
@@ -206,8 +206,8 @@ class EventReader:
         if channel is None:
             self._warn_once(
                 f"type {message.type[:40]}",
-                f"Messages of type {message.type[:40]!r} belong to no channel that was subscribed to, and are passed "
-                "over. If it is a channel's name, set it in the contract's stream.channels.",
+                f"Messages of type {message.type[:40]!r} belong to no channel that was subscribed to, and are "
+                "skipped. If it is a channel's name, set it in the contract's stream.channels.",
             )
             return []
         payload = message.payload(self._payloads[channel])
@@ -239,8 +239,8 @@ class EventReader:
                 self._warn_once(
                     f"{channel} {field}",
                     f"An event of {channel} has no {field}; its fields are {', '.join(islice(row, 20))[:300]}. "
-                    f"{'The time of receipt is taken' if field == 'time' else 'No filter by it lets it pass'}. "
-                    f"Name the field in the contract's {'trades' if channel == 'trades' else 'stream'}.fields.",
+                    f"{'The time of receipt is used' if field == 'time' else 'Filters by it reject it'}. Name the "
+                    f"field in the contract's {'trades' if channel == 'trades' else 'stream'}.fields.",
                 )
 
     def _warn_once(self, subject: str, text: str) -> None:

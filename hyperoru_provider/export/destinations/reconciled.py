@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hyperoru_provider.client.api.resources import RESOURCES
-from hyperoru_provider.client.errors import HyperoruConfigError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError
 from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.destinations.sql import SqlDestination
 from hyperoru_provider.export.destinations.storage import StorageDestination
@@ -20,6 +20,7 @@ from hyperoru_provider.export.formats.encoder import WrittenRow
 from hyperoru_provider.export.manifest import ExportSpec, counted
 from hyperoru_provider.export.on_empty import check_empty
 from hyperoru_provider.export.progress import Progress
+from hyperoru_provider.export.read_back import verified_copy
 from hyperoru_provider.export.row_changes import RowChanges, compare
 from hyperoru_provider.params.window import Window
 
@@ -41,7 +42,7 @@ def exported_windows(
     :param root: what the directories of all resources are in.
     :param resource: the list.
     :param filters: what else limits the rows: exports with other filters are others.
-    :param until: windows that end later are passed over; ``None`` for none.
+    :param until: windows that end later are skipped; ``None`` for none.
     :param count: how many windows at most.
     """
     row = RESOURCES[resource]
@@ -61,7 +62,7 @@ def exported_windows(
 
 
 class ReconciledStorage(StorageDestination):
-    """Files of an export that is made anew, and committed only if they are not those that are there.
+    """Files of an export that is made again, and committed only if they differ from those that are there.
 
     A part that is the same is not written at all. Others wait beside the earlier ones until the commit, as those of
     each export do; what differs between them is found out by reading both.
@@ -71,7 +72,7 @@ class ReconciledStorage(StorageDestination):
     The other parameters are those of :class:`StorageDestination`.
     """
 
-    resumes = False  # what is kept for the next try would stay beside parts that are not committed anew
+    resumes = False  # what is kept for the next try would stay beside parts that are not committed again
 
     def __init__(self, *args: Any, note: Note, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,7 +90,7 @@ class ReconciledStorage(StorageDestination):
         if found and found[0] != self._file_format:
             raise HyperoruConfigError(
                 f"{self._directory} has files of the format {found[0]}, which can't be compared with "
-                f"{self._file_format}: give file_format={found[0]!r}, or export this window anew."
+                f"{self._file_format}: set file_format={found[0]!r}, or export this window again."
             )
         return state
 
@@ -121,12 +122,12 @@ class ReconciledStorage(StorageDestination):
     def _rows(self, parts: Iterable[tuple[str, str]], compression: str | None) -> Iterator[WrittenRow]:
         encoder = choose_encoder(self._file_format, compression, self._spec.schema)
         for name, sha256 in sorted(parts):
-            copy = self._directory.copy_of(name, sha256)
-            if copy is None:
-                log.warning("%s of %s is missing or damaged: its rows count as added", name, self._directory)
-                continue
-            with copy:
-                yield from encoder.read(copy)
+            part = self._root / self._spec.directory / name
+            try:
+                with verified_copy(part, sha256) as copy:
+                    yield from encoder.read(copy)
+            except HyperoruConcurrentWriteError:
+                log.warning("%s is missing or damaged: its rows count as added", part)
 
     def describe(self, rows: str) -> str:
         """Return what has changed, and where it was committed."""
@@ -140,7 +141,7 @@ class ReconciledTable(SqlDestination):
     """Rows of a table, of which those are written that differ, all in one transaction.
 
     :param windows: the windows by which changes are counted: in order, and together that of the export.
-    :param on_empty: what becomes of a window without rows; see :func:`~hyperoru_provider.export.run.export_rows`.
+    :param on_empty: what to do with a window without rows; see :func:`~hyperoru_provider.export.run.export_rows`.
     :param note: called in the transaction, for each window that changes; see :meth:`commit` for what with.
 
     The other parameters are those of :class:`SqlDestination`.

@@ -38,7 +38,7 @@ class StorageDestination:
         ``ObjectStoragePath``.
     :param file_format: one of :data:`~hyperoru_provider.export.formats.FORMATS`.
     :param compression: one of the format's; ``None`` for its default.
-    :param rows_per_part: rows of a file at most.
+    :param rows_per_part: maximum number of rows in a file.
     :param bytes_per_part: bytes of a file's rows as JSON lines at most; ``None`` for no limit.
     :param store: where the state of an unfinished export is kept; ``None`` for a file beside the parts.
     """
@@ -79,9 +79,9 @@ class StorageDestination:
         self._directory = ExportDirectory(self._root / spec.directory)
         if self._directory.committed_rows and self._directory.committed_query != spec.endpoint.constants:
             raise HyperoruConfigError(
-                f"{self._directory} has an export of what the server lists for {self._directory.committed_query}, and "
-                f"the contract's query is {spec.endpoint.constants} now. Give each its own destination, or remove that "
-                "one."
+                f"{self._directory} has an export made with the query {self._directory.committed_query}, but the "
+                f"contract's query is now {spec.endpoint.constants}. Give each its own destination, or remove the "
+                "earlier export."
             )
         self._state = ExportState()
         if spec.resumable and self.resumes:

@@ -44,8 +44,8 @@ class XComDestination:
             size += len(json.dumps(item, ensure_ascii=False).encode()) + 2
             if size > self._max_bytes:
                 raise HyperoruConfigError(
-                    f"The rows come to more than {self._max_bytes} bytes, too much for XCom. Give a destination to "
-                    "write them to files, take a shorter window, or raise max_xcom_bytes."
+                    f"The rows take more than {self._max_bytes} bytes, too much for XCom. Set a destination to write "
+                    "them to files, choose a shorter window, or raise max_xcom_bytes."
                 )
             self._rows.append(item)
 

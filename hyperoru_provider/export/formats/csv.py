@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import IO, Any, ClassVar
 
 from hyperoru_provider.client.times import format_time
+from hyperoru_provider.export.columns import fields_of_columns
 from hyperoru_provider.export.formats.encoder import Append, WrittenRow
 from hyperoru_provider.export.formats.text import TextEncoder
 from hyperoru_provider.export.parts import Batch
@@ -44,8 +45,8 @@ class CsvEncoder(TextEncoder):
 
         return append
 
-    def parse(self, stream: IO[bytes]) -> Iterator[WrittenRow]:
+    def parse(self, stream: IO[bytes], names: Sequence[str]) -> Iterator[WrittenRow]:
         """Yield the rows of a file that is not compressed."""
         csv.field_size_limit(sys.maxsize)  # of this process; by default 131,072 characters
-        for fields in csv.DictReader(io.TextIOWrapper(stream, newline="", encoding="utf-8")):
-            yield WrittenRow(fields, repr(fields).encode())
+        for row in csv.DictReader(io.TextIOWrapper(stream, newline="", encoding="utf-8")):
+            yield WrittenRow(fields_of_columns(row, names), row)

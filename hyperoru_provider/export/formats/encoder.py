@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
@@ -17,12 +17,12 @@ Append: TypeAlias = Callable[[Batch], None]
 class WrittenRow(NamedTuple):
     """A row of a file.
 
-    :param fields: its fields by our names, or at least those of its key; those of CSV are text.
-    :param content: all of it, as bytes that are the same for the same row.
+    :param fields: the fields that were asked for, by our names, without those that are null; those of CSV are text.
+    :param content: all that was read of it; the same row has content of the same ``repr``.
     """
 
     fields: dict[str, Any]
-    content: bytes
+    content: object
 
 
 class Encoder(Protocol):
@@ -59,5 +59,10 @@ class Encoder(Protocol):
     def open(self, file: IO[bytes]) -> AbstractContextManager[Append]:
         """Begin a file, and return what appends rows to it."""
 
-    def read(self, file: IO[bytes]) -> Iterator[WrittenRow]:
-        """Yield the rows of a file, in their order."""
+    def read(self, file: IO[bytes], only: Sequence[str] | None = None) -> Iterator[WrittenRow]:
+        """Yield the rows of a file, in their order.
+
+        :param only: the fields to return, where the rest of a row need not be read; ``None`` for whole rows, with the
+            fields of their key.
+        :raises HyperoruContractError: a row is not a JSON object.
+        """

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from decimal import Decimal
-from typing import IO, Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import IO, ClassVar
 
-import msgspec
-
-from hyperoru_provider.client.decoding import rename
+from hyperoru_provider.client.decoding import NOT_JSON, rename, row_error
 from hyperoru_provider.client.surrogates import replace_halves
-from hyperoru_provider.export.columns import decode_raw
+from hyperoru_provider.export.columns import decode_fields, decode_raw
 from hyperoru_provider.export.formats.encoder import Append, WrittenRow
 from hyperoru_provider.export.formats.text import TextEncoder
 from hyperoru_provider.export.parts import Batch
 from hyperoru_provider.params.choices import COMPRESSIONS
-
-_decode_value = msgspec.json.Decoder(Any, float_hook=Decimal).decode
 
 
 class JsonLinesEncoder(TextEncoder):
@@ -34,8 +29,11 @@ class JsonLinesEncoder(TextEncoder):
 
         return append
 
-    def parse(self, stream: IO[bytes]) -> Iterator[WrittenRow]:
+    def parse(self, stream: IO[bytes], names: Sequence[str]) -> Iterator[WrittenRow]:
         """Yield the rows of a file that is not compressed."""
         for line in stream:
-            sent = rename(decode_raw(replace_halves(line)), self.schema.endpoint)
-            yield WrittenRow({name: _decode_value(sent[name]) for name in self.schema.key if name in sent}, line)
+            try:
+                fields = decode_fields(rename(decode_raw(replace_halves(line)), self.schema.endpoint), names)
+            except NOT_JSON as error:
+                raise row_error(line, error) from None
+            yield WrittenRow(fields, line)

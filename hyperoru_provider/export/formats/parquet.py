@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from hyperoru_provider.client.lists.rows import Rows
-from hyperoru_provider.export.columns import ColumnSchema
+from hyperoru_provider.export.columns import ColumnSchema, fields_of_columns
 from hyperoru_provider.export.formats.encoder import Append, WrittenRow
 from hyperoru_provider.export.parts import BATCH_ROWS, Batch
 from hyperoru_provider.params.choices import COMPRESSIONS
@@ -52,14 +52,16 @@ class ParquetEncoder:
 
             yield append
 
-    def read(self, file: IO[bytes]) -> Iterator[WrittenRow]:
-        """Yield the rows of a file."""
+    def read(self, file: IO[bytes], only: Sequence[str] | None = None) -> Iterator[WrittenRow]:
+        """Yield the rows of a file, with these fields or those of their key."""
         self._tables()  # before pyarrow, as above
         import pyarrow.parquet as pq
 
-        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
-            for fields in batch.to_pylist():
-                yield WrittenRow(fields, repr(fields).encode())
+        names = self.schema.key if only is None else only
+        columns = None if only is None else [*only, "extra"]  # those that the file does not have are passed over
+        for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns):
+            for row in batch.to_pylist():
+                yield WrittenRow(fields_of_columns(row, names), row)
 
     def _prepare(self, rows: Rows) -> Any:
         return self._tables().prepare(rows)

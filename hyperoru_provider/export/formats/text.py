@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import IO, Any, ClassVar, cast
 
@@ -54,12 +54,12 @@ class TextEncoder:
         """Write what a file begins with, and return what appends rows to it."""
         raise NotImplementedError
 
-    def read(self, file: IO[bytes]) -> Iterator[WrittenRow]:
-        """Yield the rows of a file."""
+    def read(self, file: IO[bytes], only: Sequence[str] | None = None) -> Iterator[WrittenRow]:
+        """Yield the rows of a file, with these fields or those of their key."""
         with self._unpacked(file) as stream:
-            yield from self.parse(stream)
+            yield from self.parse(stream, self.schema.key if only is None else only)
 
-    def parse(self, stream: IO[bytes]) -> Iterator[WrittenRow]:
+    def parse(self, stream: IO[bytes], names: Sequence[str]) -> Iterator[WrittenRow]:
         """Yield the rows of a file that is not compressed."""
         raise NotImplementedError
 

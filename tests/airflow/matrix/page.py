@@ -26,7 +26,7 @@ answers that are hostile or broken: {len(SUBJECTS)} subjects and {len(FAULTS)} f
 `make fault-matrix`, which runs all cells, and fails if one is wrong; `tests/airflow/matrix/` has the tables. How each \
 cell must end was written down before it ran. CI runs those that were wrong once, and a few others.
 
-A cell is a process of its own, over real sockets, and right only if
+A cell runs in its own process, over real sockets, and is right only if
 
 - it ends as the table says. A success is compared with what the server has, row by row: nothing lost, doubled or \
 changed. After an error, files and tables are as the earlier run of the task left them;

@@ -81,7 +81,7 @@ def test_whatever_is_accepted_can_be_written_out(text: str) -> None:
 def test_an_argument_that_is_no_amount_is_an_error_that_names_it(value: Any) -> None:
     with pytest.raises(HyperoruConfigError, match=r"above is .*expected"):
         arguments.amount("above", value)
-    with pytest.raises(HyperoruConfigError, match=r"min_notional .* is no amount"):
+    with pytest.raises(HyperoruConfigError, match=r"min_notional .* is not an amount"):
         EventFilter("trades", min_notional=value)
 
 

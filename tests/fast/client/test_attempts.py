@@ -119,7 +119,7 @@ def test_three_sockets_that_end_right_after_the_subscription_are_an_error() -> N
     attempts = begin()
     for now in (0.0, 10.0):
         lose_early(attempts, now)
-    with pytest.raises(HyperoruContractError, match=r"3 times in a row .*: lost\. If the server is well, correct"):
+    with pytest.raises(HyperoruContractError, match=r"3 times in a row, .*: lost\. If the server is healthy, correct"):
         lose_early(attempts, 20.0)
 
 
@@ -158,5 +158,5 @@ def test_an_interruption_is_a_warning_and_a_replaced_token_is_none(caplog: pytes
     lose(attempts, now=0.0)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("INFO", "The stream's token was refused: refused"),
-        ("WARNING", "The stream is interrupted: lost. Connection attempt 1 follows in 1.0 s."),
+        ("WARNING", "The stream was interrupted: lost. Connection attempt 1 in 1.0 s."),
     ]

@@ -138,7 +138,7 @@ def test_a_silent_server_that_answers_pings_is_alive() -> None:
 def test_a_server_that_answers_no_ping_is_dead(timeout: float, silence: float) -> None:
     async def test() -> None:
         connection = connect(Socket(answers_pings=False), timeout)
-        with pytest.raises(HyperoruNetworkError, match=f"Nothing came for {silence:g} s, not even a pong"):
+        with pytest.raises(HyperoruNetworkError, match=f"Nothing was received for {silence:g} s, not even a pong"):
             await connection.receive_or_ping()
 
     assert run(test)[1] == silence

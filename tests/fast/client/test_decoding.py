@@ -114,8 +114,8 @@ def test_what_stands_beside_the_list(beside: str, total: int | None, more: bool 
     ("body", "named"),
     [
         (b"", "the body is empty"),
-        (b"<html>", "a page came"),
-        (b"hello", "something else came"),
+        (b"<html>", "an HTML page was received"),
+        (b"hello", "something else was received"),
         (b"5", "JSON list"),
         (b'{"items":{"a":1}}', "contract's rows"),
         (b'{"message":"ok"}', "only the keys message"),

@@ -58,7 +58,7 @@ def test_a_total_of_nothing_is_met() -> None:
 
 
 def test_a_total_that_is_not_met_says_what_is_missing() -> None:
-    assert "counts 9 rows and listed 7" in (evidence((page(0, 5, 9), 5), (page(5, 2, 9), 2)).missing or "")
+    assert "reports a total of 9 rows, but listed 7" in (evidence((page(0, 5, 9), 5), (page(5, 2, 9), 2)).missing or "")
     assert "8 rows at first and 9" in (evidence((page(0, 5, 8), 5), (page(5, 2, 9), 2)).missing or "")
     assert evidence((page(0, 5, 7), 5), (page(5, 2, 7), 2)).missing is None
 

@@ -175,7 +175,7 @@ def test_channels() -> None:
     assert server_channels(load_contract({"stream": {"channels": {"trades": "fills"}}}), ["trades"]) == {
         "fills": "trades"
     }
-    for channels, words in ((["fills"], "there are trades"), ([], "at least one")):
+    for channels, words in ((["fills"], "known are trades"), ([], "at least one")):
         with pytest.raises(HyperoruConfigError, match=words):
             server_channels(load_contract(), channels)
 
@@ -183,7 +183,7 @@ def test_channels() -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ({"channels": {"fills": "x"}}, "stream.channels.fills: no such name; there are asset_curve"),
+        ({"channels": {"fills": "x"}}, "stream.channels.fills: unknown name; known are asset_curve"),
         ({"fields": {"accounts": "x"}}, "stream.fields.accounts"),
         ({"params": {"token": "x"}}, "stream.params.token"),
         ({"auth": "header"}, "stream.auth"),

@@ -202,14 +202,14 @@ def test_rows_of_the_second_before_fill_a_list_that_is_cut_before_it_is_merged(e
     server = Server(rows, paging="none", order="oldest", cap=7, drops=2, total="none")
     with_room = [row for row in rows[early:] if not server.hides(row)]
     assert with_room
-    assert "may have been cut" in refusal(server, start=5, end=6, page_size=None)
+    assert "may have cut it off" in refusal(server, start=5, end=6, page_size=None)
 
 
 def test_an_order_that_turns_while_the_first_page_is_found_out() -> None:
     """Page 1 is the second one, and has the row that was listed first: so it looks like the first page."""
     rows = [trade(0, 2), trade(1, 2)]
     server = Server(rows, first_page=0, total="none", has_more=False, flips_at=2)
-    assert "may have been cut" in refusal(server, start=2, end=3, page_size=1)
+    assert "may have cut it off" in refusal(server, start=2, end=3, page_size=1)
 
 
 @pytest.mark.parametrize("step", [0, 0.2], ids=["at once", "within a second"])
@@ -253,7 +253,7 @@ def test_more_to_come_however_it_is_said(beside: dict[str, Any]) -> None:
     contract = load_contract()
     reader = WindowReader(contract.lists["orders"], None, None, {"account_id": 1}, 20_000)
     assert reader.query() == {"account_id": 1, "limit": None}
-    with pytest.raises(HyperoruContractError, match="may have been cut"):
+    with pytest.raises(HyperoruContractError, match="may have cut it off"):
         reader.accept(parse_page(json.dumps({"orders": [{"id": 1}], **beside}).encode(), reader.endpoint))
 
 

@@ -12,7 +12,7 @@ from tests.fast.client.test_window_reader import in_order, read
 from tests.model_server import Server, trade
 
 ROWS = [trade(number, number * 10) for number in range(60)]
-UNPROVED = "The list ended after .* rows, .*no order that shows that it goes back to before the window"
+UNPROVED = "The list ended after .* rows, .*not in an order, to prove that it reaches back to before the window"
 
 
 class AsGiven(Server):
@@ -86,7 +86,7 @@ def test_a_cap_is_borne_out_by_a_limit_of_as_many_rows_as_there_are(rows: int) -
 def test_a_cap_does_not_hold_where_rows_are_dropped_after_the_limit(drops: int) -> None:
     """The list is limited to 40 rows, of which fewer are shown: that is shorter than the cap, and not all."""
     server = Server(ROWS, paging="none", cap=40, drops=drops, limits=True, total="none")
-    with pytest.raises(HyperoruContractError, match="drops or merges rows after its limit"):
+    with pytest.raises(HyperoruContractError, match="drops or merges rows after applying it"):
         without_filter(server, 0, 1000, page_size=40, cap=40)
 
 

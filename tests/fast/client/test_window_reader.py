@@ -77,7 +77,7 @@ def test_a_total_that_is_no_count_of_anything_sizes_no_loop(paging: str, total: 
             return json.dumps({**json.loads(super().answer(query)), "total": total}).encode()
 
     server = Boasting(ROWS, paging=paging)
-    with pytest.raises(HyperoruContractError, match=f"The server counts {total} rows"):
+    with pytest.raises(HyperoruContractError, match=f"The server reports a total of {total} rows"):
         read(server, slice_rows=30)
     assert server.asked < 100
 
@@ -314,7 +314,7 @@ def test_pages_that_count_from_zero_are_found_out(
 ) -> None:
     server = Server([*ROWS, *repeated], first_page=0, total=total, has_more=has_more)
     if total == "right" and repeated:
-        assert "counts 6" in refusal(server, page_size=page_size)  # it counts a row twice
+        assert "a total of 6" in refusal(server, page_size=page_size)  # it counts a row twice
     else:
         assert read(server, page_size=page_size) == in_order(ROWS)
 
@@ -392,7 +392,7 @@ def test_a_cursor_that_comes_back_is_an_error() -> None:
             self.asked += 1
             return json.dumps({"items": [trade(self.asked, 5)], "next_cursor": "again"}).encode()
 
-    assert "second time" in refusal(Circle([], paging="cursor"))
+    assert "same cursor twice" in refusal(Circle([], paging="cursor"))
 
 
 def test_a_last_page_that_says_there_are_more_is_an_error() -> None:
@@ -450,7 +450,7 @@ class Pages(Server):
 @pytest.mark.parametrize("beside", [{}, {"total": 0}])
 def test_a_total_outlives_the_empty_page_past_the_end(beside: dict[str, int]) -> None:
     page = [trade(number, number) for number in range(3)]
-    assert "counts 10 rows" in refusal(Pages([{"items": page, "total": 10}, {"items": [], **beside}] * 5))
+    assert "a total of 10 rows" in refusal(Pages([{"items": page, "total": 10}, {"items": [], **beside}] * 5))
 
 
 def test_a_row_that_was_shown_once_must_be_there_at_the_end() -> None:

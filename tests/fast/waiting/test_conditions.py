@@ -246,7 +246,7 @@ def test_coverage_without_begin_and_end_is_no_absence_of_candles() -> None:
 
 def test_a_gap_is_named() -> None:
     verdict = last(KlinesCover("BTC", "1h", **DAY), [coverage("2026-01-15T00:00:00Z", "2026-01-15T23:00:00Z", 23)])
-    assert "gaps: 23 in place of 24" in verdict.message
+    assert "gaps: 23 instead of 24" in verdict.message
 
 
 def test_coverage_up_to_the_end_of_all_times_is_coverage() -> None:

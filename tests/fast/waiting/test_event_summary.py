@@ -225,11 +225,11 @@ def test_more_events_than_a_batch_holds_become_a_gap() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"channel": "fills"}, "there are trades, positions"),
+        ({"channel": "fills"}, "known are trades, positions"),
         ({"channel": "asset_curve", "symbol": "BTC"}, "no symbol to filter by, only account_id"),
         ({"channel": "model_chat", "min_notional": 5}, "no notional"),
-        ({"channel": "trades", "min_notional": "much"}, "'much' is no amount"),
-        ({"channel": "trades", "min_notional": "nan"}, "no amount"),
+        ({"channel": "trades", "min_notional": "much"}, "'much' is not an amount"),
+        ({"channel": "trades", "min_notional": "nan"}, "not an amount"),
     ],
 )
 def test_a_filter_that_can_pass_nothing_is_an_error(arguments: dict[str, Any], words: str) -> None:

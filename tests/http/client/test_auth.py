@@ -105,7 +105,7 @@ def test_a_token_of_the_connection_means_no_login(client_of: Make, sandbox: Sand
 
 
 def test_nothing_to_log_in_with(client_of: Make, sandbox: Sandbox) -> None:
-    with pytest.raises(errors.HyperoruAuthenticationError, match="nothing to log in with"):
+    with pytest.raises(errors.HyperoruAuthenticationError, match="no credentials to log in with"):
         client_of(sandbox, password=None).profile()
     assert sandbox.stats()["requests"] == 0
 
@@ -126,8 +126,8 @@ def test_a_user_name_is_sent_as_one(client_of: Make, sandbox: Sandbox, identity:
 @pytest.mark.parametrize(
     ("login", "advice"),
     [
-        ("me@x.example", "sent as an email. If this server wants a user name, the login itself has to be one"),
-        ("me", "sent as a user name. If this server wants an email, the login itself has to be one"),
+        ("me@x.example", "sent as an email. If this server expects a user name, set the login to one"),
+        ("me", "sent as a user name. If this server expects an email, set the login to one"),
     ],
 )
 def test_a_422_of_the_login_says_as_what_it_was_sent(
@@ -353,6 +353,6 @@ def test_a_login_that_answers_what_no_token_can_be_stores_nothing(value: Any) ->
     with raw_server(lambda wire, _: wire.answer({"session_token": value})) as server:
         for _ in range(2):
             client = HyperoruClient(server.url, "me", "pw-12345", retry_policy=FAST, token_stores=(shelf,))
-            with client, pytest.raises(errors.HyperoruContractError, match="a session_token that no token can be"):
+            with client, pytest.raises(errors.HyperoruContractError, match="a session_token that is not a valid token"):
                 client.profile()
     assert shelf.tokens == {}

@@ -85,7 +85,7 @@ def test_what_may_have_started_a_job_is_not_sent_again(call: Call, sandbox: Sand
         "error": {"fail_next": 1},
     }
     sandbox.set_faults(**faults[fault])
-    with pytest.raises(errors.HyperoruAmbiguousWriteError, match="Look at the server"):
+    with pytest.raises(errors.HyperoruAmbiguousWriteError, match="Check the server"):
         call("backfill_klines", DAY)
     assert sandbox.stats()["by_path"]["/api/klines/backfill"] == 1
 
@@ -127,7 +127,7 @@ def test_another_word_or_address_is_a_matter_of_the_contract(call: Call, sandbox
 def test_an_answer_about_another_job_is_an_error(call: Call, sandbox: Sandbox) -> None:
     sandbox.set_faults(backfill_seconds=0, ignore_unknown=True)
     call("backfill_klines", DAY)
-    with pytest.raises(errors.HyperoruContractError, match="about job 1, but 2"):
+    with pytest.raises(errors.HyperoruContractError, match="describes job 1, but 2"):
         call("backfill_job", 2, contract={"backfill_status": {"path": "/api/klines/backfill/status/1"}})
 
 
@@ -141,7 +141,7 @@ def test_an_id_can_not_lead_elsewhere(call: Call, sandbox: Sandbox) -> None:
     ("overrides", "named"),
     [
         ({"backfill_status": {"failed": ["done"]}}, "done can't mean two"),
-        ({"backfill": {"params": {"period": "p"}}}, "contract.backfill.params.period: no such name"),
+        ({"backfill": {"params": {"period": "p"}}}, "contract.backfill.params.period: unknown name"),
         ({"backfill_jobs": {"verified_fields": ["status"]}}, "contract.backfill_jobs.verified_fields.status"),
     ],
 )

@@ -119,7 +119,7 @@ def test_coverage(call: Call) -> None:
 
 def test_coverage_that_goes_on_is_an_error(call: Call, sandbox: Sandbox) -> None:
     contract = {"coverage": {"path": "/api/arena/trades"}}  # a list of which this is the first page
-    with pytest.raises(errors.HyperoruContractError, match=r"counts .* rows|may have been cut"):
+    with pytest.raises(errors.HyperoruContractError, match=r"total of .* rows|may have cut it off"):
         call("kline_coverage", client={"contract": contract})
 
 
@@ -445,10 +445,10 @@ def test_the_id_in_a_path_is_quoted(call: Call) -> None:
 @pytest.mark.parametrize(
     ("transport", "told"),
     [
-        (orders(ORDER, {**ORDER, "price": 2}), "id=1 came twice, with other content"),
-        (orders({**ORDER, "account_id": 3}), "account_id 3, but 2 was asked for"),
-        (orders(ORDER, has_more=True), "may have been cut"),
-        (orders(ORDER, total=2), "counts 2 rows and listed 1"),
+        (orders(ORDER, {**ORDER, "price": 2}), "id=1 occurs twice, with different content"),
+        (orders({**ORDER, "account_id": 3}), "account_id 3, but 2 was requested"),
+        (orders(ORDER, has_more=True), "may have cut it off"),
+        (orders(ORDER, total=2), "reports a total of 2 rows, but listed 1"),
         (orders({"id": 1, "coin": "BTC"}), r"symbol: Field required.* Its fields are account_id, id, coin\."),
     ],
 )
@@ -486,11 +486,11 @@ def test_what_an_error_repeats_of_a_row_is_escaped_short_and_no_secret(
 @pytest.mark.parametrize(
     ("resource", "filters", "told"),
     [
-        ("order", {}, "resource 'order': there are trades, klines"),
+        ("order", {}, "unknown resource 'order'; known are trades, klines"),
         ("trades", {"account_id": 1}, "trades is read by time: give start and end"),
         ("orders", {"account_id": 1, "start": START, "end": END}, "orders is not read by time"),
         ("orders", {"acount_id": 1}, "can't be filtered by acount_id; its filters are account_id"),
-        ("orders", {}, "orders can't be asked for without account_id: give the filter"),
+        ("orders", {}, "orders can't be listed without account_id: add the filter"),
         ("coverage", {"symbol": "BTC"}, "can't be filtered by symbol; its filters are none"),
     ],
 )

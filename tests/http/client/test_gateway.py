@@ -142,7 +142,7 @@ def test_a_header_that_can_t_be_sent_is_refused_before_anything_is(headers: dict
 
 @pytest.mark.parametrize("options", [{"headers": {"X-Key": "x"}}, {"verify": "/a/file"}])
 def test_a_client_of_one_s_own_has_its_own_headers_and_authorities(options: dict[str, Any]) -> None:
-    with httpx.Client() as http, pytest.raises(HyperoruConfigError, match="Give an http_client, or"):
+    with httpx.Client() as http, pytest.raises(HyperoruConfigError, match="Pass either http_client, or"):
         HyperoruClient(http_client=http, **options)
 
 

@@ -172,5 +172,5 @@ def test_so_it_is_for_asyncio() -> None:
 
 def test_only_one_of_them_can_be_given() -> None:
     transport = httpx.MockTransport(Server())
-    with httpx.Client() as http, pytest.raises(HyperoruConfigError, match="Give an http_client, or a transport"):
+    with httpx.Client() as http, pytest.raises(HyperoruConfigError, match="Pass either http_client, or transport"):
         HyperoruClient(URL, http_client=http, transport=transport)

@@ -39,6 +39,6 @@ def test_a_client_of_the_other_library_is_refused(name: str) -> None:
     """Its errors would be strangers, and no request would be repeated."""
     other: Any = httpx if library.httpx.__name__ == "httpx2" else httpx2
     given = other.Client() if name == "http_client" else other.HTTPTransport()
-    with pytest.raises(HyperoruConfigError, match=f"is one of {other.__name__}, but"):
+    with pytest.raises(HyperoruConfigError, match=f"is from {other.__name__}, but"):
         HyperoruClient("http://127.0.0.1:1", session_token="t", **{name: given})
     given.close()

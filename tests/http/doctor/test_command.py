@@ -132,10 +132,10 @@ def test_the_end_says_why_nobody_could_look(capsys: pytest.CaptureFixture[str]) 
         assert main(["--base-url", url, "--login", "me@example.com"]) == 2
         assert "could not be examined: The login was refused. The server answered 401: Wrong" in last_line(capsys)
         assert main(["--base-url", url.replace("http:", "https:"), "--login", "me@example.com"]) == 2
-        assert last_line(capsys).endswith("its host has to begin with http://.")
+        assert last_line(capsys).endswith("its host must begin with http://.")
     with served({"/health": lambda asked: {"status": "healthy"}}) as (url, _):
         assert main(["--base-url", f"{url}/api", "--login", "me@example.com"]) == 2
-        assert last_line(capsys).endswith("with which all paths begin already: leave it out.")
+        assert last_line(capsys).endswith("but all paths already begin with it: leave it out.")
 
 
 @pytest.mark.usefixtures("_as_a_user")

@@ -329,7 +329,7 @@ def test_a_host_that_answers_with_pages() -> None:
     with serving(lambda path: b"<html>Welcome</html>") as url:
         report = examine({"base_url": url, "email": "me", "password": "x"})
     assert finding(report, "health").verdict is REFUSED
-    assert "a page came" in finding(report, "health").notes[0]
+    assert "an HTML page was received" in finding(report, "health").notes[0]
     assert report.exit_status == 2
 
 

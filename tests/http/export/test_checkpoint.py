@@ -159,7 +159,7 @@ def test_only_what_is_missing_is_read_again(
     server.reset()
     summary = export(tmp_path / "export", context)
     assert server.stats()["requests"] <= in_one_go - 5
-    assert "Resuming after 2026-01-15T00:07:00Z: 30 rows in 2 parts are there" in caplog.text
+    assert "Resuming after 2026-01-15T00:07:00Z: 30 rows in 2 parts are already there" in caplog.text
     assert f"; {server.stats()['requests']} requests in " in caplog.text
     assert "after 30 rows of an earlier try" in caplog.text
     addresses = dict.fromkeys(("manifest", "prefix", "keys", "files"))

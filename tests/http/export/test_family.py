@@ -69,7 +69,7 @@ def test_trades_of_a_recent_window_are_those_of_the_server_to_the_last_digit(
 
 
 def test_an_old_window_can_not_be_proved(client: HyperoruClient, tmp_path: Path) -> None:
-    with pytest.raises(HyperoruContractError, match="goes back to before the window"):
+    with pytest.raises(HyperoruContractError, match="reaches back to before the window"):
         export(client, OLD, tmp_path)
     assert not list(tmp_path.rglob("_manifest.json"))
 
@@ -78,7 +78,7 @@ def test_a_cap_does_not_make_an_old_window_believed(family: Sandbox, tmp_path: P
     """The server merges rows after its limit, so an answer of fewer rows than that is not the whole list."""
     trades = {**CONTRACT["trades"], "cap": 500}
     with family_client(family, trades=trades) as client:
-        with pytest.raises(HyperoruContractError, match="drops or merges rows after its limit"):
+        with pytest.raises(HyperoruContractError, match="drops or merges rows after applying it"):
             export(client, OLD, tmp_path)
         assert export(client, OLD, tmp_path, account_id=5) == []  # who has never traded
 

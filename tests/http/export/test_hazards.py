@@ -84,7 +84,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "an_empty_further_page": {"error_beside_page": "further"},
     "rows": {"error_beside_rows": True},
 }
-NO_FIRST_PAGE = "can't be told whether it counts its pages from 0 or from 1"
+NO_FIRST_PAGE = "can't be determined whether its pages are numbered from 0 or from 1"
 
 HAZARDS = {
     # unknown query parameters are ignored, not refused
@@ -125,7 +125,7 @@ HAZARDS = {
     "refused_page_size": Hazard({"max_per_page": 40}, "1 to 40", HyperoruValidationError, fits={"page_size": 40}),
     # rows that arrive while pages are read shift the rest
     "arriving_rows": Hazard({"unstable": 1}, "once it has settled"),
-    "arriving_rows_without_a_total": Hazard({"unstable": 1, "total": "none"}, "changed each time that it was read"),
+    "arriving_rows_without_a_total": Hazard({"unstable": 1, "total": "none"}, "changed each time it was read"),
     "arriving_rows_oldest_first": Hazard({"unstable": 1, "order": "oldest"}),
     "arriving_rows_by_cursor": Hazard(
         {"unstable": 1, "paging": "cursor", "total": "none"},
@@ -146,7 +146,7 @@ HAZARDS = {
     "key_that_comes_again": Hazard(
         {"recurring_ids": 500}, "the same trade_id.*contract's key", fits={"key": ["trade_id", "trade_time"]}
     ),
-    "same_key_with_other_content": Hazard({"conflicting_rows": True}, r"trade_id=\d+ came twice.*contract's key"),
+    "same_key_with_other_content": Hazard({"conflicting_rows": True}, r"trade_id=\d+ occurs twice.*contract's key"),
     "repeated_rows": Hazard({"duplicate_rows": True}),
     "repeated_rows_without_a_total": Hazard({"duplicate_rows": True, "total": "none"}),
     "row_without_key": Hazard({"bad_rows": "no_key"}, "contract's key or fields"),

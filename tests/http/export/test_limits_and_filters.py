@@ -22,7 +22,7 @@ from hyperoru_provider.params.window import Window
 from tests.json_server import Asked, answering
 
 DAY = datetime(2026, 11, 26, tzinfo=UTC)
-LATE = "limit the list first"
+LATE = "apply the limit before the time filter"
 
 
 def at(minutes: float) -> datetime:
@@ -141,7 +141,7 @@ def test_two_tables_without_a_filter_by_time_are_limited_each(tmp_path: Path) ->
 
     contract = {"trades": {"paging": "none", "time_filter": "none"}}
     with answering({"/api/arena/trades": trades}) as (url, _):
-        with pytest.raises(HyperoruContractError, match="limits each of its sources"):
+        with pytest.raises(HyperoruContractError, match="applies the limit to each of its sources"):
             exported(url, "trades", (1500, 2900), tmp_path, contract)
         assert len(exported(url, "trades", (2900, 2990), tmp_path, contract)) == 99
 

@@ -100,8 +100,8 @@ class TestAnObject:
         [
             ({"account_id": 1}, "none of the fields available"),
             ({"success": True, "data": {"message": "soon"}}, "none of the fields available"),
-            ({"items": [BALANCE, BALANCE]}, "has 2 objects, and one was expected"),
-            ({"account_id": 2, "data": {"available": 1}}, "account_id 2, but 1 was asked"),
+            ({"items": [BALANCE, BALANCE]}, "has 2 objects, but one was expected"),
+            ({"account_id": 2, "data": {"available": 1}}, "account_id 2, but 1 was requested"),
         ],
     )
     def test_what_is_no_such_object_is_an_error(self, export: Export, body: Any, said: str) -> None:
@@ -135,7 +135,7 @@ class TestAFilterThatTheServerIgnores:
             export("asset_curve", points, {"account_id": 2, "timeframe": "1h"}, DAY)
 
     def test_timeframes_are_told_apart(self, export: Export) -> None:
-        with pytest.raises(HyperoruConfigError, match="asset_curve can't be asked for without timeframe"):
+        with pytest.raises(HyperoruConfigError, match="asset_curve can't be listed without timeframe"):
             export("asset_curve", [], ONE, DAY)
 
         def points(query: dict[str, str]) -> list[dict[str, Any]]:
@@ -178,7 +178,7 @@ class TestAListOfOneAnswer:
         ],
     )
     def test_a_sign_of_more_is_an_error_until_the_contract_passes_over_it(self, export: Export, beside: Any) -> None:
-        with pytest.raises(HyperoruContractError, match=r"may have been cut|counts 87 rows"):
+        with pytest.raises(HyperoruContractError, match=r"may have cut it off|total of 87 rows"):
             export("orders", {"orders": ORDERS, **beside}, ONE)
         found = export("orders", {"orders": ORDERS, **beside}, ONE, has_more=[], total=[], next_page=[])
         assert found == ORDERS
@@ -218,7 +218,7 @@ class TestAListOfOneAnswer:
 
 def test_pages_of_a_list_without_a_key_are_refused(export: Export) -> None:
     body = {"positions": [{"symbol": "BTC"}]}
-    with pytest.raises(HyperoruContractError, match="reads positions in pages, and it has no key"):
+    with pytest.raises(HyperoruContractError, match="reads positions in pages but gives it no key"):
         export("positions", body, ONE, paging="page", page_size=50)
 
 

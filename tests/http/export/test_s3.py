@@ -177,7 +177,7 @@ def test_a_failed_run_leaves_the_earlier_export_and_is_resumed(
         assert before.items() < contents(bucket).items()
         monkeypatch.setattr(ExportDirectory, "add", real)
         export(sandbox)
-    assert "Resuming after 2026-01-15T00:07:00Z: 30 rows in 2 parts are there" in caplog.text
+    assert "Resuming after 2026-01-15T00:07:00Z: 30 rows in 2 parts are already there" in caplog.text
     assert prices(bucket) == {2.5}
     assert contents(bucket).keys() == before.keys()
 

@@ -176,7 +176,7 @@ def test_a_trade_that_two_exports_show_differently_is_an_error_that_names_it(tmp
     export([line.replace(b'"side"', b'"account_name":"Atlas","side"')], tmp_path, wider)
     assert figures_of(tmp_path).totals.trades == 1  # another name is no other trade
     export([re.sub(rb'"notional":[^,]*', b'"notional":1', line)], tmp_path, wider)
-    with pytest.raises(HyperoruContractError, match=r"The trade 4711 in .* is not as another export has it"):
+    with pytest.raises(HyperoruContractError, match=r"The trade 4711 in .* is not as in another export"):
         figures_of(tmp_path)
 
 
@@ -194,7 +194,7 @@ def test_exports_of_another_trader_are_not_read(tmp_path: Path) -> None:
     other.write_bytes(b"damaged")
     summary = write_report([UPath(tmp_path)], UPath(tmp_path / "r.html"), ENDPOINT, account_id="2")
     assert (summary["exports"], summary["rows"]) == (1, sum(b'"account_id":2,' in line for line in lines))
-    with pytest.raises(HyperoruConfigError, match=r"No export there is of trader 9: they are of 1, 2\."):
+    with pytest.raises(HyperoruConfigError, match=r"There is no export of trader 9 there, only of 1, 2\."):
         write_report([UPath(tmp_path)], UPath(tmp_path / "r.html"), ENDPOINT, account_id="9")
 
 
@@ -261,11 +261,11 @@ def test_a_manifest_that_counts_other_rows_than_its_file_is_refused(tmp_path: Pa
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("{", "[", "no manifest of an export"),
-        ('"rows"', '"lines"', "no manifest of an export"),
+        ("{", "[", "not the manifest of an export"),
+        ('"rows"', '"lines"', "not the manifest of an export"),
         ('"format_version": 1', '"format_version": 2', "another version"),
-        ('"resource": "trades"', '"resource": "orders"', "is of orders, and a report is made of trades"),
-        ('"name": "part', '"name": "../part', "a file that is not beside it"),
+        ('"resource": "trades"', '"resource": "orders"', "is an export of orders, but a report needs one of trades"),
+        ('"name": "part', '"name": "../part', "a file that is not next to it"),
     ],
 )
 def test_what_is_no_manifest_of_trades_is_refused(tmp_path: Path, old: str, new: str, named: str) -> None:
@@ -280,7 +280,7 @@ def test_trades_under_different_switches_are_not_added_up(tmp_path: Path) -> Non
     for days, mode in ((6, "mainnet"), (7, "testnet")):
         endpoint = load_contract({"trades": {"query": {"trading_mode": mode}}}).trades
         export(trades(5, START, timedelta(days=6)), tmp_path, Window(START, START + timedelta(days=days)), endpoint)
-    with pytest.raises(HyperoruConfigError, match=r"mainnet.*testnet.*not to be added up"):
+    with pytest.raises(HyperoruConfigError, match=r"mainnet.*testnet.*must not be added up"):
         write_report([UPath(tmp_path)], UPath(tmp_path / "r.html"), ENDPOINT)
 
 
