@@ -18,10 +18,13 @@ from hyperoru_provider.params.choices import DEFAULT_FORMAT, ON_EMPTY
 from hyperoru_provider.params.lists import LISTS
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
+    from openlineage.client.event_v2 import Dataset
 
     from hyperoru_provider.export.checkpoint import StateStore
     from hyperoru_provider.export.destinations import Destination
+    from hyperoru_provider.hooks.lineage import Source
     from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
@@ -42,8 +45,10 @@ class ExportOperator(WindowTask, BaseOperator):
     """
 
     ui_color = "#dfe9f5"
-    #: what the export returned, for links
+    #: what the export returned, for links and lineage
     summary: Any = None
+    #: the list that it read, for lineage
+    source: Source
 
     @failing_at_once()
     def __init__(
@@ -76,7 +81,7 @@ class ExportOperator(WindowTask, BaseOperator):
     def execute(self, context: Context) -> Any:
         """Export the list."""
         from hyperoru_provider.export.run import export_list
-        from hyperoru_provider.hooks.lineage import list_uri, report_lineage
+        from hyperoru_provider.hooks.lineage import directory_of, report_lineage, source_of
 
         resource = arguments.required("resource", self.resource)
         window = self._window(resource)
@@ -87,10 +92,10 @@ class ExportOperator(WindowTask, BaseOperator):
             self.summary = export_list(
                 client, resource, window, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
             )
-            source = list_uri(client.base_url, resource)
+            self.source = source_of(client, resource)
         result = unless_skipped(self.summary, resource)
         if isinstance(result, dict):
-            report_lineage(hook, source, directory_of(result))
+            report_lineage(hook, self.source.uri, directory_of(result))
             describe_outlets(context, self.outlets, result)
         return result
 
@@ -110,10 +115,17 @@ class ExportOperator(WindowTask, BaseOperator):
         """
         raise NotImplementedError
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Return what OpenLineage hears of the task; ``None`` if it exported nothing."""
+        from hyperoru_provider.hooks.openlineage import export_lineage
 
-def directory_of(summary: Mapping[str, Any]) -> str | None:
-    """Return the URI of the directory that an export wrote; ``None`` for a table."""
-    return str(summary["prefix"]).rpartition("/")[0] if "prefix" in summary else None
+        if self.summary is None:
+            return None
+        return export_lineage(self.source, self.given_filters() or {}, self.summary, self.table_dataset())
+
+    def table_dataset(self) -> Dataset | None:
+        """Return the table that the rows went to, as OpenLineage names it; ``None`` for files and XCom."""
+        return None
 
 
 def describe_outlets(context: Context, outlets: Iterable[object], summary: Mapping[str, Any]) -> None:

@@ -101,6 +101,7 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
         """Compare the windows, and export those that differ."""
         from hyperoru_provider.export.destinations.reconciled import ReconciledStorage, exported_windows
         from hyperoru_provider.export.run import export_list
+        from hyperoru_provider.hooks.lineage import source_of
         from hyperoru_provider.hooks.storage import storage_path
         from hyperoru_provider.params.window import parse_moment
 
@@ -115,6 +116,7 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
         for gap in gaps:
             log.warning("Between the exports compared there is none of %(start)s to %(end)s: export it", gap)
         with _Report(context) as report, HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
+            self.source = source_of(client, resource)
             for window in windows:
                 destination = ReconciledStorage(
                     root,
@@ -127,7 +129,8 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
                 export_list(
                     client, resource, window, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
                 )
-            return for_xcom({**report.finish(windows), "gaps": gaps})
+            self.summary = {**report.finish(windows), "gaps": gaps}
+            return for_xcom(self.summary)
 
 
 class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
@@ -183,6 +186,7 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
         """Compare the windows, and write the rows that differ."""
         from hyperoru_provider.export.destinations.reconciled import ReconciledTable
         from hyperoru_provider.export.run import export_list
+        from hyperoru_provider.hooks.lineage import source_of
         from hyperoru_provider.params.window import Window
 
         resource = _windowed("resource", self.resource)
@@ -190,6 +194,7 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
         windows = arguments.window(self.start, self.end).with_earlier(self.windows)
         whole = Window(windows[0].start, windows[-1].end)
         with _Report(context) as report, HyperoruHook(self.hyperoru_conn_id).get_conn() as client:
+            self.source = source_of(client, resource)
             destination = ReconciledTable(
                 *self.connect_and_table(),
                 windows=windows,
@@ -202,7 +207,8 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
                 client, resource, whole, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
             )
             unless_skipped(found, resource)
-            return for_xcom(report.finish(windows))
+            self.summary = report.finish(windows)
+            return for_xcom(self.summary)
 
 
 class _Report:
