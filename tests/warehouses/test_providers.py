@@ -1,4 +1,4 @@
-"""The example DAGs of warehouses beside their providers, which are too big for other tests (``make test-warehouses``)."""
+"""The example DAGs of warehouses beside their providers, too big for other tests (``make test-warehouses``)."""
 
 from __future__ import annotations
 
