@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui report-images bench bench-waiting bench-fleet quick test test-unit test-http test-airflow test-system test-live test-celery coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
+.PHONY: help demo ui report-images bench bench-waiting bench-fleet quick test test-unit test-http test-airflow test-system test-live test-celery test-warehouses coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,6 +16,8 @@ DOCS := tests/fast/test_names_in_docs.py tests/fast/test_resources.py tests/fast
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hyperoru_provider/version.py)
 # The wheel with its extras in an environment of its own, without pip: nothing is in there that is not shipped.
 SHIPPED := build/shipped
+# Snowflake's and Google's providers need other versions of what constraints.txt pins.
+WAREHOUSES := build/warehouses
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq --constraint constraints.txt
 
 help:  ## Say what there is to make
@@ -65,6 +67,15 @@ test-live: $(STAMP)  ## Watch a market by events in a real Airflow, for half a m
 
 test-celery: $(STAMP)  ## Kill and restart a deployment of Celery, Redis, PostgreSQL and S3, for some minutes
 	$(BIN)/python -m pytest tests/system/test_celery.py
+
+test-warehouses: $(STAMP)  ## Parse the DAGs of Snowflake, Redshift and BigQuery beside their providers, in an environment of 2 GB
+	@mkdir -p build
+	grep '^apache-airflow-core==' constraints.txt > build/airflow.txt
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(WAREHOUSES)
+	$(BIN)/uv pip install --quiet --python $(WAREHOUSES)/bin/python --constraint build/airflow.txt \
+	    --editable '.[parquet,postgres,s3,sandbox]' --group test \
+	    'apache-airflow-providers-google>=18' 'apache-airflow-providers-snowflake>=6.5' gcsfs
+	$(WAREHOUSES)/bin/python -m pytest tests/warehouses
 
 coverage: $(STAMP)  ## Show which lines and branches the tests reach that run in one process
 	$(BIN)/python -m pytest --cov --cov-report= $(UNIT) $(HTTP) $(AIRFLOW)

@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
     from airflow.sdk import Asset, BaseHook
 
+    from hyperoru_provider.client import HyperoruClient
+    from hyperoru_provider.export.columns import ColumnSchema
+
 _ADVICE = "an asset of Hyperoru must be like hyperoru://api.example.com/trades, with a host and a list"
+
+
+class Source(NamedTuple):
+    """A list that a task has read.
+
+    :param uri: which it is.
+    :param schema: the columns of its rows.
+    """
+
+    uri: str
+    schema: ColumnSchema
+
+    @property
+    def resource(self) -> str:
+        """The name of the list."""
+        return self.uri.rpartition("/")[2]
+
+
+def source_of(client: HyperoruClient, resource: str) -> Source:
+    """Return a list of a client's server."""
+    from hyperoru_provider.client.api.resources import RESOURCES
+    from hyperoru_provider.export.columns import ColumnSchema
+
+    schema = ColumnSchema(RESOURCES[resource].model, client.contract.lists[resource])
+    return Source(list_uri(client.base_url, resource), schema)
 
 
 def list_uri(base_url: str, resource: str) -> str:
@@ -40,8 +68,14 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Dataset:
     """Return an asset as a dataset of OpenLineage."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
-    uri = urlsplit(asset.uri)
-    return Dataset(namespace=f"hyperoru://{uri.netloc}", name=uri.path.strip("/"))
+    namespace, name = openlineage_name(asset.uri)
+    return Dataset(namespace=namespace, name=name)
+
+
+def openlineage_name(uri: str) -> tuple[str, str]:
+    """Return the namespace and the name that OpenLineage has for a list of a server."""
+    namespace, _, name = uri.rpartition("/")
+    return namespace, name
 
 
 def directory_uri(manifest: str) -> str:

@@ -18,11 +18,13 @@ from hyperoru_provider.params.choices import DEFAULT_FORMAT, ON_EMPTY
 from hyperoru_provider.params.lists import LISTS
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
+    from openlineage.client.event_v2 import Dataset
 
-    from hyperoru_provider.client import HyperoruClient
     from hyperoru_provider.export.checkpoint import StateStore
     from hyperoru_provider.export.destinations import Destination
+    from hyperoru_provider.hooks.lineage import Source
     from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,10 @@ class ExportOperator(WindowTask, BaseOperator):
     ui_color = "#dfe9f5"
     #: the manifest of the last export that was written, for links
     manifest = ""
+    #: what the export returned, for lineage
+    summary: Any = None
+    #: the list that it read, for lineage
+    source: Source
 
     @failing_at_once()
     def __init__(
@@ -79,6 +85,7 @@ class ExportOperator(WindowTask, BaseOperator):
     def execute(self, context: Context) -> Any:
         """Export the list."""
         from hyperoru_provider.export.run import export_list
+        from hyperoru_provider.hooks.lineage import source_of
 
         resource = arguments.required("resource", self.resource)
         window = self._window(resource)
@@ -86,19 +93,19 @@ class ExportOperator(WindowTask, BaseOperator):
         destination = self.destination_of(context)
         hook = HyperoruHook(self.hyperoru_conn_id)
         with hook.get_conn() as client:
-            found = export_list(
+            self.summary = export_list(
                 client, resource, window, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
             )
-            result = unless_skipped(found, resource)
-            if isinstance(result, dict):
-                self.announce(context, hook, client, result, [result])
+            self.source = source_of(client, resource)
+        result = unless_skipped(self.summary, resource)
+        if isinstance(result, dict):
+            self.announce(context, hook, result, [result])
         return result
 
     def announce(
         self,
         context: Context,
         hook: HyperoruHook,
-        client: HyperoruClient,
         summary: Mapping[str, Any],
         written: Sequence[Mapping[str, Any]],
     ) -> None:
@@ -107,15 +114,14 @@ class ExportOperator(WindowTask, BaseOperator):
         :param summary: what the task returns.
         :param written: the summary of each export that was written, the newest last.
         """
-        from hyperoru_provider.hooks.lineage import directory_uri, list_uri, report_lineage
+        from hyperoru_provider.hooks.lineage import directory_uri, report_lineage
 
         manifests = [each["manifest"] for each in written if "manifest" in each]
         self.manifest = manifests[-1] if manifests else ""
         # Airflow stores an XCom for each link, and needs none for one without an address
         links: Any = type(self).operator_extra_links
         self.operator_extra_links = [link for link in links if link.get_link(self, ti_key=None)]
-        source = list_uri(client.base_url, arguments.required("resource", self.resource))
-        report_lineage(hook, source, map(directory_uri, manifests))
+        report_lineage(hook, self.source.uri, map(directory_uri, manifests))
         described = {name: summary[name] for name in _ON_EVENTS if name in summary}
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
@@ -136,6 +142,18 @@ class ExportOperator(WindowTask, BaseOperator):
         :raises HyperoruConfigError: an argument is wrong.
         """
         raise NotImplementedError
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Return what OpenLineage hears of the task; ``None`` if it exported nothing."""
+        from hyperoru_provider.hooks.openlineage import export_lineage
+
+        if self.summary is None:
+            return None
+        return export_lineage(self.source, self.given_filters() or {}, self.summary, self.table_dataset())
+
+    def table_dataset(self) -> Dataset | None:
+        """Return the table that the rows went to, as OpenLineage names it; ``None`` for files and XCom."""
+        return None
 
 
 def files_or_xcom(

@@ -18,6 +18,7 @@ from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from openlineage.client.event_v2 import Dataset
 
     from hyperoru_provider.export.destinations import Destination
 
@@ -258,3 +259,9 @@ class HyperoruToSqlOperator(ExportOperator):
         if not isinstance(hook, DbApiHook):
             raise HyperoruConfigError(f"The connection {self.sql_conn_id} is not a SQL database: its hook is {hook!r}.")
         return hook.get_conn, table
+
+    def table_dataset(self) -> Dataset:
+        """Return the table, as OpenLineage names it."""
+        from hyperoru_provider.hooks.openlineage import table_dataset
+
+        return table_dataset(BaseHook.get_connection(self.sql_conn_id), self.table)

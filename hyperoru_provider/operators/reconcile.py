@@ -101,6 +101,7 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
         """Compare the windows, and export those that differ."""
         from hyperoru_provider.export.destinations.reconciled import ReconciledStorage, exported_windows
         from hyperoru_provider.export.run import export_list
+        from hyperoru_provider.hooks.lineage import source_of
         from hyperoru_provider.hooks.storage import storage_path
         from hyperoru_provider.params.window import parse_moment
 
@@ -118,6 +119,7 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
             )
         hook = HyperoruHook(self.hyperoru_conn_id)
         with _Report(context) as report, hook.get_conn() as client:
+            self.source = source_of(client, resource)
             for window in windows:
                 destination = ReconciledStorage(
                     root,
@@ -130,9 +132,10 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
                 export_list(
                     client, resource, window, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
                 )
-            result = for_xcom({**report.finish(windows), "gaps": gaps})
-            self.announce(context, hook, client, result, result["changed"])
-            return result
+            self.summary = {**report.finish(windows), "gaps": gaps}
+        result = for_xcom(self.summary)
+        self.announce(context, hook, result, self.summary["changed"])
+        return result
 
 
 class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
@@ -188,6 +191,7 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
         """Compare the windows, and write the rows that differ."""
         from hyperoru_provider.export.destinations.reconciled import ReconciledTable
         from hyperoru_provider.export.run import export_list
+        from hyperoru_provider.hooks.lineage import source_of
         from hyperoru_provider.params.window import Window
 
         resource = _windowed("resource", self.resource)
@@ -196,6 +200,7 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
         whole = Window(windows[0].start, windows[-1].end)
         hook = HyperoruHook(self.hyperoru_conn_id)
         with _Report(context) as report, hook.get_conn() as client:
+            self.source = source_of(client, resource)
             destination = ReconciledTable(
                 *self.connect_and_table(),
                 windows=windows,
@@ -208,9 +213,10 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
                 client, resource, whole, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
             )
             unless_skipped(found, resource)
-            result = for_xcom(report.finish(windows))
-            self.announce(context, hook, client, result, result["changed"])
-            return result
+            self.summary = report.finish(windows)
+        result = for_xcom(self.summary)
+        self.announce(context, hook, result, self.summary["changed"])
+        return result
 
 
 class _Report:

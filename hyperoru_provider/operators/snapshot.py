@@ -21,8 +21,10 @@ from hyperoru_provider.params import arguments
 from hyperoru_provider.params.choices import SNAPSHOT_PARTS
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
+    from hyperoru_provider.hooks.lineage import Source
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,8 @@ class HyperoruSnapshotOperator(BaseOperator):
         "hyperoru_conn_id",
     )
     ui_color = "#dfe9f5"
+    #: what each part read and what came of it, by trader, for lineage
+    exported: Sequence[tuple[Source, Sequence[Any]]] = ()
 
     @failing_at_once()
     def __init__(
@@ -98,6 +102,7 @@ class HyperoruSnapshotOperator(BaseOperator):
 
         from hyperoru_provider.client.times import format_time
         from hyperoru_provider.export.run import export_list
+        from hyperoru_provider.hooks.lineage import source_of
 
         account_id = arguments.optional("account_id", self.account_id)
         as_of = datetime.now(UTC).replace(microsecond=0)
@@ -125,7 +130,16 @@ class HyperoruSnapshotOperator(BaseOperator):
                     )
                     for part in self.parts
                 }
+            self.exported = [
+                (source_of(client, part), [parts[part] for parts in found.values()]) for part in self.parts
+            ]
         return for_xcom({"as_of": format_time(as_of), "accounts": found})
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Return what OpenLineage hears of the task."""
+        from hyperoru_provider.hooks.openlineage import snapshot_lineage
+
+        return snapshot_lineage(self.exported)
 
     def _check_empty(self) -> None:
         """Raise if a snapshot of nobody is an error or no success, and warn if it may be a wrong one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,6 +10,9 @@ from typing import Any, cast
 import pytest
 from airflow.sdk import Asset, Context
 
+from hyperoru_provider.client.api.contract import load_contract
+from hyperoru_provider.client.api.models import Trade
+from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.hooks import compat, lineage
 from hyperoru_provider.operators.links import HyperoruTraderLink
 from hyperoru_provider.operators.reconcile import HyperoruReconcileOperator
@@ -39,6 +43,41 @@ def collector_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     collector = HookLineageCollector()  # type: ignore[no-untyped-call]
     monkeypatch.setattr(compat, "get_hook_lineage_collector", lambda: collector)
     return collector
+
+
+@pytest.mark.parametrize(
+    ("directory", "namespace", "name", "place"),
+    [
+        ("s3://aws_conn@bucket/exports", "s3://bucket", "exports/trades", "s3://bucket/exports"),
+        ("s3a://bucket", "s3://bucket", "trades", "s3://bucket"),
+        ("gcs://bucket/a/b#c", "gs://bucket", "a/b#c/trades", "gs://bucket/a/b#c"),
+        ("abfs://azure@container/x", "abfs://container", "x/trades", "abfs://container/x"),
+        ("file:///data/x", "file", "/data/x/trades", "file:///data/x"),
+        ("/data/x", "file", "/data/x/trades", "file:///data/x"),
+    ],
+)
+def test_files_are_named_as_openlineage_names_them(directory: str, namespace: str, name: str, place: str) -> None:
+    from hyperoru_provider.hooks.openlineage import write
+
+    source = lineage.Source("hyperoru://host/trades", ColumnSchema(Trade, load_contract().trades))
+    summaries = [{"rows": 1, "manifest": f"{directory}/trades/{day}/_manifest.json"} for day in ("mon", "tue")]
+    written = write(source, summaries)
+    assert written and (written.namespace, written.name) == (namespace, name)
+    subset: Any = written.outputFacets and written.outputFacets["subset"]
+    assert subset.outputCondition.locations == [f"{place}/trades/mon", f"{place}/trades/tue"]
+
+
+def test_an_export_needs_no_openlineage(
+    sandbox: Sandbox, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [*sys.modules]:
+        if name.startswith(("openlineage", "airflow.providers.openlineage", "hyperoru_provider.hooks.openlineage")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "openlineage", None)
+    monkeypatch.setitem(sys.modules, "airflow.providers.openlineage", None)
+    connect(sandbox)
+    summary = HyperoruExportTradesOperator(task_id="t", **DAY, destination=str(tmp_path)).execute(Context())
+    assert summary["rows"] > 0
 
 
 @pytest.mark.usefixtures("connection")

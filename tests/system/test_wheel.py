@@ -114,7 +114,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {name.partition("/")[0] for name in names} == {"hyperoru_provider", EXAMPLES_OF, info}
     assert {"hyperoru_provider/py.typed", f"{info}/licenses/LICENSE"} <= set(names)
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "hyperoru_provider").rglob("*.py")}
-    examples = {f"{EXAMPLES_OF}/example_dags/{path.name}" for path in EXAMPLES.glob("*.py")}
+    examples = {f"{EXAMPLES_OF}/example_dags/{path.relative_to(EXAMPLES)}" for path in EXAMPLES.rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == sources | examples
     assert [name for name in names if "test" in name] == []
 
@@ -151,7 +151,8 @@ def test_the_examples_show_where_airflow_loads_examples(installed: Installed) ->
     )
     told = installed.run("-c", code, AIRFLOW__CORE__LOAD_EXAMPLES="True")
     assert "Could not load provider module airflow_provider_hyperoru" not in told
-    assert told.splitlines()[-1].split() == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+    shown = {path.stem for path in EXAMPLES.glob("*.py")} | {"hyperoru_volume_by_day"}  # which is beside its asset
+    assert told.splitlines()[-1].split() == sorted(shown)
 
 
 def test_the_demo_runs(installed: Installed) -> None:

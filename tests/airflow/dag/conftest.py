@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +21,13 @@ HERE = Path(__file__).resolve().parent
 @pytest.fixture(scope="session")
 def run_dag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDag]:
     """Run a DAG of ``example_dags/`` or ``tests/airflow/dag/dags/`` in real Airflow against a sandbox."""
+    with dag_runner(tmp_path_factory) as run:
+        yield run
+
+
+@contextmanager
+def dag_runner(tmp_path_factory: pytest.TempPathFactory, **variables: str) -> Iterator[RunDag]:
+    """Start a process that runs DAGs, with variables of the environment of its own; see :func:`run_dag`."""
     template = migrated(tmp_path_factory.getbasetemp() / "airflow-template")
     home = copied(template, tmp_path_factory.mktemp("dag") / "home")
     folders = {"examples": EXAMPLES, "tests": HERE / "dags"}
@@ -36,7 +44,9 @@ def run_dag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDag]:
         log.open("wb") as errors,
         subprocess.Popen(
             [sys.executable, str(HERE / "dag_runner.py")],
-            env=environment(home, EXAMPLES, AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles)),
+            env=environment(
+                home, EXAMPLES, AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles), **variables
+            ),
             cwd=home,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
