@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium", "google-chrome", "chromium-browser")
 _COLOURS = 160
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,7 +39,9 @@ def main() -> int:
             {local.CONNECTION: sandbox.connection, "hyperoru_sql": database},
             core__simple_auth_manager_all_admins=True,  # nobody but this machine gets there
         ) as process:
-            print(f"Open {address(port)} - everybody is an admin there, without a password. Ctrl-C ends it.", flush=True)
+            print(
+                f"Open {address(port)} - everybody is an admin there, without a password. Ctrl-C ends it.", flush=True
+            )
             process.wait()
             fail(LOG)
     return 1
@@ -52,7 +54,7 @@ def address(port: int) -> str:
 
 @contextmanager
 def standalone(
-    home: Path, exports: str, log: Path, port: int, connections: dict[str, dict[str, object]], **settings: object
+    home: Path, exports: str, log: Path, port: int, connections: Mapping[str, object], **settings: object
 ) -> Iterator[subprocess.Popen[Any]]:
     """Run ``airflow standalone`` with the example DAGs; the block begins when its UI answers.
 
@@ -73,6 +75,7 @@ def standalone(
         core__execution_api_server_url=f"{url}/execution/",
         core__parallelism=4,
         core__test_connection="Enabled",
+        database__sql_alchemy_conn=f"sqlite:///{home}/airflow.db?timeout=30",
         logging__worker_log_server_port=free_port(8793),
         logging__trigger_log_server_port=free_port(8794),
         **settings,
@@ -82,7 +85,9 @@ def standalone(
             file = Path(directory, "connections.json")
             file.write_text(json.dumps(connections))
             for command in (("db", "migrate"), ("connections", "import", "--overwrite", str(file))):
-                ended = subprocess.run(local.airflow(*command), env=environment, stdout=output, stderr=output, check=False)
+                ended = subprocess.run(
+                    local.airflow(*command), env=environment, stdout=output, stderr=output, check=False
+                )
                 if ended.returncode:
                     fail(log)
         with local.running(local.airflow("standalone"), env=environment, stdout=output, stderr=output) as process:
