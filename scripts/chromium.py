@@ -13,7 +13,6 @@ from pathlib import Path
 from PIL import Image
 
 NAMES = ("chromium", "google-chrome", "chromium-browser")
-_COLOURS = 160
 
 
 def find_chromium() -> str:
@@ -39,8 +38,8 @@ def find_chromium() -> str:
 
 
 def save_image(image: bytes, path: Path) -> None:
-    """Write a PNG with few colours, which is small."""
-    Image.open(io.BytesIO(image)).convert("RGB").quantize(_COLOURS).save(path, optimize=True)
+    """Write a PNG with a palette, which is small."""
+    Image.open(io.BytesIO(image)).convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def _found() -> str | None:

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from chromium import find_chromium, save_image
 from moto.server import ThreadedMotoServer
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
 from ui import address, free_port, standalone
 
 from hyperoru_provider.sandbox import Sandbox
@@ -116,9 +116,10 @@ class Pictures:
         self._page = page
         self._machine = machine
 
-    def take(self, name: str, height: int = HEIGHT) -> None:
-        """Write an image of the page's top, in which nothing tells of this machine."""
+    def take(self, name: str, subject: Locator, height: int = HEIGHT) -> None:
+        """Write an image of the page's top, in which its subject is seen, and nothing that tells of this machine."""
         self._page.set_viewport_size({"width": 1280, "height": height})
+        expect(subject).to_be_in_viewport(ratio=1)
         shown = self._page.locator("body").inner_text()
         assert [word for word in self._machine if word in shown] == []
         path = self._directory / f"{name}.png"

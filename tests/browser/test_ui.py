@@ -33,7 +33,7 @@ def connected(page: Page, sandbox: Sandbox, pictures: Pictures) -> str:
     """The id of a connection that was filled into the form."""
     form = open_form(page, "hyperoru_default")
     fill(form, sandbox)
-    pictures.take("ui-connection", 940)
+    pictures.take("ui-connection", form.get_by_role("button", name="Save"), 940)
     save(form)
     return "hyperoru_default"
 
@@ -118,13 +118,13 @@ def test_the_form_shows_each_field_and_what_it_is_for(page: Page, pictures: Pict
     for field in CONNECTION_FIELDS.values():
         group = form.get_by_role("group").filter(has=page.get_by_text(field["label"], exact=True))
         expect(group.get_by_text(field["description"], exact=True)).to_be_visible()
-    pictures.take("ui-connection-extra", 1660)
+    pictures.take("ui-connection-extra", form.get_by_role("button", name="Save"), 1720)
 
 
 def test_the_right_password_and_host_are_healthy(page: Page, connected: str, pictures: Pictures) -> None:
     shown = press_test(page, connected)
     expect(shown).to_contain_text("The service is healthy; logged in as demo.")
-    pictures.take("ui-test-right", 440)
+    pictures.take("ui-test-right", shown, 440)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_is_wrong_is_said(
     expect(shown).to_contain_text(message)
     expect(shown).not_to_contain_text(sandbox.password)
     if "Password" in wrong:
-        pictures.take("ui-test-wrong", 600)
+        pictures.take("ui-test-wrong", shown, 600)
 
 
 def test_a_saved_connection_can_be_edited(page: Page, connected: str, sandbox: Sandbox) -> None:
@@ -170,9 +170,11 @@ def test_an_example_dag_succeeds(page: Page, runs: dict[str, str], dag: str) -> 
 def test_a_run_shows_its_tasks(page: Page, runs: dict[str, str], pictures: Pictures) -> None:
     page.goto(runs[DAILY])
     page.get_by_role("button", name="Show Graph").click()
-    expect(page.get_by_text("export [5]")).to_be_visible()
-    expect(page.get_by_text("HyperoruListTradersOperator").first).to_be_visible()
-    pictures.take("ui-run")
+    mapped = page.get_by_text("export [5]")
+    expect(mapped).to_be_visible()
+    pictures.take("ui-run", mapped)
+    page.get_by_role("button", name="Show Grid").click()  # the UI remembers it
+    expect(mapped).to_be_hidden()
 
 
 def test_the_log_says_what_was_exported(page: Page, export: str, pictures: Pictures) -> None:
@@ -180,7 +182,7 @@ def test_the_log_says_what_was_exported(page: Page, export: str, pictures: Pictu
     exported = page.get_by_text("Exported 54 trades of account 1, 2026-01-15 to 2026-01-16, in 1 file of 1.9 kB to")
     expect(exported).to_be_visible()
     page.keyboard.press("w")  # wraps the lines
-    pictures.take("ui-log", 500)
+    pictures.take("ui-log", exported, 500)
 
 
 def test_the_rendered_templates_are_those_of_the_run(page: Page, export: str, pictures: Pictures) -> None:
@@ -194,7 +196,7 @@ def test_the_rendered_templates_are_those_of_the_run(page: Page, export: str, pi
     }.items():
         row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=name, exact=True))
         expect(row.get_by_role("code")).to_have_text(f"1{value}")
-    pictures.take("ui-rendered", 880)
+    pictures.take("ui-rendered", row.get_by_role("code"), 880)
 
 
 def test_the_xcom_is_the_summary(page: Page, export: str, pictures: Pictures) -> None:
@@ -203,7 +205,7 @@ def test_the_xcom_is_the_summary(page: Page, export: str, pictures: Pictures) ->
     value = page.get_by_role("row").filter(has_text="return_value")
     expect(value).to_contain_text('"rows": 54')
     expect(value).to_contain_text('"start": "2026-01-15T00:00:00Z"')
-    pictures.take("ui-xcom", 940)
+    pictures.take("ui-xcom", value.get_by_text('"manifest"'), 980)
 
 
 def test_the_links_lead_to_data_manifest_and_trader(page: Page, export: str, pictures: Pictures) -> None:
@@ -215,8 +217,9 @@ def test_the_links_lead_to_data_manifest_and_trader(page: Page, export: str, pic
         "Manifest": f"{console}/object/{prefix}/_manifest.json",
         "Trader in Hyperoru": "https://app.example.com/traders/1",
     }.items():
-        expect(page.get_by_role("link", name=name, exact=True)).to_have_attribute("href", target)
-    pictures.take("ui-links", 480)
+        link = page.get_by_role("link", name=name, exact=True)
+        expect(link).to_have_attribute("href", target)
+    pictures.take("ui-links", link, 480)
 
 
 def test_an_export_of_all_traders_has_no_link_to_one(page: Page, runs: dict[str, str]) -> None:
@@ -232,5 +235,6 @@ def test_the_asset_s_event_names_the_manifests(page: Page, runs: dict[str, str],
     for unfolded in ('"manifests"', f"s3://aws_default@{BUCKET}/live_trades/trades/"):
         page.locator(".codicon-folding-collapsed").click()
         wrapped = re.compile(r"\s*".join(map(re.escape, unfolded)))
-        expect(page.get_by_role("code")).to_contain_text(wrapped)
-    pictures.take("ui-asset")
+        extra = page.get_by_role("code")
+        expect(extra).to_contain_text(wrapped)
+    pictures.take("ui-asset", extra)
