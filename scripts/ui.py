@@ -75,7 +75,6 @@ def standalone(
         core__execution_api_server_url=f"{url}/execution/",
         core__parallelism=4,
         core__test_connection="Enabled",
-        database__sql_alchemy_conn=f"sqlite:///{home}/airflow.db?timeout=30",
         logging__worker_log_server_port=free_port(8793),
         logging__trigger_log_server_port=free_port(8794),
         **settings,
