@@ -118,8 +118,9 @@ class Pictures:
 
     def take(self, name: str, subject: Locator, height: int = HEIGHT) -> None:
         """Write an image of the page's top, in which its subject is seen, and nothing that tells of this machine."""
-        self._page.set_viewport_size({"width": 1280, "height": height})
+        self._page.set_viewport_size({"width": 1280, "height": height + 300})  # other fonts take more room
         expect(subject).to_be_in_viewport(ratio=1)
+        self._page.set_viewport_size({"width": 1280, "height": height})
         shown = self._page.locator("body").inner_text()
         assert [word for word in self._machine if word in shown] == []
         path = self._directory / f"{name}.png"
