@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui report-images bench bench-waiting bench-fleet quick test test-unit test-http test-airflow test-system test-live test-celery test-warehouses coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
+.PHONY: help demo ui ui-images report-images bench bench-waiting bench-fleet quick test test-unit test-http test-airflow test-system test-live test-browser test-celery test-warehouses coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,7 +30,10 @@ demo: $(STAMP)  ## Let Airflow export a day of trades from a local sandbox, and 
 ui: $(STAMP)  ## Run Airflow's UI with the sandbox, its connection and the example DAGs [PORT=8080]
 	@$(BIN)/python scripts/ui.py
 
-report-images: $(STAMP)  ## Write the images of docs/report.md; needs Chromium
+ui-images: $(STAMP)  ## Write the images of Airflow's UI in docs/images, by looking at all of it
+	HYPERORU_UI_IMAGES=docs/images $(BIN)/python -m pytest tests/browser
+
+report-images: $(STAMP)  ## Write the images of docs/report.md
 	@$(BIN)/python scripts/report_images.py
 
 bench: $(STAMP)-bench  ## Measure the export beside requests, dlt and HttpOperator; an hour or two [ARGS=--quick]
@@ -46,9 +49,9 @@ quick: $(STAMP)  ## Run the tests without network and files of any size, in half
 	$(BIN)/python -m pytest tests/fast -m 'not slow'
 
 test: lint  ## Check format, style, types, layers and workflows, then run all tests [JOBS=4]
-	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-unit test-airflow test-system test-live test-http
+	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-unit test-airflow test-system test-live test-http test-browser
 
-# The last one begins when the shortest has ended: test-live, which waits for most of its time.
+# Four begin at once; the next one when the shortest has ended: test-live, which waits for most of its time.
 test-unit: $(STAMP)  ## Run the tests of what needs neither Airflow nor network
 	$(BIN)/python -m pytest $(UNIT)
 
@@ -64,6 +67,9 @@ test-system: $(STAMP)  ## Run DAGs and whole deployments in a real Airflow, and 
 
 test-live: $(STAMP)  ## Watch a market by events in a real Airflow, for half a minute
 	$(BIN)/python -m pytest tests/system/test_live.py
+
+test-browser: $(STAMP)  ## Look at Airflow's UI in Chromium, which root installs where there is none
+	$(BIN)/python -m pytest tests/browser
 
 test-celery: $(STAMP)  ## Kill and restart a deployment of Celery, Redis, PostgreSQL and S3, for some minutes
 	$(BIN)/python -m pytest tests/system/test_celery.py

@@ -52,7 +52,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield Sandbox(found[0], connection)
 
 
-def airflow_environment(home: Path, exports: Path, **settings: object) -> dict[str, str]:
+def airflow_environment(home: Path, exports: Path | str, **settings: object) -> dict[str, str]:
     """Give the environment of an Airflow with the example DAGs, without any setting of the user's own Airflow.
 
     :param home: its directory, made if need be.

@@ -1,19 +1,17 @@
 """Write the images of docs/report.md: a week of the sandbox's trades, and one without, as a phone and a desk show them.
 
-Needs Chromium, which it finds as ``chromium``, ``chromium-browser`` or ``google-chrome``.
+Needs Chromium, which root installs where there is none.
 """
 
 # ruff: noqa: S603, T201
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from chromium import find_chromium, save_image
 from upath import UPath
 
 from hyperoru_provider.client import HyperoruClient
@@ -24,7 +22,6 @@ from hyperoru_provider.report.run import write_report
 from hyperoru_provider.sandbox import Sandbox
 
 PLACE = Path(__file__).resolve().parents[1] / "docs" / "images"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WEEK = Window.parse("2026-01-05", "2026-01-12")
 #: image -> the trader of its report, width and height in pixels, whether it is dark
 IMAGES = {
@@ -34,14 +31,11 @@ IMAGES = {
     "report-phone-dark": (None, 360, 1585, True),
     "report-empty": ("5", 360, 760, False),
 }
-_COLOURS = 160
 
 
 def main() -> None:
     """Write all images."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        sys.exit(f"No browser is there: one of {', '.join(BROWSERS)} is needed.")
+    browser = find_chromium()
     PLACE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -49,7 +43,7 @@ def main() -> None:
         for image, (trader, width, height, dark) in IMAGES.items():
             take(browser, pages[trader], directory / "image.png", (width, height), dark=dark)
             path = PLACE / f"{image}.png"
-            Image.open(directory / "image.png").convert("RGB").quantize(_COLOURS).save(path, optimize=True)
+            save_image((directory / "image.png").read_bytes(), path)
             print(f"{path.name}: {path.stat().st_size:,} bytes")
 
 

@@ -11,7 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import local
 
@@ -25,42 +28,74 @@ def main() -> int:
     port = free_port(int(wanted or 8080))
     if wanted and port != int(wanted):
         sys.exit(f"Port {wanted} is taken. Without PORT, a free one is used.")
-    url = f"http://127.0.0.1:{port}"
+    with local.sandbox() as sandbox:
+        print(f"The sandbox is {sandbox.url}. Starting Airflow in {HOME.relative_to(local.ROOT)}", flush=True)
+        database = {"conn_type": "sqlite", "host": str(HOME / "trades.db")}
+        with standalone(
+            HOME,
+            str(local.MADE / "exports-ui"),
+            LOG,
+            port,
+            {local.CONNECTION: sandbox.connection, "hyperoru_sql": database},
+            core__simple_auth_manager_all_admins=True,  # nobody but this machine gets there
+        ) as process:
+            print(
+                f"Open {address(port)} - everybody is an admin there, without a password. Ctrl-C ends it.", flush=True
+            )
+            process.wait()
+            fail(LOG)
+    return 1
+
+
+def address(port: int) -> str:
+    """Say where the UI is."""
+    return f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def standalone(
+    home: Path, exports: str, log: Path, port: int, connections: Mapping[str, object], **settings: object
+) -> Iterator[subprocess.Popen[Any]]:
+    """Run ``airflow standalone`` with the example DAGs; the block begins when its UI answers.
+
+    :param home: its directory, made if need be.
+    :param exports: where the example DAGs write.
+    :param log: the file for what it prints.
+    :param port: of its UI.
+    :param connections: what its database is to know, by their ids.
+    :param settings: further options of Airflow, such as ``core__simple_auth_manager_users``.
+    """
+    url = address(port)
     environment = local.airflow_environment(
-        HOME,
-        local.MADE / "exports-ui",
+        home,
+        exports,
         api__host="127.0.0.1",
         api__port=port,
         api__base_url=url,
         core__execution_api_server_url=f"{url}/execution/",
         core__parallelism=4,
-        core__simple_auth_manager_all_admins=True,  # nobody but this machine gets there
         core__test_connection="Enabled",
         logging__worker_log_server_port=free_port(8793),
         logging__trigger_log_server_port=free_port(8794),
+        **settings,
     )
-    with LOG.open("wb") as log, local.sandbox() as sandbox:
-        print(f"The sandbox is {sandbox.url}. Preparing Airflow's database in {HOME.relative_to(local.ROOT)}")
+    with log.open("wb") as output:
         with tempfile.TemporaryDirectory() as directory:
-            connections = Path(directory, "connections.json")
-            database = {"conn_type": "sqlite", "host": str(HOME / "trades.db")}
-            connections.write_text(json.dumps({local.CONNECTION: sandbox.connection, "hyperoru_sql": database}))
-            for command in (("db", "migrate"), ("connections", "import", "--overwrite", str(connections))):
-                ended = subprocess.run(local.airflow(*command), env=environment, stdout=log, stderr=log, check=False)
+            file = Path(directory, "connections.json")
+            file.write_text(json.dumps(connections))
+            for command in (("db", "migrate"), ("connections", "import", "--overwrite", str(file))):
+                ended = subprocess.run(
+                    local.airflow(*command), env=environment, stdout=output, stderr=output, check=False
+                )
                 if ended.returncode:
-                    fail()
-        print("Starting Airflow", end="", flush=True)
-        with local.running(local.airflow("standalone"), env=environment, stdout=log, stderr=log) as standalone:
+                    fail(log)
+        with local.running(local.airflow("standalone"), env=environment, stdout=output, stderr=output) as process:
             deadline = time.monotonic() + 180
             while not answers(url):
-                if standalone.poll() is not None or time.monotonic() > deadline:
-                    fail()
-                print(".", end="", flush=True)
+                if process.poll() is not None or time.monotonic() > deadline:
+                    fail(log)
                 time.sleep(1)
-            print(f"\nOpen {url} - everybody is an admin there, without a password. Ctrl-C ends it.", flush=True)
-            standalone.wait()
-        fail()
-    return 1
+            yield process
 
 
 def answers(url: str) -> bool:
@@ -84,10 +119,10 @@ def free_port(wanted: int) -> int:
     raise OSError("There is no free port.")
 
 
-def fail() -> None:
+def fail(log: Path) -> NoReturn:
     """End, with the end of the log."""
-    print(*LOG.read_text(errors="replace").splitlines()[-40:], sep="\n", file=sys.stderr)
-    sys.exit(f"\nAirflow did not start, or ended. These are the last lines of {LOG.relative_to(local.ROOT)}.")
+    print(*log.read_text(errors="replace").splitlines()[-40:], sep="\n", file=sys.stderr)
+    sys.exit(f"\nAirflow did not start, or ended. These are the last lines of {log}.")
 
 
 if __name__ == "__main__":
