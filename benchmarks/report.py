@@ -34,7 +34,7 @@ one. Only ratios within one run mean something, as machines differ and drift.
 - peak MB: the process's largest resident size; above SDK: without that of a process that only loads Airflow's SDK,
   which all of them do.
 - Parquet is: how many times as fast our typed Parquet is, as the median of the rounds' ratios; where requests wait,
-  that with `concurrency=32`. The default is 4.
+  that with `concurrency=32`. By default an export finds its own level.
 - "-": not installed, or left out, as it would take too long or too much memory.
 - This provider and the loop by hand keep amounts as exact decimals and times in UTC; dlt and the HttpOperator keep
   amounts as floats. This provider also proves that the pages are complete, orders the rows, and commits all or
