@@ -60,7 +60,7 @@ class ExportOperator(WindowTask, BaseOperator):
         *,
         resource: str,
         start: datetime | str,
-        end: datetime | str,
+        end: datetime | str | None,
         filters: Mapping[str, Any] | None,
         concurrency: int | None,
         on_empty: str | None,

@@ -83,7 +83,7 @@ class HyperoruExportOperator(ExportOperator):
         *,
         resource: str,
         start: datetime | str = INTERVAL_START,
-        end: datetime | str = INTERVAL_END,
+        end: datetime | str | None = INTERVAL_END,
         filters: Mapping[str, Any] | None = None,
         destination: str | None = None,
         storage_conn_id: str | None = None,

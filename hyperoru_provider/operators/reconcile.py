@@ -81,7 +81,7 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
         resource: str,
         destination: str,
         windows: int = 7,
-        end: datetime | str = INTERVAL_END,
+        end: datetime | str | None = INTERVAL_END,
         **kwargs: Any,
     ) -> None:
         super().__init__(

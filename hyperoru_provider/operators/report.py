@@ -12,7 +12,7 @@ from hyperoru_provider.hooks.tasks import failing_at_once
 from hyperoru_provider.params import arguments
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
 
 class HyperoruReportOperator(BaseOperator):
@@ -54,7 +54,7 @@ class HyperoruReportOperator(BaseOperator):
     def __init__(
         self,
         *,
-        source: str | Mapping[str, Any] | Iterable[Mapping[str, Any]],
+        source: str | Mapping[str, Any] | Iterable[Mapping[str, Any]] | XComArg,
         destination: str,
         account_id: int | str | None = None,
         title: str | None = None,
@@ -70,7 +70,7 @@ class HyperoruReportOperator(BaseOperator):
         if isinstance(source, str) and arguments.is_literal(source):
             check_place(arguments.required("source", source), "source")
         arguments.early(arguments.optional, "account_id", account_id)
-        self.source = source
+        self.source: Any = source  # rendered by Airflow
         self.destination = destination
         self.account_id = account_id
         self.title = title
