@@ -7,6 +7,7 @@ asked for with a limit that ends before that row.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -26,13 +27,13 @@ class Witness(NamedTuple):
     :param time: its time.
     :param decides: whether so many rows of other times were listed before it that a limited list can't have it.
     :param time_slice: what was read when it was listed.
-    :param known: keys of the rows that were listed about then.
+    :param known: keys of all rows that were listed about then; ``None`` if not all of the list was read.
     """
 
     time: datetime
     decides: bool
     time_slice: TimeSlice
-    known: frozenset[Key]
+    known: frozenset[Key] | None
 
 
 def last_listed(rows: Rows, time_slice: TimeSlice) -> Witness | None:
@@ -82,7 +83,8 @@ class FilterProbe:
             self._find_witness(page)
             return
         self.done, self.proved = True, self._witness.decides
-        self._check_known(page, self._witness)
+        if self._witness.known is not None:
+            self._check_known(page, self._witness, self._witness.known)
         if not page.texts and not page.more and page.cursor is None:
             raise HyperoruContractError(
                 f"Asked for the time of a row that it has listed, with a limit of {_FEW} rows, the server returned "
@@ -90,7 +92,7 @@ class FilterProbe:
                 "If no other parameter helps, set the contract's time_filter to none."
             )
 
-    def _check_known(self, page: Page, witness: Witness) -> None:
+    def _check_known(self, page: Page, witness: Witness, known: Set[Key]) -> None:
         """Raise an error if the list shows rows that it did not show when it was read.
 
         :raises HyperoruContractError: it does.
@@ -99,7 +101,7 @@ class FilterProbe:
         listed = RowCollector(part, self._extractor)
         listed.add(page)
         for key, moment in zip(listed.rows.keys, listed.rows.times, strict=True):
-            if part.holds(moment) and witness.time_slice.holds(moment) and key not in witness.known:
+            if part.holds(moment) and witness.time_slice.holds(moment) and key not in known:
                 raise HyperoruContractError(
                     "Asked once more, the list shows a row that it did not show when it was read: rows are added, or "
                     "its pages come in another order each time. Export the window once it has settled."
@@ -121,7 +123,8 @@ class FilterProbe:
                 "its time filter does not work as expected. Correct the contract's params start and end, or its "
                 "window_format."
             )
-        self._witness = last_listed(rows, everything)
+        witness = last_listed(rows, everything)
+        self._witness = witness and witness._replace(known=None)
         self.done = self._witness is None or not self._witness.decides
 
     def _part(self, moment: datetime) -> TimeSlice:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hyperoru_provider.client.api.contract import load_contract
@@ -431,6 +431,7 @@ def test_memory_is_bounded_by_splitting() -> None:
     cuts=st.lists(st.integers(1, 4999), max_size=5),
     page_size=st.integers(1, 20),
 )
+@example(numbers=[60, 60, *[120] * 8], cuts=[1], page_size=9)  # an empty window, and a page that ends amid a time
 def test_windows_add_up(numbers: list[int], cuts: list[int], page_size: int) -> None:
     """Any way to cut a period gives the same rows, each once, also through ties."""
     rows = [trade(number, seconds // 60 * 60) for number, seconds in enumerate(numbers)]
