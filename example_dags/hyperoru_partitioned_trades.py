@@ -66,6 +66,7 @@ with DAG(
     schedule=FOR_EACH_DAY,
     start_date=pendulum.datetime(2024, 9, 20, tz="UTC"),
     catchup=False,
+    default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
     tags=["hyperoru"],
     doc_md=__doc__,
 ):
@@ -74,7 +75,8 @@ with DAG(
     def add_up(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
         """Return how many trades each day has, and what they were worth by symbol; amounts as text."""
         days = []
-        for event in triggering_asset_events[TRADES]:
+        latest = {event.extra["manifest"]: event for event in triggering_asset_events[TRADES]}  # of each day
+        for event in latest.values():
             manifest = ObjectStoragePath(event.extra["manifest"])
             volume: dict[str, Decimal] = defaultdict(Decimal)
             rows = 0

@@ -11,7 +11,7 @@ import os
 
 import pendulum
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Param
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
@@ -24,7 +24,7 @@ with DAG(
     start_date=pendulum.datetime(2024, 9, 20, tz="UTC"),
     catchup=False,
     default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
-    params={"table": "trades"},
+    params={"table": Param("trades", type="string", pattern=r"^[A-Za-z_][\w.$]*$")},
     tags=["hyperoru"],
     doc_md=__doc__,
 ):

@@ -11,10 +11,12 @@ import os
 
 import pendulum
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Param
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
+
+NAMES = {"table": "trades", "integration": "hyperoru"}
 
 with DAG(
     dag_id="hyperoru_trades_to_snowflake",
@@ -24,7 +26,7 @@ with DAG(
     start_date=pendulum.datetime(2024, 9, 20, tz="UTC"),
     catchup=False,
     default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
-    params={"table": "trades", "integration": "hyperoru"},
+    params={name: Param(value, type="string", pattern=r"^[A-Za-z_][\w.$]*$") for name, value in NAMES.items()},
     tags=["hyperoru"],
     doc_md=__doc__,
 ):
@@ -48,5 +50,7 @@ with DAG(
             " MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE FORCE = TRUE",
         ],
         autocommit=False,
+        # or times become those of the session's zone in a column without one, such as TIMESTAMP
+        hook_params={"session_parameters": {"TIMEZONE": "UTC"}},
     )
     export >> load

@@ -109,7 +109,9 @@ class ExportOperator(WindowTask, BaseOperator):
         summary: Mapping[str, Any],
         written: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Report to Airflow what was read and written: as lineage, on the events of the outlets, and by links.
+        """Report to Airflow what was read and written: on the events of the outlets, by links, and as lineage.
+
+        The rows are committed by then, so an error of links or lineage is a warning.
 
         :param summary: what the task returns.
         :param written: the summary of each export that was written, the newest last.
@@ -118,14 +120,17 @@ class ExportOperator(WindowTask, BaseOperator):
 
         manifests = [each["manifest"] for each in written if "manifest" in each]
         self.manifest = manifests[-1] if manifests else ""
-        # Airflow stores an XCom for each link, and needs none for one without an address
-        links: Any = type(self).operator_extra_links
-        self.operator_extra_links = [link for link in links if link.get_link(self, ti_key=None)]
-        report_lineage(hook, self.source.uri, map(directory_uri, manifests))
         described = {name: summary[name] for name in _ON_EVENTS if name in summary}
         for outlet in self.outlets:
             if isinstance(outlet, Asset):
                 context["outlet_events"][outlet].extra.update(described)
+        try:
+            # Airflow stores an XCom for each link, and needs none for one without an address
+            links: Any = self.operator_extra_links
+            self.operator_extra_links = [link for link in links if link.get_link(self, ti_key=None)]
+            report_lineage(hook, self.source.uri, map(directory_uri, manifests))
+        except Exception:
+            log.warning("The task succeeded, but its links or its lineage could not be reported", exc_info=True)
 
     def _window(self, resource: str) -> Window | None:
         """Return the window, or ``None`` if none is given for a list that has none."""

@@ -133,9 +133,9 @@ class HyperoruReconcileOperator(HyperoruExportOperator):
                     client, resource, window, filters, destination, concurrency=self.concurrency, on_empty=self.on_empty
                 )
             self.summary = {**report.finish(windows), "gaps": gaps}
-        result = for_xcom(self.summary)
-        self.announce(context, hook, result, self.summary["changed"])
-        return result
+            result = for_xcom(self.summary)
+            self.announce(context, hook, result, self.summary["changed"])
+            return result
 
 
 class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
@@ -214,9 +214,9 @@ class HyperoruReconcileSqlOperator(HyperoruToSqlOperator):
             )
             unless_skipped(found, resource)
             self.summary = report.finish(windows)
-        result = for_xcom(self.summary)
-        self.announce(context, hook, result, self.summary["changed"])
-        return result
+            result = for_xcom(self.summary)
+            self.announce(context, hook, result, self.summary["changed"])
+            return result
 
 
 class _Report:

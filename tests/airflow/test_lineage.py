@@ -93,6 +93,24 @@ def test_airflow_hears_what_an_export_read_and_wrote(
     assert written.startswith(tmp_path.as_uri() + "/trades/20260115T000000Z_20260116T000000Z")
 
 
+def test_a_link_that_fails_does_not_fail_a_task_whose_rows_are_committed(
+    sandbox: Sandbox, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise RuntimeError("no such page")
+
+    connect(sandbox)
+    monkeypatch.setattr(HyperoruTraderLink, "get_link", fail)
+    outlet = Asset("exports")
+    events = {outlet: SimpleNamespace(extra={})}
+    operator = HyperoruExportTradesOperator(
+        task_id="t", start="2026-01-15", end="2026-01-16", destination=str(tmp_path), outlets=[outlet]
+    )
+    summary = operator.execute(cast("Context", {"outlet_events": events}))
+    assert events[outlet].extra["rows"] == summary["rows"] > 0
+    assert "links or its lineage could not be reported" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("manifest", "uri"),
     [

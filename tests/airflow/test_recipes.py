@@ -26,7 +26,7 @@ READERS = [sample for sample in SAMPLES if "DAG(" not in sample]
 DAGS = [sample for sample in SAMPLES if "DAG(" in sample]
 DAY = {"start": "2026-01-15", "end": "2026-01-16"}
 SQL_TYPES = {
-    "string": {"VARCHAR"},
+    "string": {"VARCHAR(2000)"},
     "json": {"VARCHAR(65535)"},
     "decimal": {"DECIMAL(38, 18)"},
     "timestamp": {"TIMESTAMP"},

@@ -121,7 +121,7 @@ class ConcurrencyController:
         if below not in rates and rates[above] < _ENOUGH * most:
             return below
         if best == self._place and self._rounds % _TRY_AGAIN == _TRY_AGAIN - 1:
-            return above if self._quiet_rounds % 2 else below
+            return above if below == best or (self._quiet_rounds % 2 and above != best) else below
         return best
 
     def _scales(self, place: int) -> bool:

@@ -11,6 +11,7 @@ _SHARE = 0.95  # of what it allows, to be on the safe side
 _LEAST_SHARE = 0.5  # of what was seen to be allowed: some servers refuse by chance
 _FIRST_PATIENCE = 12.0  # seconds until twice as much is asked again, four times as many after each 429
 _MOST_PATIENCE = 2560.0
+_QUIET = 10  # times its patience without a 429, and a client begins with the first one again
 
 
 class RateLimiter:
@@ -18,7 +19,8 @@ class RateLimiter:
     more than the server was seen to allow.
 
     What it allows is 95 % of what it answered before a 429, counted over the wait that it asks for, and a second at
-    least. Slowly more is tried again, and more slowly after each further 429.
+    least; a 429 after few answers, or to who asks much less than is allowed, says nothing of that. Slowly more is
+    tried again, and more slowly after each further 429.
 
     Times are seconds of a monotonic clock that the caller reads.
 
@@ -33,7 +35,7 @@ class RateLimiter:
         self._answers: deque[float] = deque(maxlen=10_000)  # when, since then
         self._allowed: float | None = None  # a second
         self._least = 0.0
-        self._patience = _FIRST_PATIENCE / 4
+        self._patience = _FIRST_PATIENCE
         self._lock = threading.Lock()
 
     def reserve(self, now: float) -> float:
@@ -41,9 +43,12 @@ class RateLimiter:
         with self._lock:
             if self._counted_from is None:
                 self._counted_from = now
-            moment = max(now, self._next)
-            self._next = moment + self._gap_at(moment)
-            return moment - now
+            return self._reserve(now)
+
+    def reserve_again(self, now: float) -> float:
+        """Return 0 where the moment that was reserved has come, or reserve a later one if all are held back since."""
+        with self._lock:
+            return self._reserve(now) if now < self._held_until else 0.0
 
     def answered(self, now: float) -> None:
         """Take note that the server answered a request."""
@@ -61,20 +66,27 @@ class RateLimiter:
             self._held_until = max(self._held_until, now + seconds)
             self._next = max(self._next, self._held_until)
 
+    def _reserve(self, now: float) -> float:
+        moment = max(now, self._next)
+        self._next = moment + self._gap_at(moment)
+        return moment - now
+
     def _learn(self, now: float, seconds: float) -> None:
         """Learn what the server allows from a 429."""
-        if self._allowed is None and len(self._answers) < _ENOUGH_ANSWERS:
-            return
         began = now if self._counted_from is None else self._counted_from
         span = max(seconds, 1.0)
-        if now - began >= span:
-            rate = sum(1 for moment in self._answers if moment > now - span) / span
-        else:
-            rate = len(self._answers) / (now - began + seconds)
-        if now - began + seconds >= 1.0 and not self._least:
-            self._least = _LEAST_SHARE * rate
-        self._allowed = max(_SHARE * rate, self._least, (self._allowed or 0.0) / 4)
-        self._patience = min(4 * self._patience, _MOST_PATIENCE)
+        since = max(began, now - span)
+        answers = sum(1 for moment in self._answers if moment >= since)
+        elapsed = max(now - since, 1e-3)
+        # what is asked within a span is answered; where it has not been a span yet, the wait is a part of it
+        rate = answers / (elapsed if since > began else elapsed + seconds)
+        least = _ENOUGH_ANSWERS if self._allowed is None else elapsed * self._allowed / 2
+        if answers >= least:
+            begins_anew = self._allowed is None or now - self._held_until > _QUIET * self._patience
+            self._patience = _FIRST_PATIENCE if begins_anew else min(4 * self._patience, _MOST_PATIENCE)
+            if elapsed + seconds >= 1.0 and not self._least:
+                self._least = _LEAST_SHARE * rate
+            self._allowed = max(_SHARE * rate, self._least, (self._allowed or 0.0) / 4)
         self._answers.clear()
         self._counted_from = now + seconds
 

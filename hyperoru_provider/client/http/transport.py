@@ -44,20 +44,34 @@ class Attempts:
         self._request = request
         self._concurrency = concurrency
         self._attempts = 0
-        self._begun = time.monotonic()
+        self._begun = self._sent = 0.0
 
     def start(self) -> float:
-        """Begin an attempt, and return the seconds to wait before it is sent."""
-        self._attempts += 1
+        """Begin an attempt, and return the seconds to wait before it may be sent; see :meth:`wait_on`."""
         now = time.monotonic()
+        pause = self._settings.rate_limiter.reserve(now)
+        self._sent = now + pause
+        self._begun = self._begun or self._sent
+        self._attempts += 1
         self._flight = self._concurrency.begin(now)
-        return self._settings.rate_limiter.reserve(now)
+        return pause
+
+    def wait_on(self) -> float:
+        """Return the seconds to wait still, after a wait, as all may be held back meanwhile; 0 to send it."""
+        now = time.monotonic()
+        pause = self._settings.rate_limiter.reserve_again(now)
+        self._sent = now + pause
+        return pause
 
     def answered(self) -> None:
         """Take note that this one was answered."""
         now = time.monotonic()
         self._settings.rate_limiter.answered(now)
         self._concurrency.end(self._flight, now, refused=False)
+
+    def abandoned(self) -> None:
+        """Take note that this one ended without an answer, and that none follows."""
+        self._concurrency.end(self._flight, time.monotonic(), refused=None)
 
     def failed(self, error: HyperoruApiError) -> float:
         """Return the seconds to wait before the next attempt, or raise the error as final.
@@ -66,8 +80,7 @@ class Attempts:
         :raises HyperoruApiError: no further attempt is allowed, or worth it.
         """
         now = time.monotonic()
-        seconds, timeout = now - self._flight.began, self._settings.timeout
-        refused = one_too_many(error, seconds=seconds, timeout=timeout)
+        refused = one_too_many(error, seconds=now - self._sent, timeout=self._settings.timeout)
         self._concurrency.end(self._flight, now, refused=refused or None)
         idempotent = self._request.idempotent
         pause = self._settings.policy.wait(
@@ -125,13 +138,18 @@ class Transport:
     def _retried(self, request: Request, once: Callable[[], T], concurrency: ConcurrencyController | None = None) -> T:
         attempts = Attempts(self._settings, request, concurrency or self._uncontrolled)
         while True:
-            if pause := attempts.start():
-                time.sleep(pause)
+            pause = attempts.start()
             try:
+                while pause:
+                    time.sleep(pause)
+                    pause = attempts.wait_on()
                 with self._settings.map_errors(request):
                     answer = once()
             except HyperoruApiError as error:
                 time.sleep(attempts.failed(error))
+            except BaseException:
+                attempts.abandoned()
+                raise
             else:
                 attempts.answered()
                 return answer
@@ -219,13 +237,18 @@ class AsyncTransport:
     ) -> T:
         attempts = Attempts(self._settings, request, concurrency or self._uncontrolled)
         while True:
-            if pause := attempts.start():
-                await asyncio.sleep(pause)
+            pause = attempts.start()
             try:
+                while pause:
+                    await asyncio.sleep(pause)
+                    pause = attempts.wait_on()
                 with self._settings.map_errors(request):
                     answer = await once()
             except HyperoruApiError as error:
                 await asyncio.sleep(attempts.failed(error))
+            except BaseException:
+                attempts.abandoned()
+                raise
             else:
                 attempts.answered()
                 return answer

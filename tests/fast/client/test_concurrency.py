@@ -135,3 +135,12 @@ def test_a_server_that_can_do_more_later_is_asked_for_more() -> None:
     better = Server("pool", 24, 0.01, 0.05, 0.1)
     came = answers(better, controller, 4000, chance, now=1e6)
     assert 199 / (came[-1] - came[-200]) > 0.8 * better.best
+
+
+def test_a_server_that_could_do_one_at_a_time_is_asked_for_more_later() -> None:
+    controller, chance = ConcurrencyController(), random.Random(4)
+    answers(Server("slows", 1, 0.001, 0.05, 0.1), controller, 1500, chance)
+    assert controller.level <= 2
+    better = Server("pool", 16, 0.001, 0.05, 0.1)
+    came = answers(better, controller, 4000, chance, now=1e6)
+    assert 199 / (came[-1] - came[-200]) > 0.8 * better.best

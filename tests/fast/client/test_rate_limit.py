@@ -125,3 +125,27 @@ def test_one_429_of_few_requests_slows_nobody_down() -> None:
 def test_a_rate_that_was_set_is_never_exceeded() -> None:
     answered, refused = run(RateLimiter(10.0), fixed_window(20, 1.0), 60.0, latency=0.001, least_wait=0.05)
     assert (590 <= answered <= 601, refused) == (True, 0)
+
+
+@pytest.mark.parametrize("interval", [1.5, 10.0, 30.0])
+@pytest.mark.parametrize("wait", [0.0, 1.0, 60.0])
+def test_a_429_to_who_asks_now_and_then_slows_nobody_down(interval: float, wait: float) -> None:
+    limiter, now = RateLimiter(), 0.0
+    for number in range(2000):
+        now += interval + limiter.reserve(now)
+        if number % 100 == 50:
+            limiter.hold(now, wait)
+        else:
+            limiter.answered(now)
+    now += 3600
+    begins = [limiter.reserve(now) for _ in range(200)]
+    assert begins[-1] <= 200 / 5
+
+
+def test_whoever_waits_for_a_moment_within_a_hold_waits_on() -> None:
+    limiter = RateLimiter(10.0)
+    moments = [100.0 + limiter.reserve(100.0) for _ in range(5)]
+    limiter.hold(100.05, 2.0)
+    later = [moment + limiter.reserve_again(moment) for moment in moments[1:]]
+    assert later == pytest.approx([102.05, 102.15, 102.25, 102.35])
+    assert limiter.reserve_again(102.5) == 0
