@@ -128,7 +128,7 @@ fmt: $(STAMP)  ## Format the code, and mend what can be mended by itself
 
 docs: $(STAMP)-docs  ## Check the documentation, and build its site into build/site, with warnings as errors
 	$(BIN)/python -m pytest $(DOCS)
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/doctrees docs build/site
 
 dist: $(STAMP)-release  ## Build the source distribution, and the wheel from it, into dist/, and check both
 	rm -rf dist

@@ -166,6 +166,7 @@ def test_the_tutorial_by_the_letter(installed: Installed) -> None:
     page = (ROOT / "docs/tutorial.md").read_text()
     _install, _serve, connect, export, look, _schedule = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
     (dag,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert "T12:00" in export  # a run at midnight stays, and is taken for the scheduled one of that date
     place = installed.home / "tutorial"
     (place / "airflow/dags").mkdir(parents=True)
     (place / "airflow/dags/trades_by_trader.py").write_text(dag)
