@@ -122,7 +122,8 @@ def test_airflow_shows_the_options(tmp_path: Path, sandbox: Sandbox) -> None:
     values = {name: run("-m", "airflow", "config", "get-value", "hyperoru", name)[-1] for name in names}
     assert values == {"timeout": "12", "max_retries": "3", "token_cache": "variable"}
     listed = run("-m", "airflow", "config", "list", "--section", "hyperoru")
-    names_listed = [line.strip("# ").partition(" =")[0] for line in listed if line]
+    section = listed[listed.index("[hyperoru]") :]  # after warnings of Airflow
+    names_listed = [line.strip("# ").partition(" =")[0] for line in section if line]
     assert names_listed == ["[hyperoru]", *CONFIG_OPTIONS, "trader_url"]
     code = "from hyperoru_provider.hooks.hyperoru import HyperoruHook as H; o = H().get_client_options()"
     assert run("-c", f"{code}; print(o['timeout'], o['retry_policy'].max_retries)")[-1] == "12.0 3"
