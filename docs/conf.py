@@ -1,6 +1,7 @@
 """The documentation as a site: `make docs`."""
 
 import os
+import re
 import tempfile
 
 from hyperoru_provider.version import __version__
@@ -31,3 +32,14 @@ html_theme_options = {
     "source_branch": "main",
     "source_directory": "docs/",
 }
+
+
+def link_pages(*event):
+    """Make links of the pages that docstrings name, which are names of files where they are read as text."""
+    lines = event[-1]
+    lines[:] = [re.sub(r"``docs/([a-z-]+)\.md``", r":doc:`/\1`", line) for line in lines]
+
+
+def setup(app):
+    """Register what is done with docstrings."""
+    app.connect("autodoc-process-docstring", link_pages)
