@@ -62,6 +62,7 @@ class HyperoruExportOperator(ExportOperator):
     :raises HyperoruContractError: the server's pages can't be proved right and complete, or there are no rows where
         that is an error. Nothing was committed.
     :raises HyperoruApiError: the server refused a request or could not be reached. Nothing was committed.
+    :raises HyperoruConcurrentWriteError: another run wrote to the same place at the same time.
     """
 
     operator_extra_links = (HyperoruDataLink(), HyperoruManifestLink(), HyperoruTraderLink())

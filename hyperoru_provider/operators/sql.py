@@ -21,9 +21,6 @@ class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
     changes. Further columns of the table are left alone. Returns a summary: ``rows``, ``window``, ``table``,
     ``mode``, ``first_time`` and ``last_time``, and how many rows were ``inserted``, ``updated`` and ``deleted``.
 
-    All parameters but ``resource`` and ``filters`` of
-    :class:`~hyperoru_provider.operators.export.HyperoruToSqlOperator` are known here, too.
-
     .. seealso:: ``docs/trades-to-sql.md``
 
     :param sql_conn_id: the database's connection. (templated)
@@ -36,7 +33,22 @@ class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
     :param mode: ``replace`` (the default): the table then has the server's rows of the window, of this trader and
         symbol, and no others; ``upsert``: rows are inserted, or updated by their key where they differ, and none is
         deleted, which needs a unique index on the key. (templated)
+    :param create_table: whether to create the table if it does not exist, with the key as its primary key and an index
+        on the time. Default: ``False``.
+    :param concurrency: how many requests to send at the same time, at least 1. Default: the number that the server
+        answers best, up to 32, found while exporting.
+    :param batch_rows: rows to write at once. Default: 5,000.
+    :param on_nul: what to do with a text that contains a NUL character, which PostgreSQL can't hold: ``fail`` (the
+        default), or ``replace``, which puts U+FFFD in its place and logs a warning.
+    :param on_empty: what to do with a list without rows: ``succeed``, ``skip`` (the task is skipped, and nothing
+        written) or ``fail``. Default: ``succeed``, unless ``replace`` would only delete rows, which only an explicit
+        ``succeed`` allows.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
+    :raises HyperoruConfigError: an argument or a connection is wrong, the window is empty, or the table is missing
+        or does not fit. Nothing was requested or written.
+    :raises HyperoruContractError: the server's pages can't be proved right and complete, or there are no rows where
+        that is an error. Nothing was changed.
+    :raises HyperoruApiError: the server refused a request or could not be reached. Nothing was changed.
     """
 
     template_fields: Sequence[str] = (

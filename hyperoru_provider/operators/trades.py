@@ -21,9 +21,6 @@ class HyperoruExportTradesOperator(HyperoruExportOperator):
     bytes. Returns a summary: ``rows``, ``bytes``, ``window``, ``first_time``, ``last_time``, ``manifest``, ``prefix``,
     ``keys`` and ``files``. Without a destination it returns the rows themselves, amounts as text.
 
-    All parameters but ``resource`` and ``filters`` of
-    :class:`~hyperoru_provider.operators.export.HyperoruExportOperator` are known here, too.
-
     .. seealso:: ``docs/export-trades.md``
 
     :param start: start of the window, inclusive: a datetime, date or ISO 8601 text, in UTC if it has no offset.
@@ -36,7 +33,22 @@ class HyperoruExportTradesOperator(HyperoruExportOperator):
     :param file_format: ``jsonl`` (each row as the server sent it; the default), ``csv`` or ``parquet``. (templated)
     :param compression: ``gzip``, ``zstd`` or ``none`` for jsonl (default ``gzip``) and csv (default ``none``);
         ``zstd`` (default), ``snappy``, ``gzip`` or ``none`` for parquet. (templated)
+    :param concurrency: how many requests to send at the same time, at least 1. Default: the number that the server
+        answers best, up to 32, found while exporting.
+    :param rows_per_part: maximum number of rows in a file. Default: 250,000.
+    :param bytes_per_part: maximum size of a file's rows in bytes, counted as JSON lines before compression.
+        Default: no limit.
+    :param max_xcom_bytes: how much JSON may go to XCom. Default: 1,000,000.
+    :param on_empty: what to do with an export without rows: ``succeed``, ``skip`` (the task is skipped, and nothing
+        written) or ``fail``. Default: ``succeed``, unless it would replace an earlier export that has rows, which only
+        an explicit ``succeed`` allows.
     :param hyperoru_conn_id: the connection. Default: ``hyperoru_default``. (templated)
+    :raises HyperoruConfigError: an argument or the connection is wrong, the window is empty, or the rows are too
+        many for XCom. Nothing was written.
+    :raises HyperoruContractError: the server's pages can't be proved right and complete, or there are no rows where
+        that is an error. Nothing was committed.
+    :raises HyperoruApiError: the server refused a request or could not be reached. Nothing was committed.
+    :raises HyperoruConcurrentWriteError: another run wrote to the same place at the same time.
     """
 
     template_fields: Sequence[str] = (
