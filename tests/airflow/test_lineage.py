@@ -18,6 +18,7 @@ from hyperoru_provider.operators.links import HyperoruTraderLink
 from hyperoru_provider.operators.reconcile import HyperoruReconcileOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 from hyperoru_provider.sandbox import Sandbox
+from tests.task_states import StateOf
 
 DAY = {"start": "2026-01-15", "end": "2026-01-16"}
 
@@ -102,12 +103,12 @@ def test_a_link_that_fails_does_not_fail_a_task_whose_rows_are_committed(
     connect(sandbox)
     monkeypatch.setattr(HyperoruTraderLink, "get_link", fail)
     outlet = Asset("exports")
-    events = {outlet: SimpleNamespace(extra={})}
+    event = SimpleNamespace(extra={})
     operator = HyperoruExportTradesOperator(
         task_id="t", start="2026-01-15", end="2026-01-16", destination=str(tmp_path), outlets=[outlet]
     )
-    summary = operator.execute(cast("Context", {"outlet_events": events}))
-    assert events[outlet].extra["rows"] == summary["rows"] > 0
+    summary = operator.execute(cast("Context", {"outlet_events": StateOf(outlet, event)}))
+    assert event.extra["rows"] == summary["rows"] > 0
     assert "links or its lineage could not be reported" in caplog.text
 
 
@@ -146,7 +147,7 @@ def test_airflow_hears_which_windows_have_changed(
         outlets=[asset],
     )
     for expected in (2, 0):
-        summary = operator.execute(cast("Context", {"outlet_events": {asset: event}}))
+        summary = operator.execute(cast("Context", {"outlet_events": StateOf(asset, event)}))
         assert len(summary["changed"]) == expected
         assert event.extra == {name: summary[name] for name in ("windows", "changed")}
         assert operator.manifest == (summary["changed"][-1]["manifest"] if expected else "")

@@ -25,7 +25,7 @@ from hyperoru_provider.operators.reconcile import HyperoruReconcileOperator, Hyp
 from hyperoru_provider.sandbox import Sandbox
 from tests.databases import Database
 from tests.exports import WRITES, Killed, assert_readable, files_of
-from tests.task_states import TaskStates
+from tests.task_states import StateOf, TaskStates
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -456,7 +456,7 @@ class TestSql:
         event = SimpleNamespace(extra={})
         outlet = Asset("trades")
         with serve({0: [rows[0][0] | {"price": str(price)}, *rows[0][1:]]}):
-            summary = self.reconcile(table, 0, {"outlet_events": {outlet: event}}, outlets=[outlet])
+            summary = self.reconcile(table, 0, {"outlet_events": StateOf(outlet, event)}, outlets=[outlet])
         assert found(summary) == {"2026-01-01": (0, 0, 1)}
         assert event.extra == {name: summary[name] for name in ("windows", "changed")}
         assert database.trades()["0"][1] == price
