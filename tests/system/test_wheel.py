@@ -55,6 +55,8 @@ class Installed:
         """Run Python; give what it prints, having checked that it succeeds and complains of nothing."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
         environment |= {"AIRFLOW_HOME": str(self.home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **more}
+        # Airflow's own use of argparse is to go, says Python 3.14, into what Airflow prints
+        environment["PYTHONWARNINGS"] = "ignore::PendingDeprecationWarning"
         ended = subprocess.run(
             [self.python, *arguments], cwd=self.home, env=environment, capture_output=True, text=True, check=False
         )
