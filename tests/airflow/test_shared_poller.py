@@ -558,7 +558,9 @@ def test_what_is_no_error_of_ours_ends_the_wait_and_is_logged_whole(
         caplog.clear()
         ends = await asyncio.gather(*(event(trigger()) for _ in range(number)))
         assert {end["error"]["class"] for end in ends} == {"HyperoruError"}  # which is retried: a store may be away
-        assert all("hyperoru_default" in end["error"]["message"] for end in ends)
+        # Airflow 3.1.0 has another error than later ones for who asks for a connection outside of a task
+        says = ("hyperoru_default", "cannot import name 'SUPERVISOR_COMMS'")
+        assert all(any(each in end["error"]["message"] for each in says) for end in ends)
         traces = [record.getMessage() for record in caplog.records if "Traceback" in record.getMessage()]
         assert len(traces) == number
         return max(map(len, traces))
