@@ -13,8 +13,8 @@ from pathlib import Path
 
 from benchmarks import picture, report
 from benchmarks.contenders import BARE, CONTENDERS, XCOM, Contender
-from benchmarks.measure import Failed, run, serving
-from benchmarks.results import Group, Results
+from benchmarks.measure import Failed, Group, run, serving
+from benchmarks.results import SIZE, Results
 
 
 def main() -> int:
@@ -27,10 +27,12 @@ def main() -> int:
     results, failures = Results(), list[str]()
     with tempfile.TemporaryDirectory(prefix="hyperoru-bench-") as directory:
         if options.profile:
-            with serving(options.rows[0], options.latency[0]) as server:
+            with serving(Group(options.latency[0], options.rows[0])) as server:
                 print(run(CONTENDERS[options.profile], server, Path(directory), "--profile").profile)
             return 0
-        for group in [(latency, rows) for latency in options.latency for rows in sorted(options.rows)]:
+        groups = [Group(latency, rows) for latency in options.latency for rows in sorted(options.rows)]
+        groups += [Group(0.0, SIZE, quota) for quota in options.quota]
+        for group in groups:
             entrants = [CONTENDERS[name] for name in names if fits(CONTENDERS[name], group, results, options.patience)]
             failures += measure(entrants, group, options.rounds, results, Path(directory))
     print(f"\n{report.tables(results, names)}\n\n{report.targets(results)}\n\n{circumstances}")
@@ -45,20 +47,20 @@ def main() -> int:
 
 def fits(contender: Contender, group: Group, results: Results, patience: float) -> bool:
     """Tell whether a contender takes part; one that would take too long, going by fewer rows, does not."""
-    latency, rows = group
-    known = [cell for other in results.samples if other[0] == latency and (cell := results.cell(other, contender.name))]
-    in_time = not known or rows / known[-1].rate <= patience
-    return contender.installed and contender.fits(latency, rows) and in_time
+    alike = [other for other in results.samples if (other.latency, other.quota) == (group.latency, group.quota)]
+    known = [cell for other in alike if (cell := results.cell(other, contender.name))]
+    in_time = not known or group.rows / known[-1].rate <= patience
+    return contender.installed and contender.fits(*group) and in_time
 
 
 def measure(entrants: list[Contender], group: Group, rounds: int, results: Results, directory: Path) -> list[str]:
     """Let all do the job in turns, each round beginning with another one; gives the failures. Who fails is out."""
     failures = []
-    with serving(group[1], group[0]) as server:
+    with serving(group) as server:
         for number in range(rounds):
             first = number * len(entrants) // rounds
             for contender in entrants[first:] + entrants[:first]:
-                here = f"{group[0]:g} ms, {group[1]:,} rows, round {number + 1}/{rounds}: {contender.name:10}"
+                here = f"{group}, round {number + 1}/{rounds}: {contender.name:10}"
                 try:
                     sample = run(contender, server, directory)
                     results.add(group, contender.name, sample)
@@ -75,8 +77,13 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     names = ", ".join(CONTENDERS)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 200_000, 1_000_000])
-    parser.add_argument("--latency", type=float, nargs="+", default=[0.0, 50.0], help="milliseconds before each answer")
+    parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 200_000, 2_000_000])
+    parser.add_argument(
+        "--latency", type=float, nargs="+", default=[0.0, 50.0, 200.0], help="milliseconds before each answer"
+    )
+    parser.add_argument(
+        "--quota", type=int, nargs="*", default=[20], help="requests a second that a server allows, for 200,000 rows"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, metavar="NAME", help=f"of: {names}")
     parser.add_argument("--patience", type=float, default=180, help="leave out what would take more seconds a round")
@@ -86,7 +93,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--svg", type=Path, metavar="PATH", help="write the picture")
     options = parser.parse_args()
     if options.quick:
-        options.rows, options.latency, options.rounds = [20_000], [0.0], 1
+        options.rows, options.latency, options.quota, options.rounds = [20_000], [0.0], [], 1
     return options
 
 

@@ -17,10 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
+from urllib.request import urlopen
 
 from benchmarks.contenders import XCOM, Contender
 from benchmarks.job import Job
-from benchmarks.server import EMAIL, PASSWORD, TOKEN
+from benchmarks.server import COUNTS, EMAIL, PASSWORD, TOKEN
 
 ROOT = Path(__file__).resolve().parents[1]
 _LONGEST = 3600.0
@@ -32,12 +34,14 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run cost: wall clock, CPU seconds, peak memory in bytes."""
+    """What one run cost: wall clock, CPU seconds, peak memory in bytes, and requests that were answered or refused."""
 
     seconds: float
     cpu: float
     peak: int
     profile: str = ""
+    answered: int = 0
+    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,25 @@ class Server:
     total: Decimal
 
 
+class Group(NamedTuple):
+    """What all contenders are measured with: milliseconds before each answer, rows, and requests allowed a second."""
+
+    latency: float
+    rows: int
+    quota: int | None = None
+
+    def __str__(self) -> str:
+        """Return it as the title of a table."""
+        allowed = f", {self.quota} requests a second allowed" if self.quota else ""
+        return f"{self.latency:g} ms a request, {self.rows:,} rows{allowed}"
+
+
 @contextmanager
-def serving(rows: int, latency: float) -> Iterator[Server]:
+def serving(group: Group) -> Iterator[Server]:
     """Run a server; it ends with the block, or with this process."""
+    latency, rows, quota = group
     command = [sys.executable, "-m", "benchmarks.server", "--rows", str(rows), "--latency", str(latency)]
+    command += [] if quota is None else ["--quota", str(quota)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             facts = json.loads(process.stdout.readline() if process.stdout else b"")
@@ -68,7 +87,7 @@ def run(contender: Contender, server: Server, directory: Path, *options: str) ->
     :param options: of :mod:`benchmarks.child`.
     :raises Failed: it broke, or what landed is not what the server has.
     """
-    place = directory / "run"
+    before, place = _counts(server), directory / "run"
     home, work, result = place / "airflow", place / "work", place / "result.json"
     work.mkdir(parents=True)
     job = Job(server.port, server.rows, str(work))
@@ -84,7 +103,16 @@ def run(contender: Contender, server: Server, directory: Path, *options: str) ->
     if found["rows"] not in (None, server.rows) or total not in (None, server.total):
         came, sent = f"{found['rows']} rows of {total}", f"{server.rows} of {server.total}"
         raise Failed(f"{contender.name}: there came {came} in all, but the server has {sent}.")
-    return Sample(**found["cost"])
+    after = _counts(server)
+    answered, refused = (after[name] - before[name] for name in ("answered", "refused"))
+    return Sample(**found["cost"], answered=answered, refused=refused)
+
+
+def _counts(server: Server) -> dict[str, int]:
+    """Give how many requests the server has answered and refused."""
+    with urlopen(f"http://127.0.0.1:{server.port}{COUNTS}") as response:
+        counts: dict[str, int] = json.load(response)
+    return counts
 
 
 def _migrated(home: Path) -> Path:
@@ -103,6 +131,8 @@ def _environment(home: Path) -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "benchmarks" / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        # it has each task that reports a hook's lineage, as ours does, load the assets of all providers
+        "AIRFLOW__OPENLINEAGE__DISABLED": "true",
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
         "TZ": "UTC",

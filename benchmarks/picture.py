@@ -15,12 +15,12 @@ _INK, _PALE, _OURS, _OTHERS = "#1f2933", "#616e7c", "#2f6fb0", "#b8c2cc"
 def svg(results: Results) -> str:
     """Draw the numbers of rows that the targets are about."""
     top, shapes = 0, []
-    for latency in dict.fromkeys(latency for latency, _ in results.samples):
+    for latency in dict.fromkeys(group.latency for group in results.samples):
         group = results.target_group(latency)
-        names = [name for name in results.samples[group] if name not in _LEFT_OUT]
+        names = [name for name in results.samples.get(group, ()) if name not in _LEFT_OUT]
         cells = {name: cell for name in names if (cell := results.cell(group, name))}
         if cells:
-            title = f"{group[1]:,} rows, {latency:g} ms added to each request"
+            title = f"{group.rows:,} rows, {latency:g} ms added to each request"
             shapes += [_text(16, top + 28, title, "bold"), *_bars(cells, top + 46)]
             top += _STEP * len(cells) + 76
     size = f'viewBox="0 0 {_WIDTH} {top}" font-family="sans-serif" font-size="12"'

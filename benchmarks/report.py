@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.results import MB, Group, Results, verdicts
+from benchmarks.measure import Group
+from benchmarks.results import MB, Results, verdicts
 
 _HEAD = ("contender", "--only", "seconds", "rows/s", "CPU s", "peak MB", "above SDK", "Parquet is")
 _PACKAGES = (
@@ -33,8 +34,8 @@ one. Only ratios within one run mean something, as machines differ and drift.
   process of its own. CPU s: user and system, children included.
 - peak MB: the process's largest resident size; above SDK: without that of a process that only loads Airflow's SDK,
   which all of them do.
-- Parquet is: how many times as fast our typed Parquet is, as the median of the rounds' ratios; where requests wait,
-  that with `concurrency=32`. By default an export finds its own level.
+- Parquet is: how many times as fast our typed Parquet is, as the median of the rounds' ratios. All of ours run with
+  default settings: an export finds by itself how many requests to send at once.
 - "-": not installed, or left out, as it would take too long or too much memory.
 - This provider and the loop by hand keep amounts as exact decimals and times in UTC; dlt and the HttpOperator keep
   amounts as floats. This provider also proves that the pages are complete, orders the rows, and commits all or
@@ -66,8 +67,7 @@ def table(lines: Iterable[Iterable[str]], texts: int) -> str:
 def tables(results: Results, names: list[str]) -> str:
     """Write a table for each latency and number of rows."""
     return "\n\n".join(
-        f"## {group[0]:g} ms a request, {group[1]:,} rows\n\n"
-        + table([_HEAD, *(_line(results, group, name) for name in names)], 2)
+        f"## {group}\n\n" + table([_HEAD, *(_line(results, group, name) for name in names)], 2)
         for group in results.samples
     )
 

@@ -13,6 +13,8 @@ import json
 import re
 import socket
 import sys
+import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,12 +24,38 @@ from urllib.parse import parse_qs, urlsplit
 from benchmarks.rows import Book, make_book
 
 EMAIL, PASSWORD, TOKEN = "bench@example.com", "bench-password", "bench-session-token"
-LOGIN, TRADES = "/api/users/login", "/api/arena/trades"
+LOGIN, TRADES, COUNTS = "/api/users/login", "/api/arena/trades", "/counts"
 PAGE = 500
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _BEARER = re.compile(rb"\r\nauthorization: *bearer " + TOKEN.encode() + rb"\r\n", re.IGNORECASE)
 
 Parts = list[bytes | memoryview]
+
+
+class Counter:
+    """Counts requests, and answers no more than so many in any second; ``None`` for all.
+
+    :param answer: answers a request's head and body.
+    :param most: how many.
+    """
+
+    def __init__(self, answer: Callable[[bytes, bytes], Parts], most: int | None) -> None:
+        self._answer = answer
+        self._most = most
+        self._allowed: deque[float] = deque(maxlen=most or 1)
+        self._counts = {"answered": 0, "refused": 0}
+
+    def answer(self, head: bytes, body: bytes) -> Parts:
+        """Answer or refuse a request, or tell how many were."""
+        if head.startswith(f"GET {COUNTS} ".encode()):
+            return _framed(json.dumps(self._counts).encode())
+        now = time.monotonic()
+        if self._most is not None and len(self._allowed) == self._most and now - self._allowed[0] < 1.0:
+            self._counts["refused"] += 1
+            return _framed(b'{"detail":"slow down"}', status="429 Too Many Requests\r\nRetry-After: 1")
+        self._allowed.append(now)
+        self._counts["answered"] += 1
+        return self._answer(head, body)
 
 
 def make_answers(book: Book) -> Callable[[bytes, bytes], Parts]:
@@ -114,9 +142,9 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-async def serve(book: Book, latency: float) -> None:
+async def serve(book: Book, latency: float, quota: int | None) -> None:
     """Serve on a free port until standard input ends; first say, in one line, where, and what the rows sum up to."""
-    answer = make_answers(book)
+    answer = Counter(make_answers(book), quota).answer
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(answer, latency), "127.0.0.1", 0, backlog=1024)
     print(json.dumps({"port": server.sockets[0].getsockname()[1], "total": str(book.total)}), flush=True)
@@ -127,5 +155,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds before each answer")
+    parser.add_argument("--quota", type=int, help="requests that are answered in a second at most")
     options = parser.parse_args()
-    asyncio.run(serve(make_book(options.rows), options.latency / 1000))
+    asyncio.run(serve(make_book(options.rows), options.latency / 1000, options.quota))

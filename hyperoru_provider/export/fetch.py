@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,8 @@ class _Gate:
 
     def __init__(self, controller: ConcurrencyController) -> None:
         self.controller = controller
+        #: limits what is prepared at the same time, which needs a core and much memory
+        self.preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._changed = threading.Condition()
         self._under_way = 0
         self._closed = False
@@ -53,10 +56,19 @@ class _Gate:
                 self._under_way -= 1
                 self._changed.notify_all()
 
+    def wait_for(self, future: Future[Any], more_than: int) -> None:
+        """Return once a future is done, or more requests than so many may be under way."""
+        future.add_done_callback(self._notify)
+        with self._changed:
+            self._changed.wait_for(lambda: future.done() or self.controller.level > more_than)
+
     def close(self) -> None:
         """Let no further request be sent."""
+        self._closed = True
+        self._notify()
+
+    def _notify(self, _: object = None) -> None:
         with self._changed:
-            self._closed = True
             self._changed.notify_all()
 
 
@@ -93,17 +105,21 @@ def fetch(
     pool = ThreadPoolExecutor(gate.controller.highest, thread_name_prefix="hyperoru-fetch")
     try:
         while True:
-            ahead = gate.controller.level + 1
-            queue.extend(islice(waiting, max(ahead - len(queue), 0)))
+            level = gate.controller.level
+            queue.extend(islice(waiting, max(level + 1 - len(queue), 0)))
             if not queue:
                 break
-            for place in range(min(ahead, len(queue))):
+            for place in range(min(level + 1, len(queue))):
                 rest = queue[place]
                 if isinstance(rest, WindowReader):
                     queue[place] = pool.submit(_read, client, rest, prepare, progress, gate)
-                    progress.at_once = gate.controller.level
-            head = queue.popleft()
-            read = head.result() if isinstance(head, Future) else _ReadResult([], [head])
+                    progress.at_once = level
+            head: Any = queue[0]
+            gate.wait_for(head, more_than=level)
+            if not head.done():
+                continue
+            queue.popleft()
+            read: _ReadResult = head.result()
             yield from detector.record(read.batches)
             queue.extendleft(reversed(read.subplans))
     finally:
@@ -129,7 +145,8 @@ def _read(
             rows = client.read_page(reader, values, gate.controller)
             if rows:
                 if prepare is not None:
-                    rows.prepared = prepare(rows)
+                    with gate.preparing:
+                        rows.prepared = prepare(rows)
                 batches.append(rows)
                 complete += len(rows)
         progress.count_page(complete + len(reader.shown), reader.total)

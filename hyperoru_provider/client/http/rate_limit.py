@@ -9,7 +9,8 @@ from collections import deque
 _ENOUGH_ANSWERS = 5  # before the first 429, to learn from it what a server allows
 _SHARE = 0.95  # of what it allows, to be on the safe side
 _LEAST_SHARE = 0.5  # of what was seen to be allowed: some servers refuse by chance
-_FIRST_PATIENCE = 12.0  # seconds until twice as much is asked again, four times as many after each 429
+_FIRST_PATIENCE = 12.0  # seconds until twice as much is asked again
+_MORE_PATIENCE = 8  # times as many after each further 429
 _MOST_PATIENCE = 2560.0
 _QUIET = 10  # times its patience without a 429, and a client begins with the first one again
 
@@ -20,7 +21,7 @@ class RateLimiter:
 
     What it allows is 95 % of what it answered before a 429, counted over the wait that it asks for, and a second at
     least; a 429 after few answers, or to who asks much less than is allowed, says nothing of that. Slowly more is
-    tried again, and more slowly after each further 429.
+    tried again, and more slowly after each further 429 that does not follow at once.
 
     Times are seconds of a monotonic clock that the caller reads.
 
@@ -55,14 +56,16 @@ class RateLimiter:
         with self._lock:
             self._answers.append(now)
 
-    def hold(self, now: float, seconds: float) -> None:
+    def hold(self, now: float, seconds: float, asked: float | None = None) -> None:
         """Hold back all requests, as a 429 asks.
 
         :param seconds: for how long.
+        :param asked: how long the server asked for, which others may wait longer than; ``None`` if it did not say.
         """
         with self._lock:
             if now >= self._held_until:  # else it is of the crowd of the one before
-                self._learn(now, seconds)
+                self._learn(now, min(asked or seconds, seconds))
+                self._counted_from = now + seconds
             self._held_until = max(self._held_until, now + seconds)
             self._next = max(self._next, self._held_until)
 
@@ -79,19 +82,29 @@ class RateLimiter:
         answers = sum(1 for moment in self._answers if moment >= since)
         elapsed = max(now - since, 1e-3)
         # what is asked within a span is answered; where it has not been a span yet, the wait is a part of it
-        rate = answers / (elapsed if since > began else elapsed + seconds)
+        rate = answers / (elapsed if since > began else _window(elapsed, seconds))
         least = _ENOUGH_ANSWERS if self._allowed is None else elapsed * self._allowed / 2
         if answers >= least:
             begins_anew = self._allowed is None or now - self._held_until > _QUIET * self._patience
-            self._patience = _FIRST_PATIENCE if begins_anew else min(4 * self._patience, _MOST_PATIENCE)
+            if begins_anew:
+                self._patience = _FIRST_PATIENCE
+            elif elapsed >= span:
+                self._patience = min(_MORE_PATIENCE * self._patience, _MOST_PATIENCE)
             if elapsed + seconds >= 1.0 and not self._least:
                 self._least = _LEAST_SHARE * rate
             self._allowed = max(_SHARE * rate, self._least, (self._allowed or 0.0) / 4)
         self._answers.clear()
-        self._counted_from = now + seconds
 
     def _gap_at(self, moment: float) -> float:
         if self._allowed is None:
             return self._gap
-        growth = 1.0 + (max(moment - self._held_until, 0.0) / self._patience) ** 2
+        growth = 1.0 + (max(moment - self._held_until, 0.0) / self._patience) ** 3
         return max(self._gap, 1.0 / (self._allowed * growth))
+
+
+def _window(elapsed: float, wait: float) -> float:
+    """Return in how many seconds a server counts, which lets one wait until it begins anew.
+
+    Whole seconds are rounded up.
+    """
+    return elapsed + wait if wait % 1.0 else max(math.floor(elapsed + wait), 1.0)

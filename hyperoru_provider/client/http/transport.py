@@ -92,7 +92,7 @@ class Attempts:
             raise as_final(error, idempotent=idempotent)
         log.info("Attempt %d failed: %s. Retrying in %.1f s.", self._attempts, error, pause)
         if error.status == 429:
-            self._settings.rate_limiter.hold(now, pause)
+            self._settings.rate_limiter.hold(now, pause, error.retry_after)
             return 0.0
         return pause
 

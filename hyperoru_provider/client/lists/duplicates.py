@@ -1,9 +1,12 @@
-"""The keys of a window's rows, small enough to hold all of them."""
+"""The keys of a window's rows, of which a long window has too many to hold them in memory."""
 
 from __future__ import annotations
 
+import tempfile
+import weakref
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from hashlib import blake2b
 from itertools import islice
 from operator import lt
@@ -13,20 +16,30 @@ from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.rows import Key, Rows
 
 _HALF = 2**63
+_IN_MEMORY = 2**18  # bytes, before they go to a temporary file
+_SHARE = 50_000  # keys that are compared at once
+_MOST_SHARES = 200  # as many files are open
 
 
 class DuplicateDetector:
-    """The keys of a window, eight bytes each and the same in every process, to find one that came at two times."""
+    """The keys of a window, eight bytes each and the same in every process, to find one that came at two times.
+
+    Those of more than some 30,000 rows are in a temporary file.
+    """
 
     def __init__(self) -> None:
-        self._hashes = array("q")
+        self._hashes = tempfile.SpooledTemporaryFile(_IN_MEMORY, prefix="hyperoru-")  # noqa: SIM115 - closed below
+        weakref.finalize(self, self._hashes.close)
+        self._count = 0
+        self._last = -_HALF - 1
+        self._ascending = True
 
     def add(self, rows: Rows) -> None:
         """Record the keys of rows that are different among themselves."""
         try:
-            self._hashes.extend(array("q", rows.keys))  # type: ignore[arg-type]
+            self._add(array("q", rows.keys))  # type: ignore[arg-type]
         except (TypeError, OverflowError):
-            self._hashes.extend(map(_hash, rows.keys))
+            self._add(array("q", map(_hash, rows.keys)))
 
     def record(self, batches: Iterable[Rows]) -> Iterator[Rows]:
         """Pass batches of rows on, and record their keys."""
@@ -36,28 +49,57 @@ class DuplicateDetector:
 
     def dump(self, first: int, count: int) -> bytes:
         """Return what was recorded of some rows, eight bytes each."""
-        return memoryview(self._hashes)[first : first + count].tobytes()
+        self._hashes.seek(8 * first)
+        return self._hashes.read(8 * count)
 
     def load(self, recorded: bytes) -> None:
         """Record what was recorded before."""
-        self._hashes.frombytes(recorded)
+        self._add(_hashes_of(recorded))
 
     def check(self, endpoint: ListEndpoint) -> None:
-        """Raise if a key came twice; looks in shares that need little memory, and not at numbers that grow with time.
+        """Raise if a key came twice; needs little memory, and no time for numbers that grow with time.
 
         :raises HyperoruContractError: one did.
         """
-        if all(map(lt, self._hashes, islice(self._hashes, 1, None))):
+        if not self._ascending and any(_has_repeat(share) for share in self._shares()):
+            raise HyperoruContractError(
+                f"Two rows of different times have the same {', '.join(endpoint.key)}. If more fields are "
+                "needed to tell such rows apart, name them in the contract's key."
+            )
+
+    def _add(self, hashes: array[int]) -> None:
+        if not hashes:
             return
-        shares = [array("q") for _ in range(len(self._hashes) // 30_000 + 1)]
-        for value in self._hashes:
-            shares[value % len(shares)].append(value)
-        for share in shares:
-            if len(set(share)) != len(share):
-                raise HyperoruContractError(
-                    f"Two rows of different times have the same {', '.join(endpoint.key)}. If more fields are "
-                    "needed to tell such rows apart, name them in the contract's key."
-                )
+        self._ascending &= self._last < hashes[0] and all(map(lt, hashes, islice(hashes, 1, None)))
+        self._last = hashes[-1]
+        self._hashes.seek(8 * self._count)
+        self._hashes.write(hashes.tobytes())
+        self._count += len(hashes)
+
+    def _shares(self) -> Iterator[array[int]]:
+        """Yield all that was recorded in shares of some size, of which the same keys are in the same one."""
+        number = min(self._count // _SHARE + 1, _MOST_SHARES)
+        with ExitStack() as files:
+            shares = [files.enter_context(tempfile.TemporaryFile(prefix="hyperoru-")) for _ in range(number)]
+            for first in range(0, self._count, _SHARE):
+                parts = [array("q") for _ in shares]
+                for value in _hashes_of(self.dump(first, _SHARE)):
+                    parts[value % number].append(value)
+                for share, part in zip(shares, parts, strict=True):
+                    share.write(part.tobytes())
+            for share in shares:
+                share.seek(0)
+                yield _hashes_of(share.read())
+
+
+def _hashes_of(recorded: bytes) -> array[int]:
+    hashes = array("q")
+    hashes.frombytes(recorded)
+    return hashes
+
+
+def _has_repeat(hashes: array[int]) -> bool:
+    return len(set(hashes)) != len(hashes)
 
 
 def _hash(key: Key) -> int:

@@ -87,7 +87,8 @@ def parse_page(body: bytes, endpoint: ListEndpoint) -> Page:
     if endpoint.shape == "object":
         return _page_of_object(body, endpoint)
     try:
-        body.decode()  # what the rows hold is not looked at below, and would get into files as it is
+        if not body.isascii():
+            body.decode()  # what the rows hold is not looked at below, and would get into files as it is
         data = _decode(body, endpoint)
         errors = _decode_errors(data)
     except NOT_JSON as error:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,6 +62,28 @@ def test_a_repeat_is_found_among_many() -> None:
     check(keys_of(many))
     with pytest.raises(HyperoruContractError, match="different times"):
         check(keys_of(many, [17]))
+
+
+@pytest.mark.parametrize("make", [lambda number: -number, lambda number: f"trade-{number}"])
+def test_a_repeat_is_found_among_many_in_no_order(make: Callable[[int], int | str]) -> None:
+    many = [make(number) for number in range(200_000)]
+    check(keys_of(many[:150_000], many[150_000:]))
+    for again in (0, 49_999, 123_456, 199_998):
+        with pytest.raises(HyperoruContractError, match="different times"):
+            check(keys_of(many, [many[again]]))
+
+
+def test_they_are_not_held_in_memory() -> None:
+    detector = DuplicateDetector()
+    tracemalloc.start()
+    try:
+        for first in range(0, 400_000, 2_500):
+            detector.add(rows_of(list(range(-first, -first - 2_500, -1))))
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000  # they are 3,200,000 bytes
+        check(detector)
+        assert tracemalloc.get_traced_memory()[1] < 6_000_000  # as Python's numbers they are 30,000,000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_was_recorded_is_loaded() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import pytest
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
+from hyperoru_provider.client.http.concurrency import ConcurrencyController, Flight
 from hyperoru_provider.client.lists.rows import Key, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.fetch import fetch
@@ -40,9 +42,9 @@ def sandbox() -> Any:
         yield running
 
 
-def reader(slice_rows: int = 200, **trades: Any) -> WindowReader:
+def reader(slice_rows: int = 200, *, end: datetime = END, **trades: Any) -> WindowReader:
     endpoint = load_contract({"trades": {"page_size": 50, **trades}}).trades
-    return WindowReader(endpoint, START, END, {}, slice_rows)
+    return WindowReader(endpoint, START, end, {}, slice_rows)
 
 
 def ids(batches: Iterable[Rows]) -> list[Key]:
@@ -93,6 +95,36 @@ def test_latency_is_shared(client_of: Make, sandbox: Sandbox) -> None:
         took[concurrency] = time.monotonic() - begun
     assert took[8] < took[1] / 1.5
     assert sandbox.stats()["max_in_flight"] >= 4
+
+
+def test_a_higher_level_is_used_before_the_first_slice_has_ended(
+    client_of: Make, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else many slices would wait for the slowest one, whatever level was found."""
+    crowd = threading.Event()
+
+    class Climbing(ConcurrencyController):
+        @property
+        def level(self) -> int:
+            return 2 if self._ended < 10 else 8
+
+        _ended = 0
+
+        def end(self, flight: Flight, now: float, *, refused: bool | None) -> None:
+            self._ended += 1
+            super().end(flight, now, refused=refused)
+
+    def count(rows: Rows) -> None:
+        held.append(rows)
+        if len(held) >= 8:
+            crowd.set()
+        if rows.keys[0] == 0:
+            assert crowd.wait(60), "no further slice was read while the first one was under way"
+
+    held: list[Rows] = []
+    monkeypatch.setattr("hyperoru_provider.export.fetch.ConcurrencyController", Climbing)
+    full = reader(end=START + timedelta(minutes=10))
+    assert ids(fetch(client_of(sandbox), [full], None, prepare=count)) == list(range(3000))
 
 
 def test_nothing_is_an_answer(client_of: Make) -> None:
