@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import picture, report
+from benchmarks import imports, picture, report
 from benchmarks.contenders import BARE, CONTENDERS, XCOM, Contender
 from benchmarks.measure import Failed, Group, run, serving
 from benchmarks.results import SIZE, Results
@@ -35,12 +35,14 @@ def main() -> int:
         for group in groups:
             entrants = [CONTENDERS[name] for name in names if fits(CONTENDERS[name], group, results, options.patience)]
             failures += measure(entrants, group, options.rounds, results, Path(directory))
-    print(f"\n{report.tables(results, names)}\n\n{report.targets(results)}\n\n{circumstances}")
+        costs = imports.measure(options.rounds, Path(directory) / "imports")
+    print(f"\n{report.tables(results, names)}\n\n{report.imports(costs)}\n\n{report.targets(results)}")
+    print(f"\n{circumstances}")
     if options.svg:
         options.svg.write_text(picture.svg(results))
     if options.markdown:
         link = options.svg and os.path.relpath(options.svg, options.markdown.parent)
-        options.markdown.write_text(report.page(results, names, circumstances, link))
+        options.markdown.write_text(report.page(results, names, costs, circumstances, link))
     print(*failures, sep="\n", file=sys.stderr)
     return 1 if failures else 0
 

@@ -94,7 +94,7 @@ def run(contender: Contender, server: Server, directory: Path, *options: str) ->
     try:
         if contender.name == XCOM:
             shutil.copytree(_migrated(directory / "migrated"), home)
-        environment = {**_environment(home), **_connections(job), **job.as_environment(), "TMPDIR": str(place)}
+        environment = {**airflow_environment(home), **_connections(job), **job.as_environment(), "TMPDIR": str(place)}
         _python(["benchmarks.child", contender.name, str(result), *options], environment, place / "log")
         found = json.loads(result.read_text())
     finally:
@@ -118,11 +118,11 @@ def _counts(server: Server) -> dict[str, int]:
 def _migrated(home: Path) -> Path:
     """Make an Airflow with a database, once."""
     if not home.exists():
-        _python(["airflow", "db", "migrate"], _environment(home), home / "log")
+        _python(["airflow", "db", "migrate"], airflow_environment(home), home / "log")
     return home
 
 
-def _environment(home: Path) -> dict[str, str]:
+def airflow_environment(home: Path) -> dict[str, str]:
     """Give the environment of an Airflow that has nothing of the user's own."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "airflow.cfg").touch()  # Airflow would write a long one

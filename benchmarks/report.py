@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks.contenders import CONTENDERS
+from benchmarks.imports import Cost
 from benchmarks.measure import Group
 from benchmarks.results import MB, Results, verdicts
 
@@ -44,6 +45,13 @@ one. Only ratios within one run mean something, as machines differ and drift.
   before the clock, but shares the process, and so counts as memory.
 - The decode floor and the bytes alone write nothing and check nothing: nobody who makes Python objects of the rows one
   page after the other is faster than the first, and the second is what the server can give.
+
+## What an import costs
+
+Milliseconds, and modules loaded, over what `from airflow.sdk import DAG, BaseHook, BaseOperator` has loaded already:
+what a DAG file pays whenever it is parsed.
+
+{imports}
 
 ## Targets
 
@@ -89,6 +97,12 @@ def targets(results: Results) -> str:
     return table([("target", "", "measured"), *lines], 2)
 
 
+def imports(costs: list[Cost]) -> str:
+    """Write what imports cost."""
+    lines = ((cost.module, f"{cost.milliseconds:.1f}", str(cost.modules)) for cost in costs)
+    return table([("module", "ms", "modules"), *lines], 1)
+
+
 def circumstances(rounds: int, load: float) -> str:
     """Say on what and with what was measured."""
     cores = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, load {load:.1f} at the beginning"
@@ -104,11 +118,12 @@ def _version(name: str) -> str:
         return "(none)"
 
 
-def page(results: Results, names: list[str], circumstance: str, picture: str | None) -> str:
+def page(results: Results, names: list[str], costs: list[Cost], circumstance: str, picture: str | None) -> str:
     """Write all of it as a page."""
     return _PAGE.format(
         picture=f"\n![Rows per second and peak memory of each contender]({picture})\n" if picture else "",
         circumstances=circumstance,
         tables=tables(results, names),
+        imports=imports(costs),
         targets=targets(results),
     )

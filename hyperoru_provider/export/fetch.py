@@ -36,7 +36,10 @@ class _Gate:
         self.controller = controller
         #: limits what is prepared at the same time, which needs a core and much memory
         self.preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._freed = threading.Condition(lock)
+        self._moved = threading.Condition(lock)
+        self._level = controller.level
         self._under_way = 0
         self._closed = False
 
@@ -46,30 +49,34 @@ class _Gate:
 
         Its value is whether the gate is open still; else no request is to be sent.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._under_way < self.controller.level)
+        with self._freed:
+            self._freed.wait_for(lambda: self._closed or self._under_way < self.controller.level)
             self._under_way += 1
         try:
             yield not self._closed
         finally:
-            with self._changed:
+            with self._freed:
                 self._under_way -= 1
-                self._changed.notify_all()
+                self._freed.notify(max(self.controller.level - self._under_way, 0))
+                if self.controller.level != self._level:
+                    self._level = self.controller.level
+                    self._moved.notify()
 
     def wait_for(self, future: Future[Any], more_than: int) -> None:
         """Return once a future is done, or more requests than so many may be under way."""
         future.add_done_callback(self._notify)
-        with self._changed:
-            self._changed.wait_for(lambda: future.done() or self.controller.level > more_than)
+        with self._moved:
+            self._moved.wait_for(lambda: future.done() or self.controller.level > more_than)
 
     def close(self) -> None:
         """Let no further request be sent."""
-        self._closed = True
-        self._notify()
+        with self._freed:
+            self._closed = True
+            self._freed.notify_all()
 
-    def _notify(self, _: object = None) -> None:
-        with self._changed:
-            self._changed.notify_all()
+    def _notify(self, _: object) -> None:
+        with self._moved:
+            self._moved.notify()
 
 
 def fetch(
