@@ -3,6 +3,9 @@
 Each version gets an environment of its own in ``.matrix/``, made by uv and resolved as of the version's time: with what
 its users had. There run the tests of all that knows Airflow, those of the wheel, and the demo, whose manifests must
 have the same SHA-256 with every version.
+
+What came of each version is kept there, too: the table is written once all of them are right with the same package,
+in one run or in several.
 """
 
 # ruff: noqa: S603, T201
@@ -10,6 +13,8 @@ have the same SHA-256 with every version.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -23,6 +28,8 @@ from xml.etree import ElementTree
 from local import ROOT
 
 PLACE = ROOT / ".matrix"
+KEPT = "outcome.json"
+PACKAGE = ROOT / "hyperoru_provider"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- written by make matrix -->\n", "<!-- end -->\n"
 UV = str(Path(sys.executable).with_name("uv"))
@@ -80,13 +87,20 @@ class Outcome(NamedTuple):
     :param python: the Python that was taken.
     :param tests: how many tests ran.
     :param failed: how many of them failed, or could not run.
-    :param manifests: the SHA-256 of the demo's manifests; empty if it failed, or was not run.
+    :param manifests: the SHA-256 of the demo's manifests; empty if it failed.
+    :param package: the SHA-256 of the package that was tested.
     """
 
     python: str
     tests: int
     failed: int
     manifests: str
+    package: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether all ran, and nothing failed."""
+        return self.tests > 0 and not self.failed and self.manifests != ""
 
 
 def main() -> int:
@@ -96,16 +110,25 @@ def main() -> int:
     PLACE.mkdir(exist_ok=True)
     with ThreadPoolExecutor(options.jobs) as pool:
         outcomes = list(pool.map(lambda version: test(version, quick=options.quick), chosen))
-    table = table_of(chosen, outcomes)
-    print(table)
-    digests = {outcome.manifests for outcome in outcomes}
-    if len(digests) > 1:
+    print(table_of(chosen, outcomes))
+    if len({outcome.manifests for outcome in outcomes}) > 1:
         print("The demo's manifests differ, or the demo failed: see .matrix/*/demo.log.", file=sys.stderr)
-    green = len(digests) == 1 and not any(outcome.failed or not outcome.tests for outcome in outcomes)
-    if green and chosen == list(VERSIONS) and not options.quick:
-        before, _, rest = README.read_text().partition(BEGIN)
-        README.write_text(before + BEGIN + f"Tested by `make matrix`:\n\n{table}" + END + rest.partition(END)[2])
-    return 0 if green else 1
+        return 1
+    if not options.quick:
+        write_table()
+    return 0 if all(outcome.is_right for outcome in outcomes) else 1
+
+
+def write_table() -> None:
+    """Write the README's table, if all versions were right with the package as it is now."""
+    kept = [PLACE / version.name / KEPT for version in VERSIONS]
+    outcomes = [Outcome(*json.loads(path.read_text())) for path in kept if path.exists()]
+    same = {(outcome.package, outcome.manifests) for outcome in outcomes}
+    if len(outcomes) < len(VERSIONS) or len(same) > 1 or not all(outcome.is_right for outcome in outcomes):
+        return
+    before, _, rest = README.read_text().partition(BEGIN)
+    table = table_of(VERSIONS, outcomes)
+    README.write_text(before + BEGIN + f"Tested by `make matrix`:\n\n{table}" + END + rest.partition(END)[2])
 
 
 def test(version: Version, *, quick: bool) -> Outcome:
@@ -131,7 +154,16 @@ def test(version: Version, *, quick: bool) -> Outcome:
     with (home / "demo.log").open("w") as log:
         _run([python, ROOT / "scripts/demo.py"], output=log.fileno(), DEMO_DIRECTORY=str(home / "demo"))
     found = re.search(r"SHA-256 of all manifests: (\w+)", (home / "demo.log").read_text())
-    return Outcome(shown, tests, failed, found[1] if found else "")
+    outcome = Outcome(shown, tests, failed, found[1] if found else "", digest_of_package())
+    if not quick:
+        (home / KEPT).write_text(json.dumps(outcome))
+    return outcome
+
+
+def digest_of_package() -> str:
+    """Return the SHA-256 of all files of the package."""
+    paths = sorted(path for path in PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return hashlib.sha256(b"".join(bytes(path.relative_to(ROOT)) + path.read_bytes() for path in paths)).hexdigest()
 
 
 def install(version: Version, home: Path, python: Path, log: int) -> None:

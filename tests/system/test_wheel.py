@@ -25,6 +25,7 @@ from airflow.dag_processing.bundles import manager as bundle_manager
 
 from hyperoru_provider.get_provider_info import get_provider_info
 from hyperoru_provider.sandbox import Sandbox
+from tests.airflow_output import without_alembic
 from tests.places import EXAMPLES, ROOT
 
 try:
@@ -62,7 +63,7 @@ class Installed:
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert ended.stderr == ""
-        return ended.stdout
+        return without_alembic(ended.stdout)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import pytest
 
 import hyperoru_provider
 from tests.airflow_home import copied, environment, migrated
+from tests.airflow_output import without_alembic
 from tests.places import EXAMPLES
 
 pytestmark = pytest.mark.slow
@@ -90,7 +91,7 @@ def probe(home: Path, script: str, *arguments: str, **variables: str) -> Callabl
         finally:
             process.kill()
         assert process.returncode == 0, log
-        return json.loads(answer)
+        return json.loads(without_alembic(answer))
 
     return answer
 
