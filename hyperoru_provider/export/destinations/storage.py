@@ -66,7 +66,13 @@ class StorageDestination:
     @property
     def prepare(self) -> Callable[[Rows], Any] | None:
         """What the format does with rows in the thread that fetched them."""
-        return self._encoder.prepare
+        return None if self._encoder.prepare is None else self._prepare
+
+    def _prepare(self, rows: Rows) -> Any:
+        prepared = self._encoder.prepare and self._encoder.prepare(rows)
+        if self._limits[1] is None:  # else parts are divided by the length of the texts
+            rows.texts = [b""] * len(rows)  # which take more memory than what was made of them
+        return prepared
 
     def open(self, spec: ExportSpec) -> ExportState:
         """Check the format and the directory, and return the parts that an earlier try has closed.

@@ -657,3 +657,15 @@ def test_what_is_not_installed_is_told(
 def test_formats_are_known_without_pyarrow() -> None:
     code = "import sys, hyperoru_provider.export.formats; print('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_texts_are_let_go_once_they_are_columns(tmp_path: Path) -> None:
+    """They would be the larger part of what an export holds in memory."""
+    for limits, kept in (({}, False), ({"bytes_per_part": 1_000}, True)):
+        destination = storage(tmp_path, "parquet", **limits)
+        destination.open(SPEC)
+        rows = batch_of([trade(number) for number in range(10)])
+        assert destination.prepare is not None
+        rows.prepared = destination.prepare(rows)
+        assert rows.prepared.num_rows == len(rows) == 10
+        assert any(rows.texts) == kept
