@@ -16,7 +16,7 @@ from openlineage.client.facet_v2 import (
     schema_dataset,
 )
 
-from hyperoru_provider.hooks.lineage import openlineage_name
+from hyperoru_provider.hooks.lineage import directory_uri, openlineage_name
 from hyperoru_provider.version import __version__
 
 if TYPE_CHECKING:
@@ -169,12 +169,10 @@ def table_dataset(connection: Connection, table: str) -> Dataset:
 
 
 def _directory_of(manifest: str) -> Dataset:
-    """Return the directory of a manifest as OpenLineage names it, without the connection that its URL may name."""
-    scheme, _, place = manifest.rpartition("/")[0].rpartition("://")
+    """Return the directory of a manifest as OpenLineage names it."""
+    scheme, _, place = directory_uri(manifest).partition("://")
     bucket, _, path = place.partition("/")
-    if not bucket:
-        return Dataset("file", f"/{path}")
-    return Dataset(f"{_SCHEMES.get(scheme, scheme)}://{bucket.rpartition('@')[2]}", path)
+    return Dataset(f"{_SCHEMES.get(scheme, scheme)}://{bucket}", path) if bucket else Dataset("file", f"/{path}")
 
 
 def _url(dataset: Dataset) -> str:
