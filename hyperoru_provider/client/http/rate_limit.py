@@ -35,6 +35,7 @@ class RateLimiter:
         self._counted_from: float | None = None
         self._answers: deque[float] = deque(maxlen=10_000)  # when, since then
         self._allowed: float | None = None  # a second
+        self._counted = math.inf  # seconds that this is known from, of a first 429
         self._least = 0.0
         self._patience = _FIRST_PATIENCE
         self._lock = threading.Lock()
@@ -55,6 +56,8 @@ class RateLimiter:
         """Take note that the server answered a request."""
         with self._lock:
             self._answers.append(now)
+            if now < self._held_until and self._allowed is not None:  # it was sent before the first 429
+                self._allowed += _SHARE / self._counted
 
     def hold(self, now: float, seconds: float, asked: float | None = None) -> None:
         """Hold back all requests, as a 429 asks.
@@ -82,7 +85,8 @@ class RateLimiter:
         answers = sum(1 for moment in self._answers if moment >= since)
         elapsed = max(now - since, 1e-3)
         # what is asked within a span is answered; where it has not been a span yet, the wait is a part of it
-        rate = answers / (elapsed if since > began else _window(elapsed, seconds))
+        counted = elapsed if since > began else _window(elapsed, seconds)
+        rate = answers / counted
         least = _ENOUGH_ANSWERS if self._allowed is None else elapsed * self._allowed / 2
         if answers >= least:
             begins_anew = self._allowed is None or now - self._held_until > _QUIET * self._patience
@@ -93,6 +97,7 @@ class RateLimiter:
             if elapsed + seconds >= 1.0 and not self._least:
                 self._least = _LEAST_SHARE * rate
             self._allowed = max(_SHARE * rate, self._least, (self._allowed or 0.0) / 4)
+            self._counted = counted if begins_anew else math.inf
         self._answers.clear()
 
     def _gap_at(self, moment: float) -> float:

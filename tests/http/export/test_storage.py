@@ -661,8 +661,8 @@ def test_formats_are_known_without_pyarrow() -> None:
 
 def test_texts_are_let_go_once_they_are_columns(tmp_path: Path) -> None:
     """They would be the larger part of what an export holds in memory."""
-    for limits, kept in (({}, False), ({"bytes_per_part": 1_000}, True)):
-        destination = storage(tmp_path, "parquet", **limits)
+    for bytes_per_part, kept in ((None, False), (1_000, True)):
+        destination = storage(tmp_path, "parquet", bytes_per_part=bytes_per_part)
         destination.open(SPEC)
         rows = batch_of([trade(number) for number in range(10)])
         assert destination.prepare is not None
