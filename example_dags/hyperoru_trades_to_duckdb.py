@@ -1,7 +1,8 @@
 """Load the trades of each day into a DuckDB file, by way of Parquet.
 
-A day that is loaded again replaces its rows. Needs the extra ``parquet``, and ``duckdb`` where the task runs. DuckDB
-lets one process write at a time, so one run is active at a time.
+The Parquet files may be on any storage that Airflow knows; the DuckDB file is on the disk of the worker. A day that is
+loaded again replaces its rows. Needs the extra ``parquet``, and ``duckdb`` where the task runs. DuckDB lets one process
+write at a time, so one run is active at a time.
 """
 
 from __future__ import annotations
@@ -10,12 +11,10 @@ import os
 from typing import Any
 
 import pendulum
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, ObjectStoragePath, Param, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
-
-EXPORTS = os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru")
 
 with DAG(
     dag_id="hyperoru_trades_to_duckdb",
@@ -28,14 +27,14 @@ with DAG(
     default_args={"retries": 3, "retry_delay": pendulum.duration(minutes=5)},
     params={
         "destination": Param(
-            EXPORTS + "/trades_to_duckdb",
+            os.environ.get("HYPERORU_EXPORTS", "file:///tmp/hyperoru") + "/trades_to_duckdb",
             type="string",
-            description="Where the files are written: a local path that the task can read, too.",
+            description="Where the files are written.",
         ),
         "database": Param(
-            EXPORTS.removeprefix("file://") + "/trades.duckdb",
+            os.environ.get("HYPERORU_DUCKDB", "/tmp/hyperoru.duckdb"),  # noqa: S108
             type="string",
-            description="The DuckDB file.",
+            description="The DuckDB file, in a directory that is there.",
         ),
     },
     tags=["hyperoru"],
@@ -50,8 +49,10 @@ with DAG(
         """Replace the day's rows in one transaction, and return how many the table has."""
         import duckdb
 
-        files, window = [file.removeprefix("file://") for file in summary["files"]], summary["window"]
+        paths, window = [ObjectStoragePath(file) for file in summary["files"]], summary["window"]
+        files = [f"{path.protocol}://{path.path}" for path in paths]
         with duckdb.connect((params or {})["database"]) as database:
+            database.register_filesystem(paths[0].fs)  # with the storage's connection of Airflow
             database.begin()
             database.execute("CREATE TABLE IF NOT EXISTS trades AS FROM read_parquet($files) LIMIT 0", {"files": files})
             database.execute("DELETE FROM trades WHERE trade_time >= $start AND trade_time < $end", window)

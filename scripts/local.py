@@ -66,6 +66,7 @@ def airflow_environment(home: Path, exports: Path | str, **settings: object) -> 
         **{f"AIRFLOW__{name.upper()}": str(value) for name, value in settings.items()},
         "AIRFLOW_HOME": str(home),
         "HYPERORU_EXPORTS": str(exports),
+        "HYPERORU_DUCKDB": str(home / "trades.duckdb"),
         # standalone looks for the command "airflow"
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         **{name: f"{os.environ.get(name, '')},127.0.0.1,localhost".lstrip(",") for name in ("NO_PROXY", "no_proxy")},

@@ -92,7 +92,7 @@ def airflow(
     for path in EXAMPLES.glob("*.py"):
         # what fails is repeated soon
         text, count = re.subn(r'("retry_delay": pendulum\.duration)\(\w+=\d+\)', r"\1(seconds=1)", path.read_text())
-        assert count == ("retry_delay" in text)
+        assert count == text.count("retry_delay")
         (dags / path.name).write_text(text)
     with of_one_own() as url, redis_of_one_own() as broker:
         airflow = AirflowProcesses(
@@ -105,6 +105,7 @@ def airflow(
             AIRFLOW__SECRETS__BACKEND="airflow.secrets.local_filesystem.LocalFilesystemBackend",
             AIRFLOW__SECRETS__BACKEND_KWARGS=json.dumps({"connections_file_path": str(secrets)}),
             HYPERORU_EXPORTS=bucket.address("exports"),
+            HYPERORU_DUCKDB=str(home / "trades.duckdb"),
             HYPERORU_POOL="hyperoru",
             HYPERORU_SINCE=since.isoformat(),
         )
