@@ -25,7 +25,8 @@ from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.export.destinations.sql import SqlDestination
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.run import export_rows
-from hyperoru_provider.export.sql_engine import make_engine
+from hyperoru_provider.export.sql_database import Packed
+from hyperoru_provider.export.sql_engine import open_database
 from hyperoru_provider.export.sql_table import SqlTable
 from hyperoru_provider.params.window import Window
 from tests.databases import Database, in_file
@@ -240,9 +241,9 @@ def test_nobody_sees_a_part(database: Database, mode: str) -> None:
     land(database, [trade(n) for n in range(50)], mode)
     seen = []
 
-    def batches() -> Iterator[list[tuple[Any, ...]]]:
+    def batches() -> Iterator[Packed]:
         for first in range(0, 50, 10):
-            yield table.values([trade(n, "2") for n in range(first, first + 10)])
+            yield table.packed(batch_of([trade(n, "2") for n in range(first, first + 10)]))
             seen.append(database.trades())
 
     table.store(batches(), 50)
@@ -283,12 +284,12 @@ def test_loads_of_a_table_wait_for_each_other(database: Database, second: str) -
     thread = threading.Thread(target=other)
     table = SqlTable(database.connect, "trades", "replace", spec_of())
 
-    def batches() -> Iterator[list[tuple[Any, ...]]]:
-        yield table.values([trade(n) for n in range(10)])
+    def batches() -> Iterator[Packed]:
+        yield table.packed(batch_of([trade(n) for n in range(10)]))
         thread.start()
         thread.join(0.3)
         assert thread.is_alive()
-        yield table.values([trade(n) for n in range(10, 20)])
+        yield table.packed(batch_of([trade(n) for n in range(10, 20)]))
 
     table.store(batches(), 20)
     thread.join(20)
@@ -298,7 +299,7 @@ def test_loads_of_a_table_wait_for_each_other(database: Database, second: str) -
 
 def test_a_load_waits_for_a_lock_as_long_as_its_connection_says_or_ten_minutes(postgres: Database) -> None:
     land(postgres, [trade(1)])
-    with make_engine(postgres.connect).connect() as connection:
+    with open_database(postgres.connect).engine.connect() as connection:
         assert connection.scalar(sa.text("SHOW lock_timeout")) == "10min"
 
     def impatient() -> Any:
