@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.contenders import BARE, OURS, OURS_32, XCOM
+from benchmarks.contenders import BARE, COPY, OURS, OURS_32, SQL, XCOM
 from benchmarks.measure import Sample
 
 MB = 1_000_000
@@ -60,8 +60,12 @@ class Results:
 
         Where requests wait, ours has 32 under way.
         """
-        both = [self.samples.get(group, {}).get(name, []) for name in (OURS_32 if group[0] else OURS, other)]
-        ratios = [theirs.seconds / ours.seconds for ours, theirs in zip(*both, strict=False)]
+        return self.times(group, other, OURS_32 if group[0] else OURS)
+
+    def times(self, group: Group, name: str, other: str) -> float | None:
+        """Tell how many times as long one takes as another: the median of their ratios within each round."""
+        both = [self.samples.get(group, {}).get(each, []) for each in (name, other)]
+        ratios = [one.seconds / two.seconds for one, two in zip(*both, strict=False)]
         return median(ratios) if ratios else None
 
     def target_group(self, latency: float) -> Group:
@@ -93,6 +97,9 @@ def verdicts(results: Results) -> Iterator[Verdict]:
         group = results.target_group(latency)
         text = f"{latency:g} ms, {group[1]:,} rows: typed Parquet at least {least:g} x {rivals[name]}"
         yield _verdict(text, results.ratio(group, name), "{:.2f} x", at_least=least)
+    group = (0.0, max((rows for _, rows in results.samples), default=SIZE))
+    text = f"0 ms, {group[1]:,} rows: into PostgreSQL in at most 2 x the time of COPY of the same rows, ready"
+    yield _verdict(text, results.times(group, SQL, COPY), "{:.2f} x", at_most=2.0)
     above = [results.above_bare(group, OURS) for group in results.samples]
     text = "Peak memory of typed Parquet at most 160 MB above Airflow's SDK alone"
     yield _verdict(text, max((bytes_ / MB for bytes_ in above if bytes_), default=None), "{:.0f} MB", at_most=160)

@@ -170,8 +170,7 @@ def in_mariadb(driver: str, collation: str = COLLATION) -> Iterator[Database]:
     def connect(**more: Any) -> Any:
         connection = make(**parts, **more)
         with closing(connection.cursor()) as cursor:
-            # what a connection may be set to for other uses must do no harm
-            cursor.execute("SET SESSION sql_mode = 'ANSI_QUOTES', time_zone = '+05:45', sql_safe_updates = 1")
+            cursor.execute("SET SESSION sql_mode = 'ANSI_QUOTES'")  # so that all databases quote names alike
         return connection
 
     def administer(statement: str) -> None:

@@ -46,7 +46,7 @@ class _Layout(NamedTuple):
     """How rows are decoded that have the fields of one row.
 
     :param decode: returns the rows as structs: the columns, by their place, and then the fields that are no columns.
-    :param columns: how many columns there are, without ``extra``.
+    :param columns: how many columns there are, but for ``extra``.
     :param unknown: the names of the fields that are no columns.
     :param pattern: what the rows look like as CSV, if nothing about them is odd.
     """
@@ -97,10 +97,13 @@ class CsvEncoder:
                 _quote(items, f"c{place}")
             elif column.type == "timestamp" and not self._put_times(rows, items, column, f"c{place}"):
                 return None
+        values = map(msgspec.structs.astuple, items)
         if layout.unknown:
-            _put_extra(items, layout)
-        width = layout.columns + 1
-        lines = b"".join([b",".join(msgspec.structs.astuple(item)[:width]) + b"\n" for item in items])
+            values = (_with_extra(sent, layout) for sent in values)
+            end = b"\n"
+        else:
+            end = b",null\n"
+        lines = b"".join([b",".join(each) + end for each in values])
         return lines if len(items) == len(rows) and layout.pattern.fullmatch(lines.decode()) else None
 
     def _put_times(self, rows: Rows, items: Sequence[Any], column: Column, attribute: str) -> bool:
@@ -131,11 +134,9 @@ class CsvEncoder:
         unknown = [name for name in sent if name not in names.values()]
         known = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in self._schema.known.items()}
         fields = [(f"c{place}", msgspec.Raw, known.get(name, NULL)) for place, name in enumerate(names)]
-        fields.append((f"c{len(names)}", msgspec.Raw, NULL))
         fields += [(f"u{place}", msgspec.Raw, _ABSENT) for place in range(len(unknown))]
         rename = {f"c{place}": name for place, name in enumerate(names.values())}
         rename |= {f"u{place}": name for place, name in enumerate(unknown)}
-        rename[f"c{len(names)}"] = "\0"  # no field of the server's
         struct = msgspec.defstruct("Sent", fields, rename=rename, forbid_unknown_fields=True, gc=False)
         decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
         self._layout = (sent, _Layout(decoder, len(names), unknown, self._pattern()))
@@ -162,13 +163,11 @@ def _quote(items: Sequence[Any], attribute: str) -> None:
             setattr(item, attribute, _csv(text))
 
 
-def _put_extra(items: Sequence[Any], layout: _Layout) -> None:
-    """Put an object of the fields that are no columns into the place of ``extra``, which comes before them."""
-    for item in items:
-        values = msgspec.structs.astuple(item)[layout.columns + 1 :]
-        sent = {name: value for name, value in zip(layout.unknown, values, strict=True) if value is not _ABSENT}
-        if text := extra_text(sent):
-            setattr(item, f"c{layout.columns}", _csv(text.encode()))
+def _with_extra(sent: tuple[msgspec.Raw, ...], layout: _Layout) -> tuple[Any, ...]:
+    """Return a row's values with one object in place of those of the fields that are no columns."""
+    fields = zip(layout.unknown, sent[layout.columns :], strict=True)
+    text = extra_text({name: value for name, value in fields if value is not _ABSENT})
+    return *sent[: layout.columns], b"null" if text is None else _csv(text.encode())
 
 
 def _csv(text: bytes) -> bytes:

@@ -20,7 +20,8 @@ from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.sql_database import Packed, SqlDatabase, Values
 
 _LONGEST_KEY, _KEY_BYTES, _CHARACTER_BYTES = 500, 3072, 4  # of an index of InnoDB, and of utf8mb4
-_BATCH_BYTES = 1 << 20
+_BATCH_BYTES, _OVERHEAD_BYTES = 1 << 20, 1 << 16
+_ESCAPED = re.compile(r"""[\0\n\r\x1a"'\\]""")
 _OLDEST_MYSQL = (8, 0, 31)
 _OLDEST_MARIADB = (10, 6)
 _SESSION = """\
@@ -178,12 +179,11 @@ class MySql(SqlDatabase):
         for place, kind, length in self._lengths:
             if values[place] is not None and len(values[place]) > length:
                 return place, f"has {len(values[place])} characters, and does not fit {kind}"
-        sizes = [len(value) if isinstance(value, str) else 0 for value in values]
-        if sum(sizes) * _CHARACTER_BYTES * 2 > self._packet:  # else it fits, whatever its characters
-            size = max(sizes)
-            return sizes.index(
-                size
-            ), f"has {size} characters, and may not fit max_allowed_packet ({self._packet} bytes)"
+        if sum(len(value) for value in values if isinstance(value, str)) * _CHARACTER_BYTES * 2 > self._packet:
+            sizes = [_sent_bytes(value) if isinstance(value, str) else 0 for value in values]
+            if sum(sizes) > self._packet - _OVERHEAD_BYTES:
+                place = sizes.index(max(sizes))
+                return place, f"takes {sizes[place]} bytes, and a row at most max_allowed_packet, {self._packet}"
         return None
 
     def packed(self, rows: Sequence[Values]) -> Packed:
@@ -279,6 +279,10 @@ def _number(error: Any) -> Any:
 def _fits(amount: Decimal, precision: int, scale: int) -> bool:
     whole, _, fraction = format(amount, "f").lstrip("-").partition(".")
     return len(fraction.rstrip("0")) <= scale and len(whole.lstrip("0")) <= precision - scale
+
+
+def _sent_bytes(text: str) -> int:
+    return len(text.encode()) + len(_ESCAPED.findall(text))
 
 
 def _text_of(moment: datetime) -> str:
