@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import ColumnSchema
-from hyperoru_provider.export.sql_csv import CsvEncoder
+from hyperoru_provider.export.sql_copy import CopyEncoder
 from hyperoru_provider.export.sql_database import Packed, SqlDatabase, upsert_on_conflict
 
 _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
@@ -35,7 +35,7 @@ class Postgres(SqlDatabase):
         self.types = _TYPES
         super().__init__(connect, "postgresql+psycopg://", isolation_level="READ COMMITTED")
         sa.event.listen(self.engine, "begin", _limit_waiting)
-        self._encoder: CsvEncoder | None = None
+        self._encoder: CopyEncoder | None = None
 
     def configured(self, connection: Any) -> Any:
         """Let a connection's cursors return tuples."""
@@ -52,7 +52,7 @@ class Postgres(SqlDatabase):
     def as_text(self, rows: Rows, schema: ColumnSchema) -> bytes | None:
         """Return rows as CSV, or ``None`` if something about them is odd."""
         if self._encoder is None:
-            self._encoder = CsvEncoder(schema)
+            self._encoder = CopyEncoder(schema)
         return self._encoder.encode(rows)
 
     def insert(self, connection: sa.Connection, table: sa.Table, batches: Iterable[Packed]) -> None:

@@ -165,7 +165,8 @@ def table_dataset(connection: Connection, table: str) -> Dataset:
     namespace = f"{database.scheme}://{database.authority}" if database.authority else database.scheme
     # the hook's own way to ask for the schema fails where the connection's cursors return dicts
     schema = "" if "." in table else f"{inspect(open_database(hook.get_conn).engine).default_schema_name}."
-    return Dataset(namespace, f"{database.database}.{schema}{table}")
+    of_database = f"{database.database}." if database.database else ""  # in MySQL, schemas are databases
+    return Dataset(namespace, f"{of_database}{schema}{table}")
 
 
 def _directory_of(manifest: str) -> Dataset:

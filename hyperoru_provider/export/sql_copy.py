@@ -8,7 +8,7 @@ values, picked and joined. One regular expression checks that all of a batch are
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ _PATTERNS: dict[frozenset[Any], str] = {
     frozenset({list}): rf'"\[{_QUOTED}',
     frozenset({dict}): rf'"\{{{_QUOTED}',
 }
+_IS_TIME = re.compile(_TIME.encode()).fullmatch
 _ODD = (msgspec.DecodeError, UnicodeDecodeError, ValueError)
 
 
@@ -47,17 +48,19 @@ class _Layout(NamedTuple):
 
     :param decode: returns the rows as structs: the columns, by their place, and then the fields that are no columns.
     :param columns: how many columns there are, but for ``extra``.
+    :param present: which of them the rows have.
     :param unknown: the names of the fields that are no columns.
     :param pattern: what the rows look like as CSV, if nothing about them is odd.
     """
 
     decode: msgspec.json.Decoder[list[Any]]
     columns: int
+    present: set[str]
     unknown: list[str]
     pattern: re.Pattern[str]
 
 
-class CsvEncoder:
+class CopyEncoder:
     """Encodes rows, in the order of a schema's columns; what is null is ``null``, and texts are in quotes.
 
     :param schema: the columns.
@@ -71,7 +74,10 @@ class CsvEncoder:
         self._time = endpoint.time if isinstance(endpoint, ListEndpoint) else None
         kinds = {name: types_of(field.annotation) for name, field in schema.model.model_fields.items()}
         self._known_kinds = all(frozenset(kind) in _PATTERNS for kind in kinds.values())
-        self._layout: tuple[list[str], _Layout] = ([], _Layout(msgspec.json.Decoder(list[Any]), 0, [], re.compile("")))
+        self._layout: tuple[list[str], _Layout] = (
+            [],
+            _Layout(msgspec.json.Decoder(list[Any]), 0, set(), [], re.compile("")),
+        )
         self._kinds = kinds
 
     def encode(self, rows: Rows) -> bytes | None:
@@ -93,24 +99,25 @@ class CsvEncoder:
         """
         items = layout.decode.decode(text)
         for place, column in enumerate(self._columns):
+            if column.name not in layout.present:
+                continue
             if column.type == "json":
                 _quote(items, f"c{place}")
             elif column.type == "timestamp" and not self._put_times(rows, items, column, f"c{place}"):
                 return None
-        values = map(msgspec.structs.astuple, items)
+        values: Iterable[tuple[Any, ...]] = map(msgspec.structs.astuple, items)
+        end = b",null\n"
         if layout.unknown:
-            values = (_with_extra(sent, layout) for sent in values)
-            end = b"\n"
-        else:
-            end = b",null\n"
+            values, end = (_with_extra(sent, layout) for sent in values), b"\n"
         lines = b"".join([b",".join(each) + end for each in values])
         return lines if len(items) == len(rows) and layout.pattern.fullmatch(lines.decode()) else None
 
     def _put_times(self, rows: Rows, items: Sequence[Any], column: Column, attribute: str) -> bool:
-        """Put the times that were read already in place of their texts, or return whether the texts are times."""
+        """Return whether the texts are times, or have become those that were read before."""
         if column.name == self._time:
-            for item, moment in zip(items, rows.times, strict=True):
-                setattr(item, attribute, b'"%s"' % str(moment).encode())
+            if not _IS_TIME(getattr(items[0], attribute)):  # without its offset, or a number
+                for item, moment in zip(items, rows.times, strict=True):
+                    setattr(item, attribute, b'"%s"' % str(moment).encode())
             return True
         if self._schema.time_format != "iso":
             return False
@@ -132,6 +139,7 @@ class CsvEncoder:
         if any(names.get(name, name) != name for name in sent):  # one of our names, for something else
             return None
         unknown = [name for name in sent if name not in names.values()]
+        present = {column for column, name in names.items() if name in sent}
         known = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in self._schema.known.items()}
         fields = [(f"c{place}", msgspec.Raw, known.get(name, NULL)) for place, name in enumerate(names)]
         fields += [(f"u{place}", msgspec.Raw, _ABSENT) for place in range(len(unknown))]
@@ -139,7 +147,7 @@ class CsvEncoder:
         rename |= {f"u{place}": name for place, name in enumerate(unknown)}
         struct = msgspec.defstruct("Sent", fields, rename=rename, forbid_unknown_fields=True, gc=False)
         decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
-        self._layout = (sent, _Layout(decoder, len(names), unknown, self._pattern()))
+        self._layout = (sent, _Layout(decoder, len(names), present, unknown, self._pattern()))
         return self._layout[1]
 
     def _pattern(self) -> re.Pattern[str]:
@@ -147,8 +155,6 @@ class CsvEncoder:
         parts = []
         for column in self._columns:
             part = _PATTERNS[frozenset(self._kinds[column.name])]
-            if column.name == self._time:
-                part = r'"[-+: .\d]++"'
             required = self._schema.model.model_fields[column.name].is_required() or column.name in self._schema.known
             parts.append(part if required else f"(?:{part}|null)")
         parts.append(rf'(?:"\{{{_QUOTED}|null)')
