@@ -83,7 +83,16 @@ CONTENDERS = {
         Contender("jsonl", "this provider, JSON lines", "provider.run", _PLAIN),
         Contender("jsonl-gzip", "this provider, JSON lines, gzip", "provider.run", _GZIP),
         Contender(SQL, "this provider, into PostgreSQL", "postgres.run", ready="postgres.make_ready", **_POSTGRES),
-        Contender(COPY, "COPY of the same rows, ready", "postgres.copy", ready="postgres.make_file_ready", **_POSTGRES),
+        Contender(
+            COPY, "COPY of the same rows, as a file", "postgres.copy", ready="postgres.make_file_ready", **_POSTGRES
+        ),
+        Contender(
+            "copy-rows",
+            "COPY of the same rows, as tuples in memory",
+            "postgres.copy_rows",
+            ready="postgres.make_rows_ready",
+            **_POSTGRES,
+        ),
         Contender("requests", "requests + pyarrow, typed Parquet", "loop.run", needs="requests"),
         Contender("dlt", "dlt rest_api source, Parquet", "dlt_source.run", needs="dlt"),
         Contender("http", "HttpOperator, rows in memory only", "http_operator.run", needs=_HTTP),

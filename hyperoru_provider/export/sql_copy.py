@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
@@ -57,7 +58,7 @@ class _Layout(NamedTuple):
     columns: int
     present: set[str]
     unknown: list[str]
-    pattern: re.Pattern[str]
+    pattern: re.Pattern[bytes]
 
 
 class CopyEncoder:
@@ -76,7 +77,7 @@ class CopyEncoder:
         self._known_kinds = all(frozenset(kind) in _PATTERNS for kind in kinds.values())
         self._layout: tuple[list[str], _Layout] = (
             [],
-            _Layout(msgspec.json.Decoder(list[Any]), 0, set(), [], re.compile("")),
+            _Layout(msgspec.json.Decoder(list[Any]), 0, set(), [], re.compile(b"")),
         )
         self._kinds = kinds
 
@@ -110,7 +111,8 @@ class CopyEncoder:
         if layout.unknown:
             values, end = (_with_extra(sent, layout) for sent in values), b"\n"
         lines = b"".join([b",".join(each) + end for each in values])
-        return lines if len(items) == len(rows) and layout.pattern.fullmatch(lines.decode()) else None
+        lines.isascii() or lines.decode()
+        return lines if len(items) == len(rows) and layout.pattern.fullmatch(lines) else None
 
     def _put_times(self, rows: Rows, items: Sequence[Any], column: Column, attribute: str) -> bool:
         """Return whether the texts are times, or have become those that were read before."""
@@ -147,18 +149,26 @@ class CopyEncoder:
         rename |= {f"u{place}": name for place, name in enumerate(unknown)}
         struct = msgspec.defstruct("Sent", fields, rename=rename, forbid_unknown_fields=True, gc=False)
         decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
-        self._layout = (sent, _Layout(decoder, len(names), present, unknown, self._pattern()))
+        self._layout = (sent, _Layout(decoder, len(names), present, unknown, self._pattern(present)))
         return self._layout[1]
 
-    def _pattern(self) -> re.Pattern[str]:
-        """Return what rows look like of which all values are the same text in JSON and in CSV."""
+    def _pattern(self, present: set[str]) -> re.Pattern[bytes]:
+        """Return what rows look like of which all values are the same text in JSON and in CSV.
+
+        :param present: the columns that one of the rows has: of others it is likely that all are null.
+        """
         parts = []
-        for column in self._columns:
-            part = _PATTERNS[frozenset(self._kinds[column.name])]
-            required = self._schema.model.model_fields[column.name].is_required() or column.name in self._schema.known
-            parts.append(part if required else f"(?:{part}|null)")
-        parts.append(rf'(?:"\{{{_QUOTED}|null)')
-        return re.compile(f"(?:{','.join(parts)}\n)*+")
+        for is_present, group in groupby(self._columns, lambda column: column.name in present):
+            patterns = [self._pattern_of(column) for column in group]
+            part = ",".join(patterns)
+            parts.append(part if is_present else f"(?:{','.join(['null'] * len(patterns))}|{part})")
+        parts.append(rf'(?:null|"\{{{_QUOTED})')
+        return re.compile(f"(?:{','.join(parts)}\n)*+".encode())
+
+    def _pattern_of(self, column: Column) -> str:
+        pattern = _PATTERNS[frozenset(self._kinds[column.name])]
+        required = self._schema.model.model_fields[column.name].is_required() or column.name in self._schema.known
+        return pattern if required else f"(?:{pattern}|null)"
 
 
 def _quote(items: Sequence[Any], attribute: str) -> None:

@@ -369,6 +369,9 @@ class TestSql:
 
     def place(self, database: Database) -> dict[str, Any]:
         """Return where the database has each row, which changes when it is written."""
+        if database.kind == "mariadb":
+            stamp = "TIMESTAMP(6) NOT NULL DEFAULT NOW(6) ON UPDATE NOW(6)"
+            database.query(f"ALTER TABLE trades ADD COLUMN IF NOT EXISTS written {stamp}")
         columns = {"postgres": "ctid::text, xmin::text", "sqlite": "rowid", "mariadb": "written"}[database.kind]
         return {row[0]: row[1:] for row in database.query(f"SELECT trade_id, {columns} FROM trades")}
 
@@ -380,9 +383,6 @@ class TestSql:
             self.load(table, 30)
         database.query("ALTER TABLE trades ADD COLUMN mine TEXT")
         database.query("UPDATE trades SET mine = 'kept'")
-        if database.kind == "mariadb":
-            stamp = "TIMESTAMP(6) NOT NULL DEFAULT NOW(6) ON UPDATE NOW(6)"
-            database.query(f"ALTER TABLE trades ADD COLUMN written {stamp}")
         before = self.place(database)
         with serve(after):
             summary = self.reconcile(table, 29, windows=30)

@@ -277,7 +277,7 @@ def test_a_database_that_refuses_a_row(database: Database, connected: Callable[[
     ("arguments", "named"),
     [
         ({"create_table": False}, "The table trades does not exist"),
-        ({"table": "other"}, r"other don't fit.*price is INTEGER"),
+        ({"table": "other"}, r"other don't fit.*price is INT"),
         ({"table": "loose", "mode": "upsert"}, r"CREATE UNIQUE INDEX hyperoru_key ON loose \(trade_id\)"),
         ({"table": "a;b"}, "table 'a;b'"),
         ({"table": "None"}, "table is 'None'"),

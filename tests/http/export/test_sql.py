@@ -1,4 +1,4 @@
-"""Rows into tables of PostgreSQL and SQLite and back, all of them or none."""
+"""Rows into tables of databases and back, all of them or none."""
 
 from __future__ import annotations
 
@@ -745,7 +745,7 @@ def test_the_summary_counts_what_was_inserted_updated_and_deleted(
     assert (summary["inserted"], summary["updated"], summary["deleted"]) == changes
 
 
-TEXTS: dict[str, str] = {
+TEXTS: dict[str, Any] = {
     "symbol": '"B\\u00e9"',
     "account_name": '"null"',
     "model": '",\'é 😀"',
@@ -767,9 +767,14 @@ def test_rows_that_go_there_as_text_are_the_rows_one_by_one(
     """With every digit, in any order with rows that can't."""
     more = {name: text for name, text in TEXTS.items() if name != "symbol"}
     rows = [trade(n, f"{n}.50", **(TEXTS if n in (8, 30) else more)) for n in range(40)]
-    taken = []
+    taken: list[bytes | None] = []
     as_text = Postgres.as_text
-    monkeypatch.setattr(Postgres, "as_text", lambda *given: taken.append(as_text(*given)) or taken[-1])
+
+    def watched(*given: Any) -> bytes | None:
+        taken.append(as_text(*given))
+        return taken[-1]
+
+    monkeypatch.setattr(Postgres, "as_text", watched)
     land(postgres, rows, mode, "trades")
     assert [text is None for text in taken] == [False, True, False, False, True, False]
     monkeypatch.setattr(Postgres, "as_text", lambda *_: None)
