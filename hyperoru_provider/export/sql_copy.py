@@ -41,6 +41,7 @@ _PATTERNS: dict[frozenset[Any], str] = {
     frozenset({dict}): rf'"\{{{_QUOTED}',
 }
 _IS_TIME = re.compile(_TIME.encode()).fullmatch
+_AT_ONCE = 500
 _ODD = (msgspec.DecodeError, UnicodeDecodeError, ValueError)
 
 
@@ -83,21 +84,26 @@ class CopyEncoder:
 
     def encode(self, rows: Rows) -> bytes | None:
         """Return rows as lines of CSV, or ``None`` if that is not sure to be what a model of each row holds."""
+        if not self._known_kinds:
+            return None
+        lines = []
+        for first in range(0, len(rows), _AT_ONCE):
+            try:
+                part = self._encode(rows[first : first + _AT_ONCE])
+            except _ODD:
+                return None
+            if part is None:
+                return None
+            lines.append(part)
+        return b"".join(lines)
+
+    def _encode(self, rows: Rows) -> bytes | None:
+        """Return so many rows as the processor's cache holds, or ``None`` if something about them is odd."""
         text = b"[" + b",".join(rows.texts) + b"]"
-        if not self._known_kinds or b"\\u" in text:  # half a character, or a NUL
+        sent = msgspec.json.decode(rows.texts[0])
+        layout = self._layout_of(list(sent)) if isinstance(sent, dict) else None
+        if layout is None or (b"\\" in text and b"\\u" in text):  # half a character, or a NUL
             return None
-        try:
-            sent = msgspec.json.decode(rows.texts[0])
-            layout = self._layout_of(list(sent)) if isinstance(sent, dict) else None
-            return None if layout is None else self._encode(rows, layout, text)
-        except _ODD:
-            return None
-
-    def _encode(self, rows: Rows, layout: _Layout, text: bytes) -> bytes | None:
-        """Return rows as lines of CSV, or ``None`` if something is odd.
-
-        :param text: all of them as a JSON list.
-        """
         items = layout.decode.decode(text)
         for place, column in enumerate(self._columns):
             if column.name not in layout.present:
