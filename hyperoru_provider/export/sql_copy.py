@@ -163,18 +163,17 @@ class CopyEncoder:
 
         :param present: the columns that one of the rows has: of others it is likely that all are null.
         """
+        fields = self._schema.model.model_fields
+        required = {name for name in fields if fields[name].is_required() or name in self._schema.known}
         parts = []
-        for is_present, group in groupby(self._columns, lambda column: column.name in present):
-            patterns = [self._pattern_of(column) for column in group]
-            part = ",".join(patterns)
-            parts.append(part if is_present else f"(?:{','.join(['null'] * len(patterns))}|{part})")
+        for is_likely, group in groupby(self._columns, lambda column: column.name in present | required):
+            patterns = [
+                _PATTERNS[frozenset(self._kinds[name])] + ("" if name in required else "|null") for name, _ in group
+            ]
+            part = ",".join(f"(?:{pattern})" for pattern in patterns)
+            parts.append(part if is_likely else f"(?:{','.join(['null'] * len(patterns))}|{part})")
         parts.append(rf'(?:null|"\{{{_QUOTED})')
         return re.compile(f"(?:{','.join(parts)}\n)*+".encode())
-
-    def _pattern_of(self, column: Column) -> str:
-        pattern = _PATTERNS[frozenset(self._kinds[column.name])]
-        required = self._schema.model.model_fields[column.name].is_required() or column.name in self._schema.known
-        return pattern if required else f"(?:{pattern}|null)"
 
 
 def _quote(items: Sequence[Any], attribute: str) -> None:

@@ -8,9 +8,6 @@ from typing import Any
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.export.sql_database import SqlDatabase
-from hyperoru_provider.export.sql_mysql import MySql
-from hyperoru_provider.export.sql_postgres import Postgres
-from hyperoru_provider.export.sql_sqlite import Sqlite
 
 
 def open_database(connect: Callable[[], Any]) -> SqlDatabase:
@@ -22,10 +19,16 @@ def open_database(connect: Callable[[], Any]) -> SqlDatabase:
     with closing(connect()) as connection:
         driver = type(connection).__module__.partition(".")[0]
         if driver == "sqlite3":
+            from hyperoru_provider.export.sql_sqlite import Sqlite
+
             return Sqlite(connect)
         if driver == "psycopg":
+            from hyperoru_provider.export.sql_postgres import Postgres
+
             return Postgres(connect)
         if driver in ("MySQLdb", "mysql"):
+            from hyperoru_provider.export.sql_mysql import MySql
+
             return MySql(connect, connection)
     raise HyperoruConfigError(
         f"The SQL connection uses {driver}, which is not supported. Use PostgreSQL (with psycopg 3, from "

@@ -188,8 +188,8 @@ class SqlTable:
         where = f"{' and '.join(found)} of the row {_name_of(row)}"
         if self._on_nul == "fail":
             raise HyperoruContractError(
-                f"{where} contains a NUL (U+0000), which {self._database.title} can't store. Set on_nul='replace' to "
-                "store U+FFFD instead, or export to files, which keep it."
+                f"{where} contains a NUL (U+0000), which PostgreSQL can't store. Set on_nul='replace' to store "
+                "U+FFFD instead, or export to files, which keep it."
             )
         if not self._nul_found:
             log.warning("%s contains a NUL (U+0000): U+FFFD is stored instead, there and in any further row", where)

@@ -88,6 +88,12 @@ def test_plain_rows_are_taken_as_they_are(more: dict[str, str]) -> None:
     assert encoded(rows) == one_by_one(rows)
 
 
+@pytest.mark.parametrize("name", ["price", "symbol", "trade_time", "trade_id"])
+def test_what_a_row_must_have_is_missing(name: str) -> None:
+    assert encoded([row(1, **{name: ""})]) is None
+    assert encoded([row(1, **{name: ""}), row(2, **{name: "null"})]) is None
+
+
 def test_a_field_that_some_rows_lack() -> None:
     rows = [row(1, tx='"a"', z="1.10"), row(2, z="null", commission="1"), row(3, tx='"b"')]
     assert encoded(rows) == one_by_one(rows)
@@ -97,7 +103,8 @@ def test_a_field_that_some_rows_lack() -> None:
 def test_what_the_path_of_the_request_named_is_filled_in(sent: dict[str, str]) -> None:
     rows, known = [row(1, **sent), row(2)], {"account_id": "7"}
     assert encoded(rows, known=known) == one_by_one(rows, known=known)
-    assert encoded([row(1, account_id="null")], known=known) is None
+    for first in (row(1), row(1, account_id="null")):
+        assert encoded([first, row(2, account_id="null")], known=known) is None
 
 
 @pytest.mark.parametrize(
