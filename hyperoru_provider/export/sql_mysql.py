@@ -131,7 +131,7 @@ class MySql(SqlDatabase):
         return types
 
     def _check_engine(self, connection: sa.Connection, table: sa.Table) -> None:
-        ((engine,),) = _look_up(connection, table, "engine", "tables")
+        engine = next((name for (name,) in _look_up(connection, table, "engine", "tables")), None)
         if engine != "InnoDB":
             raise HyperoruConfigError(
                 f"The table {table.name} is {f'of the engine {engine}' if engine else 'a view'}, and only those of "
@@ -226,7 +226,7 @@ class MySql(SqlDatabase):
                 yield connection
                 connection.commit()
             finally:
-                with suppress(sa.exc.DBAPIError):  # a connection that is lost has let go of all
+                with suppress(sa.exc.SQLAlchemyError):  # a connection that is lost has let go of all
                     connection.rollback()
                     stage = connection.dialect.identifier_preparer.format_table(self.stage_of(table))
                     connection.exec_driver_sql(f"DROP TEMPORARY TABLE IF EXISTS {stage}")
