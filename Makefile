@@ -18,6 +18,8 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hyperoru_provider/ver
 SHIPPED := build/shipped
 # Snowflake's and Google's providers need other versions of what constraints.txt pins.
 WAREHOUSES := build/warehouses
+# mysqlclient, which Airflow's provider requires, is compiled; without headers, its tests run with the other driver alone.
+MYSQL := $(shell pkg-config --exists libmariadb 2>/dev/null && echo ,mysql)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq --constraint constraints.txt
 
 help:  ## Say what there is to make
@@ -166,7 +168,8 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@echo "Installing Airflow, the provider and the tools into $(VENV); the first time takes some minutes"
 	@$(PIP) --upgrade pip
-	@$(PIP) --build-constraint constraints.txt --editable '.[all]' --group dev
+	@$(PIP) --build-constraint constraints.txt --editable '.[all$(MYSQL)]' --group dev
+	@$(if $(MYSQL),,$(PIP) --no-deps apache-airflow-providers-mysql)
 	@touch $@
 
 $(STAMP)-fuzz: $(STAMP)

@@ -26,6 +26,7 @@ def main(name: str, result: str, *options: str) -> None:
     """Do the job; note seconds, CPU seconds, peak memory, what landed, and a profile if asked for."""
     profiler = cProfile.Profile() if "--profile" in options else None
     run, job = CONTENDERS[name].load(), given()
+    CONTENDERS[name].make_ready(job)
     cpu, begun = _cpu(), time.perf_counter()
     check = profiler.runcall(run, job) if profiler else run(job)
     seconds, cpu = time.perf_counter() - begun, _cpu() - cpu

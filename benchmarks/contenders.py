@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from benchmarks.job import Check
+from benchmarks.job import Check, Job
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Contender:
     :param arguments: what the function is given beside the job.
     :param needs: the module that must be installed.
     :param most_rows: with more it needs too much memory.
+    :param ready: module and function that make ready what the job begins with, before the clock starts.
     :param only: ``fast`` or ``slow`` to take part only where requests don't wait, or only where they do.
     """
 
@@ -31,12 +32,16 @@ class Contender:
     needs: str = "airflow.sdk"
     most_rows: int | None = None
     only: str = ""
+    ready: str = ""
 
     def load(self) -> partial[Check]:
         """Import the function that does the job."""
-        module, _, name = self.function.partition(".")
-        function = getattr(import_module(f"benchmarks.runners.{module}"), name)
-        return partial(function, **self.arguments)
+        return partial(_function(self.function), **self.arguments)
+
+    def make_ready(self, job: Job) -> None:
+        """Do what is not measured."""
+        if self.ready:
+            _function(self.ready)(job)
 
     @property
     def installed(self) -> bool:
@@ -53,9 +58,17 @@ class Contender:
         return rows <= (self.most_rows or rows) and self.only != ("fast" if latency else "slow")
 
 
+def _function(name: str) -> Callable[..., Any]:
+    module, _, name = name.partition(".")
+    function: Callable[..., Any] = getattr(import_module(f"benchmarks.runners.{module}"), name)
+    return function
+
+
 OURS, JSON_LINES, BARE, XCOM = "parquet", "jsonl", "bare", "xcom"
+SQL, COPY = "sql", "copy"
 _HTTP = "airflow.providers.http"
 _PARQUET = {"file_format": "parquet"}
+_POSTGRES: dict[str, Any] = {"needs": "airflow.providers.postgres", "only": "fast"}
 _PLAIN, _GZIP = {"file_format": "jsonl", "compression": "none"}, {"file_format": "jsonl", "compression": "gzip"}
 
 CONTENDERS = {
@@ -64,6 +77,17 @@ CONTENDERS = {
         Contender(OURS, "this provider, typed Parquet", "provider.run", _PARQUET),
         Contender(JSON_LINES, "this provider, JSON lines", "provider.run", _PLAIN),
         Contender("jsonl-gzip", "this provider, JSON lines, gzip", "provider.run", _GZIP),
+        Contender(SQL, "this provider, into PostgreSQL", "postgres.run", ready="postgres.make_ready", **_POSTGRES),
+        Contender(
+            COPY, "COPY of the same rows, as a file", "postgres.copy", ready="postgres.make_file_ready", **_POSTGRES
+        ),
+        Contender(
+            "copy-rows",
+            "COPY of the same rows, as tuples in memory",
+            "postgres.copy_rows",
+            ready="postgres.make_rows_ready",
+            **_POSTGRES,
+        ),
         Contender("requests", "requests + pyarrow, typed Parquet", "loop.run", needs="requests"),
         Contender("dlt", "dlt rest_api source, Parquet", "dlt_source.run", needs="dlt"),
         Contender("http", "HttpOperator, rows in memory only", "http_operator.run", needs=_HTTP),

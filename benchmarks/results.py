@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.contenders import BARE, JSON_LINES, OURS, XCOM
+from benchmarks.contenders import BARE, COPY, JSON_LINES, OURS, SQL, XCOM
 from benchmarks.measure import Group, Sample
 
 MB = 1_000_000
@@ -55,8 +55,12 @@ class Results:
 
     def ratio(self, group: Group, other: str) -> float | None:
         """Tell how many times as fast our Parquet is as another: the median of their ratios within each round."""
-        both = [self.samples.get(group, {}).get(name, []) for name in (OURS, other)]
-        ratios = [theirs.seconds / ours.seconds for ours, theirs in zip(*both, strict=False)]
+        return self.times(group, other, OURS)
+
+    def times(self, group: Group, name: str, other: str) -> float | None:
+        """Tell how many times as long one takes as another: the median of their ratios within each round."""
+        both = [self.samples.get(group, {}).get(each, []) for each in (name, other)]
+        ratios = [one.seconds / two.seconds for one, two in zip(*both, strict=False)]
         return median(ratios) if ratios else None
 
     def target_group(self, latency: float) -> Group:
@@ -99,6 +103,9 @@ def verdicts(results: Results) -> Iterator[Verdict]:
         yield _verdict(f"{group}: at least 85 % of them asked", share, "{:.1%}", at_least=0.85)
         refused = max((each.refused for each in samples), default=None)
         yield _verdict(f"{group}: at most five refused", refused, "{:d}", at_most=5)
+    group = Group(0.0, max((group.rows for group in results.samples if not group.quota), default=SIZE))
+    text = f"0 ms, {group.rows:,} rows: into PostgreSQL in at most 2 x the time of COPY of the same rows, ready"
+    yield _verdict(text, results.times(group, SQL, COPY), "{:.2f} x", at_most=2.0)
     above = [results.above_bare(group, OURS) for group in results.samples]
     text = "Peak memory of typed Parquet at most 160 MB above Airflow's SDK alone"
     yield _verdict(text, max((bytes_ / MB for bytes_ in above if bytes_), default=None), "{:.0f} MB", at_most=160)

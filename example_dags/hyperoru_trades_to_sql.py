@@ -1,7 +1,8 @@
 """Load the trades of a day into a SQL table, once the service is healthy.
 
 The data interval of a run is its window, and a run that is repeated replaces the rows of its window. To load another
-one, trigger the DAG with ``start`` and ``end``. The connection ``hyperoru_sql`` is one of PostgreSQL or SQLite.
+one, trigger the DAG with ``start`` and ``end``. The connection ``hyperoru_sql`` is one of PostgreSQL,
+MySQL, MariaDB or SQLite.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.http.tokens import MemoryTokenStore
 from hyperoru_provider.sandbox import Sandbox
 from tests import authorities
-from tests.databases import Database, in_file, in_schema
+from tests.databases import Database, in_file, in_mariadb, in_schema
 
 # a machine under load is slow now and then, which says nothing about the code
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -85,7 +85,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return set_connection
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
+@pytest.fixture(params=["postgres", "sqlite", "mariadb", "mysqlclient"])
 def database(request: pytest.FixtureRequest) -> Database:
     found: Database = request.getfixturevalue(request.param)
     return found
@@ -94,6 +94,19 @@ def database(request: pytest.FixtureRequest) -> Database:
 @pytest.fixture
 def postgres() -> Iterator[Database]:
     with in_schema() as database:
+        yield database
+
+
+@pytest.fixture
+def mariadb() -> Iterator[Database]:
+    with in_mariadb("mysql-connector-python") as database:
+        yield database
+
+
+@pytest.fixture
+def mysqlclient() -> Iterator[Database]:
+    """The same database by the driver that Airflow's hook takes by default, and that no wheel brings to Linux."""
+    with in_mariadb("mysqlclient") as database:
         yield database
 
 

@@ -8,11 +8,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import mysql.connector
 import psycopg
 import pytest
 import redis
@@ -23,18 +26,22 @@ from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.export.columns import ColumnSchema
 
 POSTGRES = os.environ.get("HYPERORU_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+MARIADB = os.environ.get("HYPERORU_TEST_MARIADB", "mysql://root@127.0.0.1:3306")
 REDIS = os.environ.get("HYPERORU_TEST_REDIS", "redis://127.0.0.1:6379")
 _TYPES = {
     "sqlite": {"decimal": "TEXT", "timestamp": "TEXT"},
     "postgres": {"decimal": "NUMERIC", "timestamp": "TIMESTAMP WITH TIME ZONE"},
+    "mariadb": {"decimal": "DECIMAL(65,30)", "timestamp": "DATETIME(6)"},
 }
+#: of the databases' own tables, which tests make
+COLLATION = "utf8mb4_nopad_bin"
 
 
 @dataclass(frozen=True)
 class Database:
     """A database of one test.
 
-    :param kind: ``postgres`` or ``sqlite``.
+    :param kind: ``postgres``, ``sqlite`` or ``mariadb``.
     :param connect: returns a new connection.
     :param connection: what Airflow calls a connection.
     """
@@ -45,15 +52,22 @@ class Database:
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with closing(self.connect()) as connection:
-            cursor = connection.execute(statement)
+            return self.ask(connection, statement)
+
+    def ask(self, connection: Any, statement: str) -> list[tuple[Any, ...]]:
+        """Return what a statement finds by a connection of one's own, and commit."""
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(statement)
             found = cursor.fetchall() if cursor.description else []
-            connection.commit()
-            return found
+        connection.commit()
+        return [tuple(map(_in_utc, row)) for row in found] if self.kind == "mariadb" else found
 
     def create(self, name: str = "trades", *more: str, **types: str) -> None:
         """Make a table of one's own, without a key; ``types`` of columns, empty to leave one out."""
         columns = {
-            column.name: _TYPES[self.kind].get(column.type, "TEXT")
+            column.name: "VARCHAR(500)"
+            if (self.kind, column.name) == ("mariadb", "trade_id")
+            else _TYPES[self.kind].get(column.type, "TEXT")
             for column in ColumnSchema(Trade, load_contract().trades).columns
         } | types
         parts = [f'"{column}" {kind}' for column, kind in columns.items() if kind]
@@ -64,6 +78,10 @@ class Database:
         rows = self.query(f"SELECT trade_id, account_id, price FROM {table}")
         assert len({row[0] for row in rows}) == len(rows)
         return {trade_id: (account_id, Decimal(price)) for trade_id, account_id, price in rows}
+
+
+def _in_utc(value: Any) -> Any:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
 def in_file(path: Path) -> Database:
@@ -135,3 +153,48 @@ def in_schema() -> Iterator[Database]:
             )
         finally:
             admin.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@contextmanager
+def in_mariadb(driver: str, collation: str = COLLATION) -> Iterator[Database]:
+    """Yield a database of MariaDB, and leave nothing of it afterwards.
+
+    :param driver: ``mysqlclient`` or ``mysql-connector-python``.
+    :param collation: of tables that name none.
+    """
+    place, name = urlsplit(MARIADB), f"hyperoru_{uuid.uuid4().hex[:12]}"
+    parts: dict[str, Any] = {"host": place.hostname, "port": place.port or 3306, "user": place.username}
+    parts["password"] = place.password or ""
+    make = _mysqlclient() if driver == "mysqlclient" else mysql.connector.connect
+
+    def connect(**more: Any) -> Any:
+        connection = make(**parts, **more)
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("SET SESSION sql_mode = 'ANSI_QUOTES'")  # so that all databases quote names alike
+        return connection
+
+    def administer(statement: str) -> None:
+        with closing(make(**parts)) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(statement)
+
+    try:
+        administer(f"CREATE DATABASE {name} COLLATE {collation}")
+    except (mysql.connector.Error, OSError) as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no MariaDB at HYPERORU_TEST_MARIADB: {error}")
+    connection = {"conn_type": "mysql", "host": parts["host"], "port": parts["port"], "schema": name}
+    connection |= {"login": parts["user"], "password": parts["password"], "extra": {"client": driver}}
+    try:
+        yield Database("mariadb", partial(connect, database=name), connection)
+    finally:
+        administer(f"DROP DATABASE {name}")
+
+
+def _mysqlclient() -> Callable[..., Any]:
+    try:
+        import MySQLdb
+    except ImportError as error:
+        pytest.skip(f"no mysqlclient ({error}); with a compiler and libmariadb-dev, `make` installs it")
+    connect: Callable[..., Any] = MySQLdb.connect
+    return connect

@@ -19,7 +19,7 @@ _MICROSECONDS = {"seconds": 1_000_000, "milliseconds": 1_000}
 #: a time as users write it: see :func:`parse_moment`
 Moment: TypeAlias = datetime | date | str
 
-_DIGITS = 6
+_NANOSECONDS = re.compile(r"[.,]\d{7}")
 _MORE_ZEROS = re.compile(r"([.,]\d{6})0+")
 _PLAIN = {"T::Z", "T::."}
 _PUNCTUATION = itemgetter(slice(10, 20, 3))
@@ -43,8 +43,7 @@ def parse_time(value: object, time_format: TimeFormat = "iso") -> datetime:
     text = _MORE_ZEROS.sub(r"\1", value)
     if not _SHORTEST <= len(text) <= _LONGEST:
         raise ValueError(f"{value[:60]!r} is not an ISO 8601 time with whole seconds to microseconds")
-    fraction = text.replace(",", ".").partition(".")[2]
-    if fraction[_DIGITS : _DIGITS + 1].isdigit():
+    if _NANOSECONDS.search(text):
         raise ValueError(f"{value!r} has more digits than microseconds")
     try:
         return to_utc(datetime.fromisoformat(text))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.times import format_time
 from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
+
+Batch = TypeVar("Batch", bound=Sized)
 
 _LOG_SECONDS = 10.0
 _LEAST_SHARE = 0.01  # before, the time that is left can't be told
@@ -74,7 +76,7 @@ class Progress:
             self.pages += 1
             self._log_reading(listed, total)
 
-    def record_written(self, batches: Iterable[list[Any]]) -> Iterator[list[Any]]:
+    def record_written(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Pass on batches of all rows, and log how many of them are written."""
         writing, written = _Stretch(), 0
         for batch in batches:

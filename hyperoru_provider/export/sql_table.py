@@ -1,39 +1,30 @@
-"""A table in PostgreSQL or SQLite that shows a whole load or what was there before, never half of one."""
+"""A table of a database that shows a whole load or what was there before, never half of one."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.escaping import shorten
-from hyperoru_provider.client.lists.rows import Row, parts_of
+from hyperoru_provider.client.lists.rows import Row, Rows, parts_of
 from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.row_changes import RowChanges
 from hyperoru_provider.export.sql_conflicts import check_own_rows
+from hyperoru_provider.export.sql_database import Packed, Values
 from hyperoru_provider.export.sql_differences import write_differences
-from hyperoru_provider.export.sql_engine import (
-    TYPES,
-    insert,
-    make_engine,
-    partition_columns,
-    type_name,
-    writing,
-)
+from hyperoru_provider.export.sql_engine import open_database
 from hyperoru_provider.params import arguments
 from hyperoru_provider.params.choices import ON_NUL, SQL_MODES
 from hyperoru_provider.params.window import Window
 
 log = logging.getLogger(__name__)
-
-_STAGE = "hyperoru_stage"
 
 
 class Changes(NamedTuple):
@@ -47,7 +38,7 @@ class Changes(NamedTuple):
 class SqlTable:
     """Writes the rows of an export to a table, in one transaction.
 
-    :param connect: returns a new connection of psycopg or sqlite3.
+    :param connect: returns a new connection; see :func:`.open_database`.
     :param name: the table, or ``schema.table``, exactly as the database has it.
     :param mode: ``replace``: the rows of the window and filters are deleted first; ``upsert``: rows are found by
         their key.
@@ -75,16 +66,18 @@ class SqlTable:
         known = {column.name for column in columns}
         self._added = [place for place, field in enumerate(self._key) if field not in known]
         columns += tuple(Column(self._key[place], "string") for place in self._added)
+        self._database = open_database(connect)
+        types = zip(columns, self._database.column_types(columns, self._key), strict=True)
         self._table = sa.Table(
             _quoted(table),
             sa.MetaData(),
-            *(sa.Column(_quoted(name), TYPES[kind], index=name == self._time) for name, kind in columns),
+            *(sa.Column(_quoted(column.name), kind, index=column.name == self._time) for column, kind in types),
             *([sa.PrimaryKeyConstraint(*self._key)] if self._key else []),
             schema=schema and _quoted(schema),
+            mysql_engine="InnoDB",
         )
         self._limits = self._conditions() if mode == "replace" else []
         self._replaced = [*self._within(self._table, spec.window), *self._limits]
-        self._engine = make_engine(connect)
         self._on_nul = arguments.choice("on_nul", on_nul, ON_NUL)
         self._nul_found = False
 
@@ -111,37 +104,35 @@ class SqlTable:
         :param create: whether to create the table if it does not exist, with a primary key and an index of the time.
         :raises HyperoruConfigError: there is no table, its columns don't fit, or it lacks the index of ``upsert``.
         """
-        where = (self._table.name, self._table.schema)
+        where, engine = (self._table.name, self._table.schema), self._database.engine
         if create:
             try:
-                self._table.metadata.create_all(self._engine)
+                self._table.metadata.create_all(engine)
             except sa.exc.DBAPIError:
-                if not sa.inspect(self._engine).has_table(*where):  # else another run made it at the same moment
+                if not sa.inspect(engine).has_table(*where):  # else another run made it at the same moment
                     raise
-        with self._engine.connect() as connection:
-            database = sa.inspect(connection)
-            if not database.has_table(*where):
+        with engine.connect() as connection:
+            if not sa.inspect(connection).has_table(*where):
                 raise HyperoruConfigError(
                     f"The table {self.name} does not exist (names are case-sensitive). Create it, or set "
                     "create_table=True."
                 )
-            self._check_columns({column["name"]: column["type"] for column in database.get_columns(*where)})
-            unique: list[Any] = [
-                database.get_pk_constraint(*where)["constrained_columns"],
-                *(constraint["column_names"] for constraint in database.get_unique_constraints(*where)),
-                *(index["column_names"] for index in database.get_indexes(*where) if _is_unique(index)),
-            ]
+            self._check_columns(self._database.found_types(connection, self._table))
+            unique = self._database.unique_keys(connection, self._table)
             if self.mode == "upsert" and not any(set(columns) == set(self._key) for columns in unique):
-                raise HyperoruConfigError(self._advice_on_index(partition_columns(connection, self._table)))
+                raise HyperoruConfigError(
+                    self._advice_on_index(self._database.partition_columns(connection, self._table))
+                )
 
     def _advice_on_index(self, partitioned_by: list[str]) -> str:
-        """Return a text that says which index ``upsert`` lacks; PostgreSQL wants a partition's columns in each."""
+        """Return a text that says which index ``upsert`` lacks; databases want a partition's columns in each."""
         key = ", ".join(self._key)
         text = f"The table {self.name} has no unique index on ({key}), which upsert needs to find the rows to update."
         if set(partitioned_by) <= set(self._key):
             return f"{text} CREATE UNIQUE INDEX hyperoru_key ON {self.name} ({key}), or set mode='replace'."
         text = (
-            f"{text} PostgreSQL requires it to include {', '.join(partitioned_by)}, by which the table is partitioned."
+            f"{text} {self._database.title} requires it to include {', '.join(partitioned_by)}, by which the table is "
+            "partitioned."
         )
         if not set(partitioned_by) <= {*self._table.c.keys()}:
             return f"{text} Set mode='replace'."
@@ -151,37 +142,50 @@ class SqlTable:
             f"hyperoru_key ON {self.name} ({', '.join(longer)}), or set mode='replace'."
         )
 
-    def _check_columns(self, found: dict[str, Any]) -> None:
-        problems = []
-        for column in self._table.columns:
-            wanted = column.type.compile(self._engine.dialect)
-            there = type_name(found.get(column.name, "missing"), self._engine.dialect)
-            if there != wanted and not (wanted == "TEXT" and there.startswith("VARCHAR")):
-                problems.append(f"{column.name} is {there}, but must be {wanted}")
+    def _check_columns(self, found: Mapping[str, str]) -> None:
+        problems = [
+            f"{column.name} is {found.get(column.name, 'missing')}, but must be "
+            f"{column.type.compile(self._database.engine.dialect)}"
+            for column in self._table.columns
+            if not self._database.fits(column, found.get(column.name, "missing"))
+        ]
         if problems:
             raise HyperoruConfigError(f"The columns of {self.name} don't fit: {'; '.join(problems)}.")
 
-    def values(self, rows: list[Row]) -> list[tuple[Any, ...]]:
-        """Return the rows' values in the order of the table's columns.
+    def packed(self, rows: Rows) -> Packed:
+        """Return rows as :meth:`store` takes them, checked and converted.
 
-        :raises HyperoruContractError: a row is not as the model says; the text names it.
+        :raises HyperoruContractError: a row is not as the model says, or the database can't hold it; the text names it.
         """
-        return [
-            self._without_nul(row, (*values, *(str(parts_of(row.key)[place]) for place in self._added)))
+        text = None if self._added else self._database.as_text(rows, self._spec.schema)
+        if text is not None:
+            return Packed(len(rows), text, is_text=True)
+        values = [
+            self._storable(row, (*values, *(str(parts_of(row.key)[place]) for place in self._added)))
             for row, values in zip(rows, self._spec.schema.values(rows), strict=True)
         ]
+        return self._database.packed(values)
 
-    def _without_nul(self, row: Row, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _storable(self, row: Row, values: Values) -> Values:
         """Return a row's values as the database can hold them.
 
-        :raises HyperoruContractError: it can't hold one of them.
+        :raises HyperoruContractError: it can't hold one of them exactly.
         """
-        if b"\\u0000" not in row.raw or self._engine.dialect.name == "sqlite":
+        if misfit := self._database.misfit(values):
+            place, why = misfit
+            raise HyperoruContractError(
+                f"{self._table.columns[place].name} of the row {_name_of(row)} {shorten(why)}. Nothing was written: "
+                "change the column's type, or export to files."
+            )
+        return values if self._database.holds_nul else self._without_nul(row, values)
+
+    def _without_nul(self, row: Row, values: Values) -> Values:
+        if b"\\u0000" not in row.raw:
             return values
         found = [column.name for column, value in zip(self._table.columns, values, strict=True) if _has_nul(value)]
         if not found:
             return values
-        where = f"{' and '.join(found)} of the row {shorten('/'.join(map(str, parts_of(row.key))))}"
+        where = f"{' and '.join(found)} of the row {_name_of(row)}"
         if self._on_nul == "fail":
             raise HyperoruContractError(
                 f"{where} contains a NUL (U+0000), which PostgreSQL can't store. Set on_nul='replace' to store "
@@ -196,27 +200,27 @@ class SqlTable:
         """Return how many rows ``replace`` would delete; ``upsert`` deletes none."""
         if self.mode == "upsert":
             return 0
-        with self._engine.connect() as connection:
+        with self._database.engine.connect() as connection:
             return connection.scalar(self._count(*self._replaced)) or 0
 
     def has_rows(self) -> bool:
         """Return whether the table has any row."""
-        with self._engine.connect() as connection:
+        with self._database.engine.connect() as connection:
             return connection.execute(sa.select(sa.literal(1)).select_from(self._table).limit(1)).first() is not None
 
-    def store(self, batches: Iterable[list[tuple[Any, ...]]], count: int) -> Changes:
+    def store(self, batches: Iterable[Packed], count: int) -> Changes:
         """Write all rows in one transaction, while nobody else writes to the table.
 
-        :param batches: the rows' values.
+        :param batches: the rows.
         :param count: how many they are.
         :return: how many rows of the table were changed.
         :raises HyperoruContractError: not just these rows are in the window and of the filters (``replace``) or under
             their keys (``upsert``) afterwards, or the database refuses one.
         """
-        with writing(self._engine, self._table) as connection:
+        with self._database.writing(self._table) as connection:
             if self.mode == "replace":
                 deleted = connection.execute(self._table.delete().where(*self._replaced)).rowcount
-                insert(connection, self._table, batches)
+                self._database.insert(connection, self._table, batches)
                 written, changes = self._count(*self._replaced), Changes(count, 0, deleted)
             else:
                 written, changes = self._upsert(connection, batches, count)
@@ -225,21 +229,21 @@ class SqlTable:
 
     def store_differences(
         self,
-        batches: Iterable[list[tuple[Any, ...]]],
+        batches: Iterable[Packed],
         count: int,
         windows: Sequence[Window],
         check: Callable[[Window, int, RowChanges], None],
     ) -> None:
         """Write the rows that differ from those of the table, of the filters, as :meth:`store` writes all.
 
-        :param batches: the rows' values.
+        :param batches: the rows.
         :param count: how many they are.
         :param windows: the windows by which changes are counted: in order, and together that of the rows.
         :param check: called before the commit for each window, with how many rows it has and what has changed; what it
             raises takes all back.
         :raises HyperoruContractError: see :meth:`store`.
         """
-        with writing(self._engine, self._table) as connection:
+        with self._database.writing(self._table) as connection:
             stage = self._staged(connection, batches)
             conditions = [
                 ([*self._within(self._table, each), *self._limits], self._within(stage, each)) for each in windows
@@ -263,7 +267,7 @@ class SqlTable:
         return sa.select(sa.func.count()).select_from(self._table).where(*conditions)
 
     def _upsert(
-        self, connection: sa.Connection, batches: Iterable[list[tuple[Any, ...]]], count: int
+        self, connection: sa.Connection, batches: Iterable[Packed], count: int
     ) -> tuple[sa.Select[Any], Changes]:
         """Insert rows, or update those whose key is there already, where they differ.
 
@@ -272,31 +276,16 @@ class SqlTable:
         """
         table, stage = self._table, self._staged(connection, batches)
         check_own_rows(connection, table, stage, self._time, self._spec)
-        into: Any = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
-        # without a condition, SQLite would take ON CONFLICT for one of a join
-        statement = into.from_select(stage.columns.keys(), stage.select().where(sa.true()))
-        new = {column: statement.excluded[column.name] for column in table.columns if column.name not in self._key}
-        differs = sa.or_(*(column.is_distinct_from(value) for column, value in new.items()))
         key = [table.c[name] for name in self._key]
         written = self._count(sa.exists().where(*(column == stage.c[column.name] for column in key)))
         inserted = count - (connection.scalar(written) or 0)
-        upsert = statement.on_conflict_do_update(index_elements=key, set_=new, where=differs)
-        changed = connection.execute(upsert, execution_options={"preserve_rowcount": True}).rowcount
+        changed = self._database.upsert(connection, table, stage, self._key)
         return written, Changes(inserted, changed - inserted, 0)
 
-    def _staged(self, connection: sa.Connection, batches: Iterable[list[tuple[Any, ...]]]) -> sa.Table:
+    def _staged(self, connection: sa.Connection, batches: Iterable[Packed]) -> sa.Table:
         """Return a temporary table of rows, which refuses a key that comes twice."""
-        stage = sa.Table(
-            f"{_STAGE}_2" if self._table.name == _STAGE else _STAGE,  # it hides other tables of its name
-            sa.MetaData(),
-            *(sa.Column(column.name, column.type) for column in self._table.columns),
-            sa.PrimaryKeyConstraint(*self._key),
-            schema="temp" if connection.dialect.name == "sqlite" else "pg_temp",
-            prefixes=["TEMPORARY"],
-            postgresql_on_commit="DROP",
-        )
-        stage.create(connection, checkfirst=False)
-        insert(connection, stage, batches)
+        stage = self._database.stage(connection, self._table, self._key)
+        self._database.insert(connection, stage, batches)
         return stage
 
 
@@ -323,5 +312,5 @@ def _has_nul(value: Any) -> bool:
     return isinstance(value, str) and "\0" in value
 
 
-def _is_unique(index: Any) -> bool:
-    return bool(index["unique"]) and not any(name.endswith("_where") for name in index.get("dialect_options", {}))
+def _name_of(row: Row) -> str:
+    return shorten("/".join(map(str, parts_of(row.key))))

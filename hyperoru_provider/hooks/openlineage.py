@@ -156,7 +156,7 @@ def table_dataset(connection: Connection, table: str) -> Dataset:
     """
     from sqlalchemy import inspect
 
-    from hyperoru_provider.export.sql_engine import make_engine
+    from hyperoru_provider.export.sql_engine import open_database
 
     hook: DbApiHook = connection.get_hook()  # type: ignore[no-untyped-call]
     database = hook.get_openlineage_database_info(connection)
@@ -164,8 +164,9 @@ def table_dataset(connection: Connection, table: str) -> Dataset:
         return Dataset(f"{connection.conn_type}://{connection.host or ''}", table)
     namespace = f"{database.scheme}://{database.authority}" if database.authority else database.scheme
     # the hook's own way to ask for the schema fails where the connection's cursors return dicts
-    schema = "" if "." in table else f"{inspect(make_engine(hook.get_conn)).default_schema_name}."
-    return Dataset(namespace, f"{database.database}.{schema}{table}")
+    schema = "" if "." in table else f"{inspect(open_database(hook.get_conn).engine).default_schema_name}."
+    of_database = f"{database.database}." if database.database else ""  # in MySQL, schemas are databases
+    return Dataset(namespace, f"{of_database}{schema}{table}")
 
 
 def _directory_of(manifest: str) -> Dataset:

@@ -142,7 +142,8 @@ class HyperoruExportOperator(ExportOperator):
 
 
 class HyperoruToSqlOperator(ExportOperator):
-    """Load a list of the service, each row once and none missing, into a table of PostgreSQL or SQLite.
+    """Load a list of the service, each row once and none missing, into a table of a database:
+    PostgreSQL, MySQL, MariaDB or SQLite.
 
     The rows of a list with a window are those with ``start <= time < end``; a list without one, such as ``orders``, is
     loaded as it is now. They are written in one transaction, after the server was read to its end: nobody ever sees a

@@ -13,7 +13,8 @@ from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 
 
 class HyperoruTradesToSqlOperator(HyperoruToSqlOperator):
-    """Load the trades of a time range, each once and none missing, into a table of PostgreSQL or SQLite.
+    """Load the trades of a time range, each once and none missing, into a table of a database:
+    PostgreSQL, MySQL, MariaDB or SQLite.
 
     The rows are those with ``start <= trade_time < end``. They are written in one transaction, after the server was
     read to its end: nobody ever sees a part of them, and a failed run leaves the table as it was. The columns are

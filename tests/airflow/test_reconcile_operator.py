@@ -369,8 +369,11 @@ class TestSql:
 
     def place(self, database: Database) -> dict[str, Any]:
         """Return where the database has each row, which changes when it is written."""
-        columns = "trade_id, ctid::text, xmin::text" if database.kind == "postgres" else "trade_id, rowid, rowid"
-        return {row[0]: row[1:] for row in database.query(f"SELECT {columns} FROM trades")}
+        if database.kind == "mariadb":
+            stamp = "TIMESTAMP(6) NOT NULL DEFAULT NOW(6) ON UPDATE NOW(6)"
+            database.query(f"ALTER TABLE trades ADD COLUMN IF NOT EXISTS written {stamp}")
+        columns = {"postgres": "ctid::text, xmin::text", "sqlite": "rowid", "mariadb": "written"}[database.kind]
+        return {row[0]: row[1:] for row in database.query(f"SELECT trade_id, {columns} FROM trades")}
 
     @pytest.mark.parametrize("seed", [1, 2, 3])
     def test_five_of_thirty_windows(self, database: Database, table: dict[str, Any], serve: Serve, seed: int) -> None:
@@ -388,6 +391,8 @@ class TestSql:
             assert self.place(database) == now
             kept = database.query("SELECT trade_id FROM trades WHERE mine = 'kept'")
             database.query("ALTER TABLE trades DROP COLUMN mine")
+            if database.kind == "mariadb":
+                database.query("ALTER TABLE trades DROP COLUMN written")
             found_rows = sorted(database.query("SELECT * FROM trades"))
             self.load(table, 30)
         assert sorted(database.query("SELECT * FROM trades")) == found_rows

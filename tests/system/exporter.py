@@ -26,6 +26,7 @@ from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, Hypero
 from hyperoru_provider.client.http import retry
 from hyperoru_provider.export import commit_lock
 from hyperoru_provider.export.directory import ExportDirectory
+from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 
 ObjectStoragePath("file:///").exists()
@@ -63,7 +64,27 @@ class Conditions(NamedTuple):
 
 
 def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
-    """Export below a directory, or to another destination; the log goes to a file in it.
+    """Export below a directory, or to another destination."""
+    _begin(connection, directory)
+    operator = HyperoruExportTradesOperator(task_id="t", **{"destination": str(directory / "export"), **arguments})
+    operator.execute({})
+
+
+def load(connection: str, directory: Path, arguments: dict[str, Any], database: str) -> None:
+    """Load into the table ``trades`` of a database.
+
+    :param database: its connection.
+    """
+    os.environ["AIRFLOW_CONN_SQL"] = database
+    _begin(connection, directory)
+    operator = HyperoruTradesToSqlOperator(
+        task_id="t", sql_conn_id="sql", table="trades", create_table=True, **arguments
+    )
+    operator.execute({})
+
+
+def _begin(connection: str, directory: Path) -> None:
+    """Set a process up whose log goes to a file in a directory.
 
     The client, and who finds the lock of a run that was killed, wait as they do in production, only shorter.
     """
@@ -73,8 +94,6 @@ def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
     logging.basicConfig(filename=directory / "log", level=logging.INFO, force=True)
     tempfile.tempdir = str(directory / "temp")
     os.environ["AIRFLOW_CONN_HYPERORU_DEFAULT"] = connection
-    operator = HyperoruExportTradesOperator(task_id="t", **{"destination": str(directory / "export"), **arguments})
-    operator.execute({})
 
 
 def run_beside_others(

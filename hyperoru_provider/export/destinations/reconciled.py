@@ -162,7 +162,7 @@ class ReconciledTable(SqlDestination):
         """
         log.info("All %d rows are read; comparing them with %s", progress.rows, self._name)
         self._differing: list[dict[str, Any]] = []
-        self._table.store_differences(self._kept_values(), progress.rows, self._windows, self._check)
+        self._table.store_differences(self._kept(), progress.rows, self._windows, self._check)
         return {"changed": self._differing}
 
     def _check(self, window: Window, rows: int, changes: RowChanges) -> None:

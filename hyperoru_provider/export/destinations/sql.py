@@ -1,12 +1,11 @@
-"""Rows into a table of PostgreSQL or SQLite."""
+"""Rows into a table of PostgreSQL, MySQL, MariaDB or SQLite."""
 
 from __future__ import annotations
 
 import logging
-import pickle
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from struct import Struct
 from typing import Any
 
 from hyperoru_provider.client.lists.rows import Rows
@@ -14,9 +13,13 @@ from hyperoru_provider.export.checkpoint import ExportState
 from hyperoru_provider.export.destinations import Earlier
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.progress import Progress
+from hyperoru_provider.export.sql_database import Packed
 from hyperoru_provider.export.sql_table import SqlTable
 
 log = logging.getLogger(__name__)
+
+#: what stands before rows that wait: how many they are, their bytes, and whether these are a text
+_HEAD = Struct("<QQ?")
 
 
 class SqlDestination:
@@ -25,7 +28,7 @@ class SqlDestination:
     The server is read to its end, and its rows are checked and their values kept in a temporary file, before the
     database is written to: no lock waits for a server.
 
-    :param connect: returns a new connection of psycopg or sqlite3.
+    :param connect: returns a new connection of psycopg, sqlite3, mysqlclient or MySQL Connector/Python.
     :param table: the table, or ``schema.table``, exactly as the database has it.
     :param mode: ``replace``: the rows of the window and filters are deleted first; ``upsert``: rows are found by
         their key.
@@ -65,14 +68,14 @@ class SqlDestination:
         return ExportState()
 
     def write(self, batches: Iterable[Rows]) -> None:
-        """Check rows and convert them to values, which wait in a file without a name."""
+        """Check rows and convert them to what the database takes, which waits in a file without a name."""
         self._scratch = tempfile.TemporaryFile(prefix="hyperoru-")  # noqa: SIM115 - read by commit
-        self._batches = 0
-        rows = chain.from_iterable(batches)
         try:
-            while batch := list(islice(rows, self._batch_rows)):
-                pickle.dump(self._table.values(batch), self._scratch)
-                self._batches += 1
+            for rows in batches:
+                for first in range(0, len(rows), self._batch_rows):
+                    packed = self._table.packed(rows[first : first + self._batch_rows])
+                    self._scratch.write(_HEAD.pack(packed.rows, len(packed.data), packed.is_text))
+                    self._scratch.write(packed.data)
         except BaseException:
             self._scratch.close()
             raise
@@ -84,7 +87,7 @@ class SqlDestination:
     def commit(self, progress: Progress) -> dict[str, Any]:
         """Write all rows to the table."""
         log.info("All %d rows are read; writing them to %s", progress.rows, self._name)
-        self._changes = self._table.store(progress.record_written(self._kept_values()), progress.rows)
+        self._changes = self._table.store(progress.record_written(self._kept()), progress.rows)
         return {
             "rows": progress.rows,
             "window": self._spec.window and self._spec.window.as_dict(),
@@ -95,12 +98,13 @@ class SqlDestination:
             **progress.times(),
         }
 
-    def _kept_values(self) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the values of all rows in batches, once."""
+    def _kept(self) -> Iterator[Packed]:
+        """Yield all rows in batches, once."""
         with self._scratch as scratch:
             scratch.seek(0)
-            for _ in range(self._batches):
-                yield pickle.load(scratch)  # noqa: S301 - written by this process
+            while head := scratch.read(_HEAD.size):
+                rows, size, is_text = _HEAD.unpack(head)
+                yield Packed(rows, scratch.read(size), is_text)
 
     def describe(self, rows: str) -> str:
         """Return which table the rows went to, and how."""

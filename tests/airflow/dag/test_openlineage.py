@@ -91,6 +91,9 @@ def name_of(database: Database) -> tuple[str, str]:
     """The namespace and the name of the table ``trades``."""
     if database.kind == "sqlite":
         return f"sqlite://{database.connection['host']}", "trades"
+    if database.kind == "mariadb":
+        where = database.connection
+        return f"mysql://{where['host']}:{where['port']}", f"{where['schema']}.trades"
     place = urlsplit(POSTGRES)
     (schema,) = database.query("SELECT current_schema()")[0]
     return f"postgres://{place.hostname}:{place.port or 5432}", f"{place.path.strip('/')}.{schema}.trades"

@@ -54,6 +54,13 @@ def test_what_has_no_sure_meaning_is_refused(value: object) -> None:
         parse_time(value)
 
 
+@pytest.mark.parametrize("digits", range(1, 7))
+@pytest.mark.parametrize("offset", ["Z", "", "+00:00", "+02:00"])
+def test_a_fraction_has_up_to_six_digits_before_any_offset(digits: int, offset: str) -> None:
+    text = "2024-09-20T08:36:00." + "5" * digits
+    assert parse_time(text + offset) == datetime.fromisoformat(text + (offset or "Z")).astimezone(UTC)
+
+
 EPOCHS: list[tuple[object, TimeFormat, timedelta]] = [
     (1726821360, "seconds", timedelta()),
     ("1726821360", "seconds", timedelta()),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,11 @@ from hyperoru_provider.client.errors import HyperoruError, HyperoruNotFoundError
 from hyperoru_provider.client.lists.page import parse_page
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
+from hyperoru_provider.client.times import format_time, parse_time
+from hyperoru_provider.export.destinations.sql import SqlDestination
 from hyperoru_provider.params.window import Window
 from tests import exports
+from tests.databases import Database
 from tests.model_server import Server, at, inside, trade
 
 CASES = int(os.environ.get("HYPERORU_CASES", "4000"))
@@ -165,6 +170,90 @@ def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
         or (endpoint.time_filter == "none" and server.paging == "none" and server.keeps_last)
         or (endpoint.time_filter == "none" and endpoint.paging == "none" and endpoint.cap and server.drops)
     )
+
+
+class InTable:
+    """A table of a database that holds ten rows of account 1 from an earlier load."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, client: Client, endpoint: WindowedEndpoint) -> None:
+        """Make the table anew, as the key of its rows may be another one."""
+        self._database.query("DROP TABLE IF EXISTS trades")
+        honest = load_contract({"trades": {"key": list(endpoint.key)}}).trades
+        self.commit(client, honest, Window(at(0), at(60)), {}, concurrency=1, slice_rows=100, rows_per_part=3)
+
+    def commit(
+        self, client: Client, endpoint: WindowedEndpoint, window: Window, filters: dict[str, Any], **how: Any
+    ) -> None:
+        destination = SqlDestination(self._database.connect, "trades", create_table=True, batch_rows=7)
+        exports.commit(client, endpoint, window, Path("none"), filters, table=destination, **how)
+
+    def rows(self) -> list[dict[str, Any]]:
+        columns = "trade_id, account_id, trade_time, price, extra"
+        return [
+            {
+                "trade_id": trade_id,
+                "account_id": int(account_id),
+                "trade_time": format_time(parse_time(moment) if isinstance(moment, str) else moment),
+                "price": Decimal(price),
+                **json.loads(extra),
+            }
+            for trade_id, account_id, moment, price, extra in self._database.query(
+                f"SELECT {columns} FROM trades ORDER BY trade_id"
+            )
+        ]
+
+
+def check_table(table: InTable, data: st.DataObject, server: Server) -> None:
+    """Check that a table has the exact rows of a window and a filter, and else is as it was."""
+    endpoint = data.draw(contracts(server))
+    assume(provable(server, endpoint))
+    start = data.draw(st.integers(-5, 60))
+    end = start + data.draw(st.sampled_from([1, 60, 600, 600, 3000, 90_000]))
+    account_id = data.draw(st.none() | st.just(1))
+    how = {"slice_rows": data.draw(st.sampled_from([2, 10, 20_000])), "concurrency": 1, "rows_per_part": 2}
+    more = {"symbol": "BTC", "side": "BUY", "price": 1, "quantity": 1}
+    server.rows[:], server.arrivals[:] = ([{**more, **row} for row in rows] for rows in (server.rows, server.arrivals))
+    old = [trade(f"old{number}", number, table=0, **more) for number in range(10)]
+    table.begin(Client(Server(old)), endpoint)
+    before = table.rows()
+    late = {row["trade_id"] for row in server.arrivals}
+    wanted = [
+        row
+        for row in inside(server.rows, start, end)
+        if account_id in (None, row["account_id"]) and not server.hides(row)
+    ]
+    try:
+        table.commit(Client(server), endpoint, Window(at(start), at(end)), {"account_id": account_id}, **how)
+    except HyperoruError as error:
+        event(f"error: {type(error).__name__}")
+        assert table.rows() == before
+        return
+    assume(not server.blind)
+    event("rows" if wanted else "nothing")
+    found = table.rows()
+    new, outside = inside(found, start, end), inside(before, start, end)
+    assert [row for row in found if row not in new] == [row for row in before if row not in outside]
+    gone = Counter({_in_table(row) for row in server.removed})
+    known = Counter(_in_table(row) for row in new if row["trade_id"] not in late)
+    assert known - gone == Counter({_in_table(row) for row in wanted}) - gone
+    assert known <= Counter({_in_table(row) for row in wanted})
+    assert all(count == 1 for count in Counter(row["trade_id"] for row in new if row["trade_id"] in late).values())
+
+
+def _in_table(row: dict[str, Any]) -> tuple[Any, ...]:
+    moment = parse_time(row["trade_time"])
+    return str(row["trade_id"]), row["account_id"], moment, Decimal(row["price"]), row["table"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@settings(max_examples=CASES // 10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(data=st.data(), server=servers)
+def test_the_exact_rows_of_a_table_or_nothing(sqlite: Database, data: st.DataObject, server: Server) -> None:
+    check_table(InTable(sqlite), data, server)
 
 
 @pytest.mark.slow
