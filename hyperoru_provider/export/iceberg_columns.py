@@ -83,7 +83,7 @@ def _unsupported(metadata: TableMetadata) -> str:
         try:
             field.transform.pyarrow_transform(metadata.schema().find_type(field.source_id))
         except (NotImplementedError, NotInstalledError, ValueError) as error:
-            return f"is partitioned by {field.transform}, which PyIceberg can't write here ({error})"
+            return f"has the partition {field.name}, which PyIceberg can't write here {error}".rstrip()
     return ""
 
 

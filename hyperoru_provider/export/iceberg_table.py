@@ -41,7 +41,8 @@ from hyperoru_provider.export.manifest import ExportSpec
 
 log = logging.getLogger(__name__)
 
-_ATTEMPTS = 20
+#: how often a commit is tried that others overtake
+ATTEMPTS = 20
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0  # seconds
 
 
@@ -132,7 +133,7 @@ class IcebergTable:
         :raises HyperoruContractError: not just these rows would be found by their window and filters.
         :raises HyperoruConcurrentWriteError: others have written to the table again and again.
         """
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             self._table = self._load()
             try:
                 return self._attempt(read, count, properties)
@@ -142,7 +143,7 @@ class IcebergTable:
                 time.sleep(random.uniform(0, min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT)))
         self._files.remove(self._table.io)
         raise HyperoruConcurrentWriteError(
-            f"Others wrote to {self._name} during each of {_ATTEMPTS} attempts to commit. Nothing was committed: run "
+            f"Others wrote to {self._name} during each of {ATTEMPTS} attempts to commit. Nothing was committed: run "
             "this one again, and let fewer runs write to the table at once."
         ) from reason
 

@@ -1,0 +1,90 @@
+"""Catalogs of Apache Iceberg for tests, and their tables as a reader finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.table import Table
+
+TABLE = "hyperoru.trades"
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A catalog and its warehouse.
+
+    :param uri: the database of the catalog.
+    :param warehouse: where its tables are.
+    :param more: further properties of the catalog.
+    """
+
+    uri: str
+    warehouse: str
+    more: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """What Airflow calls a connection."""
+        return {
+            "conn_type": "iceberg",
+            "extra": {"type": "sql", "uri": self.uri, "warehouse": self.warehouse, **self.more},
+        }
+
+    def catalog(self) -> Catalog:
+        """Return the catalog, as nobody has used it yet."""
+        return load_catalog("iceberg_default", **self.connection["extra"])
+
+    @property
+    def table(self) -> Table:
+        """The table of trades, as it is now."""
+        return self.catalog().load_table(TABLE)
+
+    def rows(self, columns: str = "*", snapshot_id: int | None = None) -> list[tuple[Any, ...]]:
+        """Return all trades by way of DuckDB, by time and key."""
+        found = self.table.scan(snapshot_id=snapshot_id).to_arrow()
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.register("trades", found)
+            return connection.execute(f"SELECT {columns} FROM trades ORDER BY trade_time, trade_id").fetchall()
+
+    def prices(self, snapshot_id: int | None = None) -> dict[str, Any]:
+        """Return the price of each trade, and fail if one is there twice."""
+        rows = self.rows("trade_id, price", snapshot_id)
+        assert len({key for key, _ in rows}) == len(rows)
+        return dict(rows)
+
+    def data_files(self) -> set[str]:
+        """Return the names of the data files of the table as it is now."""
+        return {task.file.file_path.rpartition("/")[2] for task in self.table.scan().plan_files()}
+
+    def states(self) -> list[dict[str, Any]]:
+        """Return the prices of each snapshot: all that a reader ever could see."""
+        return [self.prices(snapshot.snapshot_id) for snapshot in self.table.snapshots()]
+
+
+def local_lake(directory: Path, **more: str) -> Lake:
+    """Return an empty lake in a directory, with a catalog in SQLite."""
+    return Lake(f"sqlite:///{directory}/catalog.db", f"file://{directory}/warehouse", more)
+
+
+def interfering(connect: Callable[[], Catalog], between: Callable[[], None]) -> Callable[[], Catalog]:
+    """Return what connects to a catalog of which each table is written to by others right after it was loaded."""
+
+    def connect_and_interfere() -> Catalog:
+        catalog = connect()
+        load = catalog.load_table
+
+        def load_and_interfere(identifier: Any) -> Table:
+            table = load(identifier)
+            between()
+            return table
+
+        catalog.load_table = load_and_interfere  # type: ignore[method-assign]
+        return catalog
+
+    return connect_and_interfere
