@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import duckdb
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.table import Table
+
+from hyperoru_provider.client.times import format_time
 
 TABLE = "hyperoru.trades"
 
@@ -58,9 +61,25 @@ class Lake:
         assert len({key for key, _ in rows}) == len(rows)
         return dict(rows)
 
-    def data_files(self) -> set[str]:
-        """Return the names of the data files of the table as it is now."""
-        return {task.file.file_path.rpartition("/")[2] for task in self.table.scan().plan_files()}
+    def trades(self) -> list[dict[str, Any]]:
+        """Return all trades as a server sends them, but for values that are nothing; none if there is no table."""
+        if not self.catalog().table_exists(TABLE):
+            return []
+        names = [field.name for field in self.table.schema().fields]
+        found = []
+        for values in self.rows():
+            row = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+            row["trade_time"] = format_time(row["trade_time"])
+            found.append(row | json.loads(row.pop("extra", "{}")))
+        return found
+
+    def orphans(self) -> set[str]:
+        """Return the data files that no snapshot names, of a lake on disk."""
+        table = self.table
+        scans = (table.scan(snapshot_id=snapshot.snapshot_id) for snapshot in table.snapshots())
+        named = {task.file.file_path for scan in scans for task in scan.plan_files()}
+        data = Path(table.location().removeprefix("file://")) / "data"
+        return {f"file://{path}" for path in data.rglob("*.parquet")} - named
 
     def states(self) -> list[dict[str, Any]]:
         """Return the prices of each snapshot: all that a reader ever could see."""
