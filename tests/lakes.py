@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,12 @@ def local_lake(directory: Path, **more: str) -> Lake:
     return Lake(f"sqlite:///{directory}/catalog.db", f"file://{directory}/warehouse", more)
 
 
-def interfering(connect: Callable[[], Catalog], between: Callable[[], None]) -> Callable[[], Catalog]:
-    """Return what connects to a catalog of which each table is written to by others right after it was loaded."""
+def interfering(connect: Callable[[], Catalog], turns: Iterable[Callable[[], object]]) -> Callable[[], Catalog]:
+    """Return what connects to a catalog of which a table is written to by others right after it was loaded.
+
+    :param turns: what they do after each time that it was loaded; after the last one they do nothing.
+    """
+    left = iter(turns)
 
     def connect_and_interfere() -> Catalog:
         catalog = connect()
@@ -100,7 +104,7 @@ def interfering(connect: Callable[[], Catalog], between: Callable[[], None]) -> 
 
         def load_and_interfere(identifier: Any) -> Table:
             table = load(identifier)
-            between()
+            next(left, int)()
             return table
 
         catalog.load_table = load_and_interfere  # type: ignore[method-assign]

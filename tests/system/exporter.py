@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from unittest.mock import patch
 
-import airflow.providers.amazon.aws.fs.s3  # noqa: F401
+import airflow.providers.amazon.aws.fs.s3
 import airflow.providers.apache.iceberg.hooks.iceberg  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pyiceberg.catalog.sql  # noqa: F401

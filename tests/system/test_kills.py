@@ -35,11 +35,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "by rows": {"file_format": "parquet", "rows_per_part": 2_500, "concurrency": 1},
     "by bytes": {"file_format": "jsonl", "compression": "none", "bytes_per_part": 800_000, "concurrency": 2},
 }
-EARLIER = {"file_format": "jsonl", "compression": "none", "rows_per_part": 3_500}
+EARLIER: dict[str, Any] = {"file_format": "jsonl", "compression": "none", "rows_per_part": 3_500}
 FAULTS = {"latency": 0.01, "error_rate": 0.05, "rate_limit_rate": 0.03, "drop_rate": 0.03, "retry_after": 0.05}
 
 #: a load of a table that begins with the rows of some traders
-TO_TABLE = {"table": TABLE, "create_table": True, "partition_by_day": True, "concurrency": 2}
+TO_TABLE: dict[str, Any] = {"table": TABLE, "create_table": True, "partition_by_day": True, "concurrency": 2}
 ROWS = 30_000
 
 _processes = multiprocessing.get_context("forkserver")

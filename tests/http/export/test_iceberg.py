@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -377,7 +378,7 @@ class TestWhatIsRefused:
             asked(lake)
 
     def test_other_file_formats(self, lake: Lake) -> None:
-        made(lake, **{"write.format.default": "orc"})
+        made(lake, partitions=None, **{"write.format.default": "orc"})
         with pytest.raises(HyperoruConfigError, match="is written as orc, and not as parquet"):
             asked(lake)
 
@@ -414,7 +415,7 @@ def test_rows_that_would_not_be_found_again_are_refused(lake: Lake, by_day: bool
     )
     before = lake.table.metadata_location
     rows = [trade(n, account_id="1" if n else "null") for n in range(20)]
-    with pytest.raises(HyperoruContractError, match="20 rows were written to .*, but 19 are found there"):
+    with pytest.raises(HyperoruContractError, match=r"20 rows were written to .*, but 19 are found there"):
         land(lake, rows, account_id=1)
     assert lake.table.metadata_location == before
     assert lake.orphans() == set()
@@ -437,14 +438,12 @@ class TestOthersWriteAtTheSameTime:
     def test_a_commit_that_others_overtake_is_made_again(self, lake: Lake) -> None:
         """What they wrote to the window meanwhile is replaced, and what they wrote elsewhere stays."""
         land(lake, [trade(n) for n in range(20)])
-        turns = iter([
-            lambda: None,  # as the destination is opened
+        turns: list[Callable[[], object]] = [
+            int,  # as the destination is opened
             lambda: land(lake, [trade(50, at=DAY)], Window(START + DAY, START + 2 * DAY)),
             lambda: land(lake, [trade(n, "3") for n in range(30)]),
-        ])  # fmt: skip
-        summary = land(
-            lake, [trade(n, "2") for n in range(25)], connect=interfering(lake.catalog, lambda: next(turns, int)())
-        )
+        ]
+        summary = land(lake, [trade(n, "2") for n in range(25)], connect=interfering(lake.catalog, turns))
         assert summary["replaced"] == 30
         assert lake.prices() == {"50": Decimal("1.5"), **{str(n): Decimal(2) for n in range(25)}}
         assert lake.orphans() == set()
@@ -453,8 +452,8 @@ class TestOthersWriteAtTheSameTime:
     def test_the_same_rows_that_another_run_wrote_are_not_written_again(self, lake: Lake) -> None:
         rows = [trade(n) for n in range(25)]
         land(lake, rows[:3])
-        turns = iter([lambda: None, lambda: land(lake, rows)])
-        summary = land(lake, rows, connect=interfering(lake.catalog, lambda: next(turns, int)()))
+        turns: list[Callable[[], object]] = [int, lambda: land(lake, rows)]
+        summary = land(lake, rows, connect=interfering(lake.catalog, turns))
         assert summary["written"] is False
         assert lake.orphans() == set()
 
@@ -469,8 +468,8 @@ class TestOthersWriteAtTheSameTime:
                 update.add_column("extra", StringType())
                 update.add_column("more", IntegerType())
 
-        turns = iter([lambda: None, add])
-        land(lake, [trade(n, odd="1") for n in range(5)], connect=interfering(lake.catalog, lambda: next(turns, int)()))
+        turns: list[Callable[[], object]] = [int, add]
+        land(lake, [trade(n, odd="1") for n in range(5)], connect=interfering(lake.catalog, turns))
         assert lake.rows("extra, symbol, more") == [('{"odd":1}', "BTC", None)] * 5
         assert lake.orphans() == set()
 
@@ -484,7 +483,7 @@ class TestOthersWriteAtTheSameTime:
             land(lake, [trade(1000, at=day - START)], Window(day, day + DAY))
 
         with pytest.raises(HyperoruConcurrentWriteError, match="during each of 3 attempts"):
-            land(lake, [trade(n, "2") for n in range(20)], connect=interfering(lake.catalog, other))
+            land(lake, [trade(n, "2") for n in range(20)], connect=interfering(lake.catalog, repeat(other)))
         assert set(lake.rows("price, trade_id < '9'")) == {(Decimal("1.5"), True), (Decimal("1.5"), False)}
         assert lake.orphans() == set()
 

@@ -21,9 +21,7 @@ HOUR = timedelta(hours=1)
 FILTERS: list[dict[str, str]] = [{}, {}, {"account_id": "1"}, {"account_id": "2"}, {"symbol": "eth"}]
 #: what a trade is: its hour, its trader, its symbol and its price
 Fact = tuple[int, str, str, int]
-facts = st.tuples(
-    st.integers(0, 71), st.sampled_from("12"), st.sampled_from(["BTC", "ETH", "eTh"]), st.integers(1, 3)
-)
+facts = st.tuples(st.integers(0, 71), st.sampled_from("12"), st.sampled_from(["BTC", "ETH", "eTh"]), st.integers(1, 3))
 
 
 def row_of(number: int, fact: Fact) -> Row:
