@@ -543,6 +543,20 @@ def test_killed_at_any_write_it_shows_all_or_nothing_and_ends_right(tmp_path: Pa
     assert stop_at > 6
 
 
+def test_memory_holds_a_file(tmp_path: Path) -> None:
+    """Files are written by Python here, so that Arrow's memory is looked at before each of them."""
+    lake = local_lake(tmp_path, **{"py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO"})
+    held: list[int] = []
+    WRITES.begin(tmp_path, before=lambda: held.append(pa.total_allocated_bytes()))
+    try:
+        land(lake, [trade(n) for n in range(10_000)], rows_per_file=250)
+    finally:
+        WRITES.end()
+    assert len(lake.prices()) == 10_000
+    assert len(held) > 40
+    assert max(held) - held[0] < lake.table.scan().to_arrow().nbytes / 4
+
+
 def reader(lake: Lake, over: Callable[[], bool]) -> set[tuple[Any, ...]]:
     seen = set()
     while not over():
