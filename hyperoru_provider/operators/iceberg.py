@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hyperoru_provider.hooks.hyperoru import HyperoruHook
@@ -16,7 +17,6 @@ from hyperoru_provider.params.arguments import INTERVAL_END, INTERVAL_START
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from openlineage.client.event_v2 import Dataset
-    from pyiceberg.catalog import Catalog
 
     from hyperoru_provider.export.destinations import Destination
 
@@ -106,34 +106,14 @@ class HyperoruToIcebergOperator(ExportOperator):
     def destination_of(self, context: Context) -> Destination:
         """Return the table that the rows go to."""
         from hyperoru_provider.export.destinations.iceberg import IcebergDestination
+        from hyperoru_provider.hooks.iceberg import catalog_of
 
         return IcebergDestination(
-            self._connect(),
+            partial(catalog_of, arguments.required("iceberg_conn_id", self.iceberg_conn_id)),
             arguments.iceberg_table("table", self.table),
             create_table=self.create_table,
             partition_by_day=self.partition_by_day,
         )
-
-    def _connect(self) -> Callable[[], Catalog]:
-        """Return what connects to the catalog.
-
-        :raises HyperoruConfigError: Airflow's provider of Iceberg is not installed.
-        """
-        from hyperoru_provider.client.errors import HyperoruConfigError
-
-        conn_id = arguments.required("iceberg_conn_id", self.iceberg_conn_id)
-
-        def connect() -> Catalog:
-            try:
-                from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
-            except ImportError:
-                raise HyperoruConfigError(
-                    "Tables of Iceberg need apache-airflow-providers-apache-iceberg and pyiceberg: "
-                    "pip install 'airflow-provider-hyperoru[iceberg]'."
-                ) from None
-            return IcebergHook(conn_id).catalog
-
-        return connect
 
     def table_dataset(self) -> Dataset:
         """Return the table, as OpenLineage names it."""

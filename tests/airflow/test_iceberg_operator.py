@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import boto3
 import pytest
+from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
 from airflow.sdk import Asset, Context
 from moto.server import ThreadedMotoServer
 
@@ -178,6 +179,14 @@ class TestOneLake:
         with pytest.raises(HyperoruConfigError, match=named):
             run(**arguments)
         assert sandbox.stats()["requests"] == 0
+
+    def test_a_provider_whose_hook_has_no_catalog(
+        self, lake: Lake, sandbox: Sandbox, connected: Callable[[Sandbox], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As it was before 2.0."""
+        monkeypatch.delattr(IcebergHook, "catalog", raising=False)
+        connected(sandbox)
+        assert run()["rows"] == len(lake.prices()) > 0
 
     def test_without_the_provider_it_says_what_to_install(
         self, lake: Lake, sandbox: Sandbox, connected: Callable[[Sandbox], None], monkeypatch: pytest.MonkeyPatch
