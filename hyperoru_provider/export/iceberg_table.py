@@ -21,6 +21,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
+from sqlalchemy.exc import IntegrityError
 
 from hyperoru_provider.client.errors import (
     HyperoruConcurrentWriteError,
@@ -86,15 +87,18 @@ class IcebergTable:
         if partition_by_day and self._time is None:
             raise HyperoruConfigError("partition_by_day needs a list that is read by time.")
         if create and not self._catalog.table_exists(self._name):
-            schema = new_schema(self._columns)
-            partitions = UNPARTITIONED_PARTITION_SPEC
-            if partition_by_day and self._time is not None:
-                partitions = day_partition(schema, self._time)
-            with suppress(NamespaceAlreadyExistsError):
-                self._catalog.create_namespace(self._name.rpartition(".")[0])
-            with suppress(TableAlreadyExistsError):  # another run made it at the same moment
-                self._catalog.create_table(self._name, schema, partition_spec=partitions)
+            self._create(partition_by_day)
         self._table = self._load()
+
+    def _create(self, partition_by_day: bool) -> None:
+        """Create the table, and its namespace, unless another run does so at the same moment."""
+        schema, partitions = new_schema(self._columns), UNPARTITIONED_PARTITION_SPEC
+        if partition_by_day and self._time is not None:
+            partitions = day_partition(schema, self._time)
+        with suppress(NamespaceAlreadyExistsError, IntegrityError):  # the latter from a SQL catalog
+            self._catalog.create_namespace(self._name.rpartition(".")[0])
+        with suppress(TableAlreadyExistsError):
+            self._catalog.create_table(self._name, schema, partition_spec=partitions)
 
     def _load(self) -> Table:
         try:

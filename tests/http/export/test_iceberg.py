@@ -445,7 +445,9 @@ class TestOthersWriteAtTheSameTime:
             lambda: land(lake, [trade(50, at=DAY)], Window(START + DAY, START + 2 * DAY)),
             lambda: land(lake, [trade(n, "3") for n in range(30)]),
         ]
-        summary = land(lake, [trade(n, "2") for n in range(25)], connect=interfering(lake.catalog, turns))
+        summary = land(
+            lake, [trade(n, "2") for n in range(25)], create_table=False, connect=interfering(lake.catalog, turns)
+        )
         assert summary["replaced"] == 30
         assert lake.prices() == {"50": Decimal("1.5"), **{str(n): Decimal(2) for n in range(25)}}
         assert lake.orphans() == set()
@@ -455,7 +457,7 @@ class TestOthersWriteAtTheSameTime:
         rows = [trade(n) for n in range(25)]
         land(lake, rows[:3])
         turns: list[Callable[[], object]] = [int, lambda: land(lake, rows)]
-        summary = land(lake, rows, connect=interfering(lake.catalog, turns))
+        summary = land(lake, rows, create_table=False, connect=interfering(lake.catalog, turns))
         assert summary["written"] is False
         assert lake.orphans() == set()
 
@@ -471,7 +473,7 @@ class TestOthersWriteAtTheSameTime:
                 update.add_column("more", IntegerType())
 
         turns: list[Callable[[], object]] = [int, add]
-        land(lake, [trade(n, odd="1") for n in range(5)], connect=interfering(lake.catalog, turns))
+        land(lake, [trade(n, odd="1") for n in range(5)], create_table=False, connect=interfering(lake.catalog, turns))
         assert lake.rows("extra, symbol, more") == [('{"odd":1}', "BTC", None)] * 5
         assert lake.orphans() == set()
 
@@ -485,13 +487,19 @@ class TestOthersWriteAtTheSameTime:
             land(lake, [trade(1000, at=day - START)], Window(day, day + DAY))
 
         with pytest.raises(HyperoruConcurrentWriteError, match="during each of 3 attempts"):
-            land(lake, [trade(n, "2") for n in range(20)], connect=interfering(lake.catalog, repeat(other)))
+            land(
+                lake,
+                [trade(n, "2") for n in range(20)],
+                create_table=False,
+                connect=interfering(lake.catalog, repeat(other)),
+            )
         assert set(lake.rows("price, trade_id < '9'")) == {(Decimal("1.5"), True), (Decimal("1.5"), False)}
         assert lake.orphans() == set()
 
     @pytest.mark.slow
     def test_many_windows_at_once(self, tmp_path: Path) -> None:
         lake = local_lake(tmp_path)
+        lake.catalog()  # a SQL catalog makes its own tables when it is first used
         errors: list[BaseException] = []
         windows = [Window(START + n * DAY, START + (n + 1) * DAY) for n in range(6)]
 
