@@ -14,9 +14,22 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyiceberg.manifest import (
+    DataFile,
+    DataFileContent,
+    FileFormat,
+    ManifestContent,
+    ManifestEntry,
+    ManifestEntryStatus,
+    ManifestFile,
+    ManifestWriterV2,
+)
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update.snapshot import _FastAppendFiles
 from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransform, TruncateTransform, UnknownTransform
 from pyiceberg.types import DoubleType, IntegerType, LongType, NestedField, StringType, TimestampType
 
@@ -318,6 +331,73 @@ def test_columns_of_others_keep_their_values_in_rows_that_stay(lake: Lake) -> No
     lake.table.overwrite(noted)
     land(lake, [trade(1, "2")], Window(START + timedelta(seconds=1), START + timedelta(seconds=2)))
     assert [row[0] for row in lake.rows("note")] == ["a", None, "c", "d"]
+
+
+class _DeletesWriter(ManifestWriterV2):
+    def content(self) -> ManifestContent:
+        return ManifestContent.DELETES
+
+
+class _PositionDeletes(_FastAppendFiles):
+    """Adds a file of deletes, as engines do that merge on read; PyIceberg itself writes none."""
+
+    def _manifests(self) -> list[ManifestFile]:
+        metadata = self._transaction.table_metadata
+        output = self.new_manifest_output()
+        with _DeletesWriter(metadata.spec(), metadata.schema(), output, self._snapshot_id, "deflate") as writer:
+            for file in self._added_data_files:
+                entry: dict[str, Any] = {
+                    "status": ManifestEntryStatus.ADDED,
+                    "snapshot_id": self._snapshot_id,
+                    "data_file": file,
+                }
+                writer.add(ManifestEntry.from_args(sequence_number=None, file_sequence_number=None, **entry))
+        return [writer.to_manifest_file(), *self._existing_manifests()]
+
+
+def delete_by_position(lake: Lake, *positions: int) -> None:
+    """Delete rows of the only data file of the table."""
+    table = lake.table
+    (task,) = table.scan().plan_files()
+    path = f"{table.location()}/data/deletes.parquet"
+    ids = [{b"PARQUET:field_id": number} for number in (b"2147483546", b"2147483545")]
+    fields = [pa.field("file_path", pa.string(), False, ids[0]), pa.field("pos", pa.int64(), False, ids[1])]
+    deletes = [[task.file.file_path] * len(positions), list(positions)]
+    pq.write_table(pa.table(deletes, schema=pa.schema(fields)), path.removeprefix("file://"))
+    file = DataFile.from_args(
+        content=DataFileContent.POSITION_DELETES,
+        file_path=path,
+        file_format=FileFormat.PARQUET,
+        partition=task.file.partition,
+        record_count=len(positions),
+        file_size_in_bytes=Path(path.removeprefix("file://")).stat().st_size,
+        column_sizes={},
+        value_counts={},
+        null_value_counts={},
+        nan_value_counts={},
+        lower_bounds={},
+        upper_bounds={},
+        split_offsets=None,
+        equality_ids=None,
+        key_metadata=None,
+        sort_order_id=None,
+    )
+    file.spec_id = task.file.spec_id
+    with table.transaction() as change, _PositionDeletes(Operation.OVERWRITE, change, table.io) as producer:
+        producer.append_data_file(file)
+
+
+@PARTITIONS
+def test_rows_that_another_engine_deleted_by_position_stay_deleted(lake: Lake, by_day: bool) -> None:
+    land(lake, [trade(n) for n in range(10)], partition_by_day=by_day)
+    delete_by_position(lake, 1, 5, 8)
+    assert set(lake.prices()) == set("0234679")
+    window = Window(START + timedelta(seconds=4), START + timedelta(seconds=7))
+    summary = land(lake, [trade(n, "2") for n in (4, 5, 6)], window)
+    assert summary["replaced"] == 2
+    assert lake.prices() == {str(n): Decimal(2 if 4 <= n < 7 else "1.5") for n in (0, 2, 3, 4, 5, 6, 7, 9)}
+    summary = land(lake, [trade(n, "3") for n in range(10)])
+    assert (summary["replaced"], len(lake.prices())) == (8, 10)
 
 
 @pytest.mark.parametrize("gone", [["extra"], ["account_id", "trade_time"]])
