@@ -27,8 +27,7 @@ def at(seconds: float) -> datetime:
 
 
 def trade(number: int | str, seconds: float, **more: Any) -> dict[str, Any]:
-    fixed = {"symbol": "BTC", "side": "BUY", "price": 1, "quantity": 1}
-    return {"trade_id": number, "account_id": 1, "trade_time": format_time(at(seconds)), **fixed, **more}
+    return {"trade_id": number, "account_id": 1, "trade_time": format_time(at(seconds)), **more}
 
 
 @dataclass

@@ -57,7 +57,12 @@ class Client:
         return reader.accept(parse_page(body, reader.endpoint))
 
 
-OLD = [trade(f"old{number}", number) for number in range(10)]
+def fill(number: int | str, seconds: float, **more: Any) -> dict[str, Any]:
+    """A trade with all that a column of a table needs."""
+    return trade(number, seconds, **{"symbol": "BTC", "side": "BUY", "price": 1, "quantity": 1} | more)
+
+
+OLD = [fill(f"old{number}", number) for number in range(10)]
 
 
 class Landing(Protocol):
@@ -156,7 +161,7 @@ def listings(draw: st.DrawFn) -> list[dict[str, Any]]:
     )
     text, tables = draw(st.booleans()), draw(st.sampled_from([1, 1, 2]))
     rows = [
-        trade(f"t{number // tables}" if text else number // tables, position * step, account_id=account, price=number)
+        fill(f"t{number // tables}" if text else number // tables, position * step, account_id=account, price=number)
         | {"table": number % tables}
         for number, (position, step, account) in enumerate(places)
     ]
@@ -199,7 +204,7 @@ servers = st.builds(
     by_day=st.sampled_from([False, False, False, True]),
     naive=st.booleans(),
     arrivals=st.lists(st.integers(0, 2500), max_size=3).map(
-        lambda times: [trade(f"late{number}", seconds, table=0) for number, seconds in enumerate(times)]
+        lambda times: [fill(f"late{number}", seconds, table=0) for number, seconds in enumerate(times)]
     ),
     flips_at=st.sampled_from([None] * 4 + [2, 3, 4]),
     removed_at=st.sampled_from([None] * 5 + [2, 3, 4]),
