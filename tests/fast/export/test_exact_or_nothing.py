@@ -256,9 +256,9 @@ def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
 @pytest.mark.slow
 @pytest.mark.timeout(900 if CASES < 10_000 else 0)
 @settings(max_examples=CASES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(data=st.data(), server=servers)
+@given(in_table=st.sampled_from([False] * 11 + [True]), data=st.data(), server=servers)
 def test_the_exact_rows_or_nothing(
-    earlier: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, server: Server
+    earlier: Path, tmp_path_factory: pytest.TempPathFactory, in_table: bool, data: st.DataObject, server: Server
 ) -> None:
     endpoint = data.draw(contracts(server))
     assume(provable(server, endpoint))
@@ -272,10 +272,7 @@ def test_the_exact_rows_or_nothing(
     }
     where = tmp_path_factory.getbasetemp() / "landing"
     shutil.rmtree(where, ignore_errors=True)
-    if data.draw(st.sampled_from([False] * 24 + [True])):
-        landing: Landing = LandingInTable(where, how)
-    else:
-        landing = LandingInFiles(where)
+    landing: Landing = LandingInTable(where, how) if in_table else LandingInFiles(where)
     old = landing.begin(earlier) if data.draw(st.booleans()) else []
     before = landing.seen()
     late = {row["trade_id"] for row in server.arrivals}
