@@ -76,6 +76,7 @@ class IcebergTable:
         self._columns = spec.schema.columns
         self._rows = RowsOfExport(spec, name)
         self._files = DataFiles()
+        self._in_doubt = False
 
     def prepare(self, create: bool, partition_by_day: bool) -> None:
         """Check that the table can take the rows.
@@ -137,6 +138,15 @@ class IcebergTable:
         :raises HyperoruContractError: not just these rows would be found by their window and filters.
         :raises HyperoruConcurrentWriteError: others have written to the table again and again.
         """
+        try:
+            return self._replace(read, count, properties)
+        except BaseException:
+            if not self._in_doubt:
+                self._files.remove(self._table.io)
+            raise
+
+    def _replace(self, read: Read, count: int, properties: Mapping[str, str]) -> Replacement:
+        reason: CommitFailedException | None = None
         for attempt in range(ATTEMPTS):
             self._table = self._load()
             try:
@@ -145,7 +155,6 @@ class IcebergTable:
                 log.info("Another run has written to %s at the same time: trying again", self._name)
                 reason = error
                 time.sleep(random.uniform(0, min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT)))
-        self._files.remove(self._table.io)
         raise HyperoruConcurrentWriteError(
             f"Others wrote to {self._name} during each of {ATTEMPTS} attempts to commit. Nothing was committed: run "
             "this one again, and let fewer runs write to the table at once."
@@ -168,19 +177,16 @@ class IcebergTable:
             self._add_columns(change)
             metadata = change.table_metadata
             self._files.renew(metadata, table.io, read)
-            kept.write(
-                metadata, table.io, (self._rows.others(share, metadata, table.io) for share in shares if share.others)
-            )
+            others = (self._rows.others(share, metadata, table.io) for share in shares if share.others)
+            kept.write(metadata, table.io, others)
             snapshot_id = _stage(change, shares, [*self._files, *kept], properties)
             self._check(change.table_metadata, shares, kept.rows, count)
-        except BaseException:
-            kept.remove(table.io)
-            self._files.remove(table.io)
-            raise
-        try:
+            self._in_doubt = True  # until the catalog says that it has not committed
             change.commit_transaction()
-        except CommitFailedException:
-            kept.remove(table.io)
+        except BaseException as error:
+            self._in_doubt &= not isinstance(error, CommitFailedException)
+            if not self._in_doubt:
+                kept.remove(table.io)
             raise
         return Replacement(snapshot_id, replaced, written=True)
 

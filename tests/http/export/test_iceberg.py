@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import (
     DataFile,
     DataFileContent,
@@ -556,6 +557,45 @@ class TestOthersWriteAtTheSameTime:
         land(lake, [trade(n, odd="1") for n in range(5)], create_table=False, connect=interfering(lake.catalog, turns))
         assert lake.rows("extra, symbol, more") == [('{"odd":1}', "BTC", None)] * 5
         assert lake.orphans() == set()
+
+    def test_a_catalog_that_fails_before_another_attempt(self, lake: Lake) -> None:
+        land(lake, [trade(n) for n in range(20)])
+
+        def fail() -> None:
+            raise ConnectionError("the catalog is away")
+
+        turns: list[Callable[[], object]] = [
+            int,
+            lambda: land(lake, [trade(50, at=DAY)], Window(START + DAY, START + 2 * DAY)),
+            int,  # as the catalog refuses the commit
+            fail,
+        ]
+        with pytest.raises(ConnectionError):
+            land(lake, [trade(n, "2") for n in range(20)], create_table=False, connect=interfering(lake.catalog, turns))
+        assert lake.prices() == {str(n): Decimal("1.5") for n in [50, *range(20)]}
+        assert lake.orphans() == set()
+
+    def test_a_commit_whose_answer_is_lost(self, lake: Lake) -> None:
+        """Its files stay, as the catalog may have committed them; the next try finds out."""
+        land(lake, [trade(n) for n in range(20)])
+        new = [trade(n, "2") for n in range(25)]
+
+        def connect() -> Catalog:
+            catalog = lake.catalog()
+            commit = catalog.commit_table
+
+            def lose(*arguments: Any) -> None:
+                commit(*arguments)
+                raise ConnectionError("the answer is lost")
+
+            catalog.commit_table = lose  # type: ignore[method-assign, assignment]
+            return catalog
+
+        with pytest.raises(ConnectionError):
+            land(lake, new, connect=connect)
+        assert lake.prices() == {str(n): 2 for n in range(25)}
+        assert land(lake, new)["written"] is False
+        assert len(lake.table.snapshots()) == 2
 
     def test_who_is_always_overtaken_gives_up(self, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(iceberg_table, "ATTEMPTS", 3)
