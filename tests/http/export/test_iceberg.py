@@ -154,6 +154,7 @@ def test_the_summary_and_the_snapshot(lake: Lake) -> None:
     }  # fmt: skip
     said = {name: text for name, text in snapshot.summary.additional_properties.items() if name.startswith("hyperoru.")}
     assert len(said.pop("hyperoru.fingerprint")) == 64
+    assert lake.table.properties.keys() <= {"write.parquet.compression-codec"}  # what PyIceberg gives a table
     assert said == {
         "hyperoru.resource": "trades",
         "hyperoru.window-start": "2026-01-15T00:00:00Z",
