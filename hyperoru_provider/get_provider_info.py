@@ -121,7 +121,17 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hooks", "hyperoru")],
         "operators": [
             _modules(
-                "operators", "export", "klines", "market", "reconcile", "report", "snapshot", "sql", "traders", "trades"
+                "operators",
+                "export",
+                "iceberg",
+                "klines",
+                "market",
+                "reconcile",
+                "report",
+                "snapshot",
+                "sql",
+                "traders",
+                "trades",
             )
         ],
         "sensors": [_modules("sensors", "events", "health", "klines", "price", "trades")],

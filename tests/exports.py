@@ -17,7 +17,7 @@ from hyperoru_provider.client.api.endpoints import WindowedEndpoint
 from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
-from hyperoru_provider.export.destinations.sql import SqlDestination
+from hyperoru_provider.export.destinations import Destination
 from hyperoru_provider.export.destinations.storage import StorageDestination
 from hyperoru_provider.export.fetch import fetch
 from hyperoru_provider.export.manifest import ExportSpec
@@ -38,13 +38,14 @@ def commit(
     slice_rows: int,
     rows_per_part: int,
     on_empty: str | None = "succeed",
-    table: SqlDestination | None = None,
+    destination: Destination | None = None,
 ) -> None:
-    """Export trades to just this directory, or to a table, in slices so short that there are several."""
+    """Export trades to just this directory, or to a destination, in slices so short that there are several."""
     reader = WindowReader(endpoint, window.start, window.end, filters, slice_rows)
     spec = _SpecOfOnePlace("trades", window, filters, Trade, endpoint, place=where.name)
-    files = StorageDestination(UPath(where.parent), "jsonl", "none", rows_per_part=rows_per_part)
-    export_rows(spec, lambda *_: fetch(client, [reader], concurrency), table or files, on_empty=on_empty)
+    if destination is None:
+        destination = StorageDestination(UPath(where.parent), "jsonl", "none", rows_per_part=rows_per_part)
+    export_rows(spec, lambda *_: fetch(client, [reader], concurrency), destination, on_empty=on_empty)
 
 
 @dataclass(frozen=True)

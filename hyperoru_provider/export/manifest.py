@@ -13,10 +13,11 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
-from hyperoru_provider.client.api.endpoints import Endpoint, WindowedEndpoint
+from hyperoru_provider.client.api.endpoints import Endpoint, ListEndpoint, WindowedEndpoint
 from hyperoru_provider.client.api.models import Model
+from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.times import format_time
-from hyperoru_provider.export.columns import ColumnSchema
+from hyperoru_provider.export.columns import Column, ColumnSchema
 from hyperoru_provider.export.formats.encoder import Encoder
 from hyperoru_provider.params.window import Window
 from hyperoru_provider.version import __version__
@@ -70,6 +71,21 @@ class ExportSpec:
     def resumable(self) -> bool:
         """Whether the rows after a certain one can be asked for."""
         return self.window is not None and isinstance(self.endpoint, WindowedEndpoint)
+
+    @property
+    def time_column(self) -> str | None:
+        """The column that assigns a row to the window; ``None`` without a window.
+
+        :raises HyperoruConfigError: there is no such column.
+        """
+        if self.window is None:
+            return None
+        time = self.endpoint.time if isinstance(self.endpoint, ListEndpoint) else None
+        if time is None or Column(time, "timestamp") not in self.schema.columns:
+            raise HyperoruConfigError(
+                f"The contract's time {time} is not a column, so rows can't be assigned to a window."
+            )
+        return time
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is exported, as JSON."""

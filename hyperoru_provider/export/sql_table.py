@@ -294,13 +294,7 @@ def _key_and_time(spec: ExportSpec) -> tuple[tuple[str, ...], str | None]:
     endpoint = spec.endpoint
     if not isinstance(endpoint, ListEndpoint):
         raise HyperoruConfigError(f"{spec.resource} is not a list, and has no key for a table.")
-    if spec.window is None:
-        return endpoint.key, None
-    if endpoint.time is None or Column(endpoint.time, "timestamp") not in spec.schema.columns:
-        raise HyperoruConfigError(
-            f"The contract's time {endpoint.time} is not a column, so rows can't be assigned to a window."
-        )
-    return endpoint.key, endpoint.time
+    return endpoint.key, spec.time_column
 
 
 def _quoted(name: str) -> sa.quoted_name:

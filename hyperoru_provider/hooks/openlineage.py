@@ -14,6 +14,7 @@ from openlineage.client.facet_v2 import (
     data_quality_metrics_input_dataset,
     output_statistics_output_dataset,
     schema_dataset,
+    symlinks_dataset,
 )
 
 from hyperoru_provider.hooks.lineage import directory_uri, openlineage_name
@@ -131,9 +132,10 @@ def write(source: Source, summaries: Sequence[Mapping[str, Any]], table: Dataset
         written.namespace,
         written.name,
         facets={
+            **(written.facets or {}),
             "schema": schema_dataset.SchemaDatasetFacet(
                 [schema_dataset.SchemaDatasetFacetFields(column.name, column.type) for column in columns]
-            )
+            ),
         },
         outputFacets={
             "outputStatistics": output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
@@ -167,6 +169,17 @@ def table_dataset(connection: Connection, table: str) -> Dataset:
     schema = "" if "." in table else f"{inspect(open_database(hook.get_conn).engine).default_schema_name}."
     of_database = f"{database.database}." if database.database else ""  # in MySQL, schemas are databases
     return Dataset(namespace, f"{of_database}{schema}{table}")
+
+
+def iceberg_dataset(location: str, table: str) -> Dataset:
+    """Return a table of Iceberg as OpenLineage names those: by its place, with its name beside that.
+
+    :param location: where its files are.
+    :param table: its namespace, a dot, and its name.
+    """
+    place = _directory_of(f"{location}/")
+    name = symlinks_dataset.Identifier(namespace=place.namespace, name=table, type="TABLE")
+    return Dataset(place.namespace, place.name, facets={"symlinks": symlinks_dataset.SymlinksDatasetFacet([name])})
 
 
 def _directory_of(manifest: str) -> Dataset:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 ROWS_PER_PART = 250_000
 #: what the event of an outlet says, for the DAGs that it starts
-_ON_EVENTS = ("window", "rows", "manifest", "table", "windows", "changed")
+_ON_EVENTS = ("window", "rows", "manifest", "table", "snapshot_id", "windows", "changed")
 
 
 class ExportOperator(WindowTask, BaseOperator):
@@ -128,7 +128,8 @@ class ExportOperator(WindowTask, BaseOperator):
             # Airflow stores an XCom for each link, and needs none for one without an address
             links: Any = self.operator_extra_links
             self.operator_extra_links = [link for link in links if link.get_link(self, ti_key=None)]
-            report_lineage(hook, self.source.uri, map(directory_uri, manifests))
+            locations = [each["location"] for each in written if "location" in each]
+            report_lineage(hook, self.source.uri, [*map(directory_uri, manifests), *locations])
         except Exception:
             log.warning("The task succeeded, but its links or its lineage could not be reported", exc_info=True)
 

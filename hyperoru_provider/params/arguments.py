@@ -167,6 +167,17 @@ def table(name: str, value: object) -> tuple[str | None, str]:
     return match[1], match[2]
 
 
+def iceberg_table(name: str, value: object) -> str:
+    """Return the name of a table of a catalog, with its namespace.
+
+    :raises HyperoruConfigError: it is no such name.
+    """
+    text = required(name, value)
+    if "." not in text or not all(part and part == part.strip() for part in text.split(".")):
+        raise _error(f"{name} {text!r}: expected namespace.table.")
+    return text
+
+
 def choice(name: str, value: object, known: Iterable[str]) -> str:
     """Return a text, which must be one of some words.
 

@@ -11,6 +11,7 @@ PUBLIC = {
     "hooks.retries": ["HyperoruRetryPolicy"],
     "client": ["HyperoruClient", "AsyncHyperoruClient"],
     "operators.export": ["HyperoruExportOperator", "HyperoruToSqlOperator"],
+    "operators.iceberg": ["HyperoruToIcebergOperator"],
     "operators.klines": ["HyperoruBackfillKlinesOperator"],
     "operators.market": ["HyperoruFetchMarketOperator"],
     "operators.sql": ["HyperoruTradesToSqlOperator"],

@@ -15,6 +15,7 @@ from hyperoru_provider.client.errors import HyperoruAuthenticationError, Hyperor
 from hyperoru_provider.hooks.compat import AirflowFailException, TaskDeferred
 from hyperoru_provider.hooks.failures import HyperoruAuthenticationFailure, HyperoruConfigFailure
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
+from hyperoru_provider.operators.iceberg import HyperoruToIcebergOperator
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
 from hyperoru_provider.operators.report import HyperoruReportOperator
@@ -67,6 +68,8 @@ WRONG: list[tuple[type[BaseOperator], str, Any, dict[str, Any], str]] = [
     (SQL, "table", "a b; drop", {"sql_conn_id": "sql"}, "table 'a b; drop': expected table or schema.table"),
     (SQL, "table", "", {"sql_conn_id": "sql"}, "table is ''"),
     (SQL, "mode", "append", TABLE, "mode 'append': expected replace or upsert"),
+    (HyperoruToIcebergOperator, "table", "trades", {"resource": "trades"}, "table 'trades': expected namespace.table"),
+    (HyperoruToIcebergOperator, "iceberg_conn_id", "", {"resource": "trades", "table": "a.b"}, "iceberg_conn_id is ''"),
     (MARKET, "data", "candles", {"symbols": "BTC"}, "data 'candles': expected price or klines"),
     (MARKET, "symbols", " , ", {}, "symbols is ' , '"),
     (MARKET, "interval", "1 hour", {"symbols": "BTC", "data": "klines"}, "interval '1 hour'"),

@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator, Context
 
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
+from hyperoru_provider.operators.iceberg import HyperoruToIcebergOperator
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
 from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
@@ -286,6 +287,7 @@ def test_the_health_sensor_fails_where_asking_again_does_not_help(sandbox: Sandb
 REQUIRED: dict[type[BaseOperator], dict[str, Any]] = {
     HyperoruExportOperator: {"resource": "trades"},
     HyperoruFetchMarketOperator: {"symbols": "BTC"},
+    HyperoruToIcebergOperator: {"resource": "trades", "table": "hyperoru.trades"},
     HyperoruToSqlOperator: {"resource": "trades", "sql_conn_id": "sql", "table": "trades"},
     HyperoruTradesToSqlOperator: {"sql_conn_id": "sql", "table": "trades"},
 }
@@ -299,6 +301,7 @@ REQUIRED: dict[type[BaseOperator], dict[str, Any]] = {
         HyperoruFetchMarketOperator,
         HyperoruHealthSensor,
         HyperoruListTradersOperator,
+        HyperoruToIcebergOperator,
         HyperoruToSqlOperator,
         HyperoruTradesToSqlOperator,
     ],

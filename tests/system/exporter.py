@@ -17,15 +17,18 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from unittest.mock import patch
 
-import airflow.providers.amazon.aws.fs.s3  # noqa: F401
+import airflow.providers.amazon.aws.fs.s3
+import airflow.providers.apache.iceberg.hooks.iceberg  # noqa: F401
 import pyarrow.parquet  # noqa: F401
-from airflow.sdk import ObjectStoragePath
+import pyiceberg.catalog.sql  # noqa: F401
+from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowException
 
 from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruError
 from hyperoru_provider.client.http import retry
-from hyperoru_provider.export import commit_lock
+from hyperoru_provider.export import commit_lock, iceberg_table  # noqa: F401
 from hyperoru_provider.export.directory import ExportDirectory
+from hyperoru_provider.operators.iceberg import HyperoruToIcebergOperator
 from hyperoru_provider.operators.sql import HyperoruTradesToSqlOperator
 from hyperoru_provider.operators.trades import HyperoruExportTradesOperator
 
@@ -64,9 +67,13 @@ class Conditions(NamedTuple):
 
 
 def run(connection: str, directory: Path, arguments: dict[str, Any]) -> None:
-    """Export below a directory, or to another destination."""
+    """Export below a directory, to another destination or to a table of Iceberg."""
     _begin(connection, directory)
-    operator = HyperoruExportTradesOperator(task_id="t", **{"destination": str(directory / "export"), **arguments})
+    operator: BaseOperator
+    if "table" in arguments:
+        operator = HyperoruToIcebergOperator(task_id="t", resource="trades", **arguments)
+    else:
+        operator = HyperoruExportTradesOperator(task_id="t", **{"destination": str(directory / "export"), **arguments})
     operator.execute({})
 
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.databases import Database
+from tests.lakes import TABLE, Lake, local_lake
 from tests.sample_trades import trades
 from tests.system import exporter
 
@@ -35,8 +36,12 @@ KINDS: dict[str, dict[str, Any]] = {
     "by rows": {"file_format": "parquet", "rows_per_part": 2_500, "concurrency": 1},
     "by bytes": {"file_format": "jsonl", "compression": "none", "bytes_per_part": 800_000, "concurrency": 2},
 }
-EARLIER = {"file_format": "jsonl", "compression": "none", "rows_per_part": 3_500}
+EARLIER: dict[str, Any] = {"file_format": "jsonl", "compression": "none", "rows_per_part": 3_500}
 FAULTS = {"latency": 0.01, "error_rate": 0.05, "rate_limit_rate": 0.03, "drop_rate": 0.03, "retry_after": 0.05}
+
+#: a load of a table that begins with the rows of some traders
+TO_TABLE: dict[str, Any] = {"table": TABLE, "create_table": True, "partition_by_day": True, "concurrency": 2}
+ROWS = 30_000
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([exporter.__name__])
@@ -54,7 +59,7 @@ class Kind(NamedTuple):
 def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A sandbox in a process of its own."""
     data = tmp_path_factory.mktemp("data") / "trades.ndjson"
-    data.write_bytes(b"\n".join(trades(30_000, datetime(2025, 4, 2, tzinfo=UTC), timedelta(days=1))))
+    data.write_bytes(b"\n".join(trades(ROWS, datetime(2025, 4, 2, tzinfo=UTC), timedelta(days=1))))
     faults = [f"--fault={name}={value}" for name, value in FAULTS.items()]
     with subprocess.Popen(
         [sys.executable, "-m", "hyperoru_provider.sandbox", "--data", str(data), *faults],
@@ -86,8 +91,13 @@ def fork_server() -> Iterator[None]:
         yield
 
 
-def begin(connection: str, where: Path, **arguments: Any) -> Any:
-    return begin_process(exporter.run, where, connection, where, DAY | arguments)
+def begin(connection: str, where: Path, lake: Lake | None = None, **arguments: Any) -> Any:
+    environment = {} if lake is None else {"AIRFLOW_CONN_ICEBERG_DEFAULT": json.dumps(lake.connection)}
+    return begin_process(
+        exporter.run_beside_others,
+        where,
+        *(connection, where, DAY | arguments, environment, exporter.Conditions()),
+    )
 
 
 def begin_process(target: Callable[..., None], where: Path, *arguments: Any) -> Any:
@@ -180,3 +190,74 @@ def test_killed_loads_of_a_table_show_all_or_nothing(connection: str, tmp_path: 
             assert process.exitcode or rows() == whole
         assert not [path for path in (tmp_path / "temp").iterdir() if path.suffix != ".lock"]
     print(f"{kills} kills in {loads} loads into {database.kind}, undisturbed {seconds:.1f} s")
+
+
+class Loads:
+    """Loads of one table, one after another.
+
+    :param connection: of the server.
+    :param where: the directory of the table.
+    """
+
+    def __init__(self, connection: str, where: Path) -> None:
+        where.mkdir()
+        self._connection, self._where, self.lake = connection, where, local_lake(where)
+
+    def whole(self, **arguments: Any) -> float:
+        """Load to the end, and return how many seconds it took after all was read."""
+        process = begin(self._connection, self._where, self.lake, **TO_TABLE, **arguments)
+        self.wait_until_read(process)
+        begun = time.monotonic()
+        ended(process)
+        return time.monotonic() - begun
+
+    def wait_until_read(self, process: Any) -> None:
+        """Wait until the rows are read, and written from then on."""
+        log, seen = self._where / "log", self.count_read()
+        while process.is_alive() and (not log.exists() or self.count_read() == seen):
+            time.sleep(0.005)
+
+    def count_read(self) -> int:
+        """Return how many tries have read all rows."""
+        log = self._where / "log"
+        return log.read_text().count("rows are read; writing them") if log.exists() else 0
+
+    def killed(self, rng: random.Random, reading: float, writing: float) -> bool:
+        """Load, and kill that at a random moment; return whether it was killed."""
+        process = begin(self._connection, self._where, self.lake, **TO_TABLE)
+        if rng.random() < 0.7:
+            self.wait_until_read(process)
+            process.join(rng.uniform(0, 1.2 * writing))
+        else:
+            process.join(rng.uniform(0, reading))
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -9)
+        return bool(process.exitcode)
+
+
+def test_killed_loads_of_a_table_end_right(connection: str, tmp_path: Path) -> None:
+    """Whenever they are killed, a reader sees the rows of before or all of the window."""
+    undisturbed = Loads(connection, tmp_path / "undisturbed")
+    begun = time.monotonic()
+    writing = undisturbed.whole()
+    reading = time.monotonic() - begun - writing
+    after = undisturbed.lake.prices()
+    assert len(after) == ROWS
+    rng = random.Random(SEED)
+    kills = loads = orphans = 0
+    while kills < max(KILLS // 2, 6):
+        loads += 1
+        table = Loads(connection, tmp_path / f"killed-{loads}")
+        table.whole(filters={"account_id": 2})
+        before = table.lake.prices()
+        assert 0 < len(before) < ROWS
+        while table.killed(rng, reading, writing):
+            kills += 1
+            assert table.lake.prices() in (before, after)
+        assert table.lake.prices() == after, f"load {loads} of seed {SEED}"
+        assert len(table.lake.table.snapshots()) == 2
+        assert not [path for path in (tmp_path / f"killed-{loads}" / "temp").iterdir() if path.suffix != ".lock"]
+        orphans += len(table.lake.orphans())
+        shutil.rmtree(tmp_path / f"killed-{loads}")
+    print(f"{kills} kills in {loads} loads of a table, undisturbed {reading:.1f} + {writing:.1f} s; {orphans} orphans")

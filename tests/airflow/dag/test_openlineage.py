@@ -19,6 +19,7 @@ from tests.airflow.dag.dag_runs import RunDag
 from tests.airflow.dag.landed import manifest_of, path_of
 from tests.canaries import PASSWORD, seen_in
 from tests.databases import POSTGRES, Database
+from tests.lakes import TABLE, local_lake
 from tests.places import ROOT
 
 pytestmark = pytest.mark.slow
@@ -179,4 +180,22 @@ def test_an_export_to_a_table(run_dag: RunDag, events: Events, sandbox: Sandbox,
     assert [(dataset["namespace"], dataset["name"]) for dataset in compared["outputs"]] == [
         (written["namespace"], written["name"])
     ]
+    assert seen_in(b"".join(events.bodies).decode()) == []
+
+
+def test_an_export_to_a_table_of_iceberg(run_dag: RunDag, events: Events, sandbox: Sandbox, tmp_path: Path) -> None:
+    lake = local_lake(tmp_path)
+    environ = {"AIRFLOW_CONN_ICEBERG_DEFAULT": json.dumps(lake.connection)}
+    summary = run_dag(sandbox, "lineage_to_iceberg", environ=environ).result("load")
+    assert summary["rows"] == len(lake.prices())
+
+    event = events.completed("load")
+    (written,) = event["outputs"]
+    assert (written["namespace"], written["name"]) == ("file", summary["location"].removeprefix("file://"))
+    assert without_producer(written["facets"])["symlinks"] == {
+        "identifiers": [{"namespace": "file", "name": TABLE, "type": "TABLE"}]
+    }
+    assert {field["name"]: field["type"] for field in written["facets"]["schema"]["fields"]}["price"] == "decimal"
+    assert without_producer(written["outputFacets"]) == {"outputStatistics": {"rowCount": summary["rows"]}}
+    assert told(event)["result"] == summary
     assert seen_in(b"".join(events.bodies).decode()) == []

@@ -37,13 +37,17 @@ from tests.airflow.matrix.outcomes import ERRORS, WAITS
 from tests.airflow.matrix.place import PASSWORD, Place, Server, committed
 from tests.airflow.matrix.subjects import Subject
 from tests.airflow.matrix.tampering import middle
+from tests.lakes import local_lake
 
 #: seconds after which a cell hangs
 DEADLINE = 30.0
 _MORE_EVENTS = {"socket_duplicate_rate", "pace"}
 _LATE = (
     "airflow.sdk.execution_time.supervisor",
+    "airflow.providers.apache.iceberg.hooks.iceberg",
     "airflow.providers.sqlite.hooks.sqlite",
+    "pyiceberg.catalog.sql",
+    "pyiceberg.io.pyarrow",
     "sqlalchemy.dialects.sqlite",
     "websockets.asyncio.client",
     "zstandard",
@@ -177,6 +181,7 @@ def _set_up(url: str, fault: Fault, directory: Path, secrets: list[str]) -> None
     extra = {"token_cache": "memory", "max_retries": 8, "contract": {"trades": {"page_size": 25}}, **fault.extra}
     connection = {"conn_type": "hyperoru", "host": url, "login": Sandbox().email, "password": PASSWORD}
     os.environ["AIRFLOW_CONN_HYPERORU_DEFAULT"] = json.dumps(connection | {"extra": extra})
+    os.environ["AIRFLOW_CONN_ICEBERG_DEFAULT"] = json.dumps(local_lake(directory).connection)
     os.environ["AIRFLOW_CONN_SQL"] = json.dumps({"conn_type": "sqlite", "host": str(directory / "test.db")})
     policy = partial(retry.RetryPolicy, initial_delay=0.005, max_delay=0.05)
     setattr(retry, "RetryPolicy", policy)  # noqa: B010

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from hyperoru_provider.client.times import parse_time
 from hyperoru_provider.sandbox import Sandbox
 from tests.airflow.matrix.outcomes import AS_SENT, EXACT, PART
+from tests.lakes import local_lake
 
 PASSWORD = "pw-Zq7Xk9Lm2Vt5Rb"
 DAY: dict[str, Any] = {"start": "2026-01-15", "end": "2026-01-16"}
@@ -193,6 +194,8 @@ def committed(directory: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for manifest in sorted(directory.rglob(_MANIFEST)):
         found[str(manifest)] = files(manifest.parent)
+    if (directory / "catalog.db").exists():
+        found["table of Iceberg"] = local_lake(directory).trades()
     for database in sorted(directory.rglob("*.db")):
         found |= {f"{database} {name}": rows for name in ("trades", "orders") if (rows := table(database, name))}
     return found

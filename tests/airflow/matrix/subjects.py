@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from hyperoru_provider.operators.export import HyperoruExportOperator, HyperoruToSqlOperator
+from hyperoru_provider.operators.iceberg import HyperoruToIcebergOperator
 from hyperoru_provider.operators.klines import HyperoruBackfillKlinesOperator
 from hyperoru_provider.operators.market import HyperoruFetchMarketOperator
 from hyperoru_provider.operators.reconcile import HyperoruReconcileOperator, HyperoruReconcileSqlOperator
@@ -41,6 +42,7 @@ from tests.airflow.matrix.place import (
     table,
     trade_fact,
 )
+from tests.lakes import TABLE, local_lake
 
 _BTC_AND_ETH = ["BTC", "ETH"]
 _PRICES = Prices(7, SYMBOLS)
@@ -153,6 +155,12 @@ def trades_in_a_table(place: Place) -> str:
     arguments: dict[str, Any] = {"sql_conn_id": "sql", "table": "trades", "create_table": True, **DAY}
     place.keep(HyperoruTradesToSqlOperator(task_id="t", account_id=ACCOUNT, **arguments).execute({}))
     return compared(map(trade_fact, table(place.directory / "test.db", "trades")), place.truth.trades)
+
+
+def trades_in_iceberg(place: Place) -> str:
+    arguments: dict[str, Any] = {"resource": "trades", "table": TABLE, "filters": {"account_id": ACCOUNT}, **DAY}
+    place.keep(HyperoruToIcebergOperator(task_id="t", create_table=True, **arguments).execute({}))
+    return compared(map(trade_fact, local_lake(place.directory).trades()), place.truth.trades)
 
 
 def trades_reconciled(place: Place) -> str:
@@ -278,6 +286,7 @@ _ALL = [
     Subject("trades: XCom", HyperoruExportTradesOperator, _TRADES, trades_in_xcom, frozenset({"afresh"})),
     *_trades_in_files(),
     Subject("trades: table", HyperoruTradesToSqlOperator, _TRADES, trades_in_a_table, lands=True),
+    Subject("trades: Iceberg", HyperoruToIcebergOperator, _TRADES, trades_in_iceberg, lands=True),
     Subject(
         "trades: reconciled",
         HyperoruReconcileOperator,

@@ -20,12 +20,14 @@ from hyperoru_provider.client.api.resources import RESOURCES
 from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.http.library import httpx
 from hyperoru_provider.export.columns import ColumnSchema
+from hyperoru_provider.export.destinations.iceberg import IcebergDestination
 from hyperoru_provider.export.destinations.sql import SqlDestination
 from hyperoru_provider.export.destinations.storage import StorageDestination
 from hyperoru_provider.export.run import export_list
 from hyperoru_provider.params.window import Window
 from hyperoru_provider.sandbox import Sandbox
 from tests.databases import Database
+from tests.lakes import TABLE, local_lake
 
 NOW = 1_769_083_200.25  # 2026-01-22T12:00:00.25Z
 DAY = ("2026-01-20T00:00:00Z", "2026-01-21T00:00:00Z")
@@ -176,6 +178,31 @@ def test_a_table_has_each_row_to_the_last_digit(
     if amounts != ["extra"]:
         expected = Counter(tuple(amount(sent(row, resource, name)) for name in amounts) for row in known)
         assert Counter(tuple(map(amount, row)) for row in found) == expected
+
+
+@EACH
+def test_a_table_of_iceberg_takes_each_list(
+    full: Sandbox, client_of: Callable[..., HyperoruClient], resource: Resource[Any], tmp_path: Path
+) -> None:
+    """A number that does not fit its 18 decimals is an error that names its row; a list without a key is one moment."""
+    known = facts(full, resource)
+    lake = local_lake(tmp_path)
+
+    def load() -> Any:
+        destination = IcebergDestination(lake.catalog, TABLE, create_table=True)
+        window, filters = window_of(resource), filters_of(resource)
+        return export_list(client_of(full), resource.name, window, filters, destination, on_empty="succeed")
+
+    longest = max((-int(Decimal(each).as_tuple().exponent) for row in known for each in numbers(row)), default=0)
+    if longest > DECIMALS:
+        with pytest.raises(HyperoruContractError, match=r"does not fit decimal128\(38, 18\)"):
+            load()
+        return
+    assert load()["rows"] == len(known)
+    assert lake.table.scan().count() == len(known)
+    again = load()
+    assert again["replaced"] == (len(known) if again["written"] else 0)
+    assert lake.table.scan().count() == len(known)
 
 
 def sent(row: dict[str, Any], resource: Resource[Any], name: str) -> object:
