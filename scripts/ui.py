@@ -31,12 +31,17 @@ def main() -> int:
     with local.sandbox() as sandbox:
         print(f"The sandbox is {sandbox.url}. Starting Airflow in {HOME.relative_to(local.ROOT)}", flush=True)
         database = {"conn_type": "sqlite", "host": str(HOME / "trades.db")}
+        catalog = {"type": "sql", "uri": f"sqlite:///{HOME}/iceberg.db", "warehouse": (HOME / "iceberg").as_uri()}
         with standalone(
             HOME,
             str(local.MADE / "exports-ui"),
             LOG,
             port,
-            {local.CONNECTION: sandbox.connection, "hyperoru_sql": database},
+            {
+                local.CONNECTION: sandbox.connection,
+                "hyperoru_sql": database,
+                "iceberg_default": {"conn_type": "iceberg", "extra": catalog},
+            },
             core__simple_auth_manager_all_admins=True,  # nobody but this machine gets there
         ) as process:
             print(

@@ -25,6 +25,7 @@ import pytest
 from hyperoru_provider.sandbox import Sandbox
 from tests.airflow_home import connection, migrated
 from tests.databases import of_one_own, redis_of_one_own
+from tests.lakes import local_lake
 from tests.places import EXAMPLES
 from tests.system.airflow_processes import AirflowProcesses
 from tests.system.faulty_s3 import Lake, lake
@@ -85,6 +86,7 @@ def airflow(
             "schema": place.path.strip("/"),
         },
         "lake": bucket.connection,
+        "iceberg_default": local_lake(tmp_path_factory.mktemp("iceberg")).connection,
     }
     secrets.write_text(json.dumps(connections))
     home = tmp_path_factory.mktemp("celery") / "home"
