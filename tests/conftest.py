@@ -85,7 +85,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return set_connection
 
 
-@pytest.fixture(params=["postgres", "sqlite", "mariadb", "mysqlclient"])
+@pytest.fixture(params=["postgres", "sqlite", "mariadb"])
 def database(request: pytest.FixtureRequest) -> Database:
     found: Database = request.getfixturevalue(request.param)
     return found

@@ -29,6 +29,8 @@ from tests.places import REAL_ROWS
 REAL_SUMS = (Decimal("80597.53564146"), Decimal("1272260.125956"))
 START, END = datetime(2024, 9, 20, tzinfo=UTC), datetime(2025, 5, 2, tzinfo=UTC)
 BOTH = pytest.mark.parametrize("mode", ["replace", "upsert"])
+#: what takes long: other databases are tested below the operator
+TWO_DATABASES = pytest.mark.parametrize("database", ["postgres", "sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -109,6 +111,7 @@ def test_each_row_once_and_exact(
         assert Decimal(quantity) == Decimal(str(digits[trade_id]))
 
 
+@TWO_DATABASES
 @BOTH
 def test_again_after_the_server_changed(database: Database, connected: Callable[[Sandbox], None], mode: str) -> None:
     rows = made_up(700)
@@ -142,6 +145,7 @@ def test_again_after_the_server_changed(database: Database, connected: Callable[
     assert after == expected
 
 
+@TWO_DATABASES
 def test_only_a_trader_or_symbol(database: Database, connected: Callable[[Sandbox], None]) -> None:
     rows = made_up(400)
     mine = [row for row in rows if (row["account_id"], row["symbol"]) == (1, "BTC")]
@@ -161,6 +165,7 @@ def test_only_a_trader_or_symbol(database: Database, connected: Callable[[Sandbo
     assert len(database.query("SELECT * FROM trades")) == len(others)
 
 
+@TWO_DATABASES
 def test_an_empty_window(database: Database, connected: Callable[[Sandbox], None]) -> None:
     with Sandbox(rows=made_up(50)) as sandbox:
         connected(sandbox)
@@ -200,6 +205,7 @@ def state(database: Database) -> tuple[Any, ...]:
     return database.query("SELECT count(*), min(price), max(price) FROM trades")[0]
 
 
+@TWO_DATABASES
 @BOTH
 def test_nobody_sees_a_part(database: Database, connected: Callable[[Sandbox], None], mode: str) -> None:
     states = []
@@ -225,6 +231,7 @@ FAULTS: dict[str, tuple[dict[str, Any], type[Exception]]] = {
 }
 
 
+@TWO_DATABASES
 @pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("fault", FAULTS)

@@ -38,6 +38,15 @@ START = datetime(2026, 1, 15, tzinfo=UTC)
 DAY = timedelta(days=1)
 WINDOW = Window(START, START + DAY)
 CONTRACT = load_contract()
+
+
+@pytest.fixture(params=["postgres", "sqlite", "mariadb", "mysqlclient"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """A database by each driver."""
+    found: Database = request.getfixturevalue(request.param)
+    return found
+
+
 BOTH = pytest.mark.parametrize("mode", ["replace", "upsert"])
 SERVERS = pytest.mark.parametrize("database", ["postgres", "mariadb", "mysqlclient"], indirect=True)
 
