@@ -69,10 +69,16 @@ def object_storage_path(url: str, conn_id: str | None) -> tuple[ObjectStoragePat
     return path, path.storage_options.get("conn_id")
 
 
-def get_hook_lineage_collector() -> HookLineageCollector:
-    """Return what collects which assets a task reads and writes."""
+def get_hook_lineage_collector() -> HookLineageCollector | None:
+    """Return what collects which assets a task reads and writes; ``None`` where no plugin reads that.
+
+    Airflow's own collector for that case imports the hooks of all providers that have assets.
+    """
     try:
         from airflow.sdk.lineage import get_hook_lineage_collector as get
+        from airflow.sdk.plugins_manager import get_hook_lineage_readers_plugins as get_readers
     except ImportError:  # before Airflow 3.2
         from airflow.lineage.hook import get_hook_lineage_collector as get  # type: ignore
-    return get()
+
+        return get()
+    return get() if get_readers() else None

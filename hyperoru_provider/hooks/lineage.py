@@ -97,6 +97,8 @@ def report_lineage(hook: BaseHook, source: str, targets: Iterable[str]) -> None:
     from hyperoru_provider.hooks.compat import get_hook_lineage_collector
 
     collector = get_hook_lineage_collector()
+    if collector is None:
+        return
     collector.add_input_asset(hook, uri=source)
     for target in targets:
         collector.add_output_asset(hook, uri=target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,6 +81,20 @@ def test_an_export_needs_no_openlineage(
     connect(sandbox)
     summary = HyperoruExportTradesOperator(task_id="t", **DAY, destination=str(tmp_path)).execute(Context())
     assert summary["rows"] > 0
+
+
+def test_where_nobody_reads_lineage_other_providers_are_not_loaded() -> None:
+    pytest.importorskip("airflow.sdk.lineage", reason="Airflow 3.1 loads them")
+    script = """if True:
+        import sys
+        from hyperoru_provider.hooks.hyperoru import HyperoruHook
+        from hyperoru_provider.hooks.lineage import report_lineage
+        report_lineage(HyperoruHook(), "hyperoru://host/trades", ["file:///data"])
+        print([name for name in sys.modules if name.startswith("airflow.providers.amazon.aws.hooks")])
+    """
+    environment = {**os.environ, "AIRFLOW__OPENLINEAGE__DISABLED": "true"}
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.usefixtures("connection")

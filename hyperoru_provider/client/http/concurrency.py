@@ -12,6 +12,7 @@ from typing import NamedTuple
 _LEVELS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 19, 22, 25, 28, 32)
 _FIRST = _LEVELS.index(4)
 _LEAST_ROUND = 4  # answers that are enough to judge by
+_LEAST_SECONDS = 0.1  # of a round: who meets a quota within them is refused few requests
 _ENOUGH = 0.9  # of the best throughput
 _TRY_AGAIN = 12  # rounds at a level before one beside it is measured anew
 _MOST_PATIENCE = 4096  # rounds before a level with refusals is tried again
@@ -28,10 +29,10 @@ class ConcurrencyController:
     """Finds how many requests at once are answered best, by what becomes of each.
 
     Answers are counted in rounds. How many a second there are is, by Little's law, how many requests are under way by
-    the time that each takes. It begins with four at once, climbs while that brings more, and stays at the lowest level
-    that brings nearly as much as the best one; now and then a level beside it is measured anew. Where a request is
-    refused as one too many, or is not answered in time, the level is halved, and the one that was too high is tried
-    again only after a while, which doubles each time.
+    the time that each takes. It begins with four at once, doubles while that brings nearly twice as much, climbs while
+    it brings more, and stays at the lowest level that brings nearly as much as the best one; now and then a level
+    beside it is measured anew. Where a request is refused as one too many, or is not answered in time, the level is
+    halved, and the one that was too high is tried again only after a while, which doubles each time.
 
     Times are seconds of a monotonic clock that the caller reads. Threads may share a controller.
 
@@ -65,6 +66,8 @@ class ConcurrencyController:
     def begin(self, now: float) -> Flight:
         """Count a request as under way."""
         with self._lock:
+            if self._round_began == -math.inf:
+                self._round_began = now
             self._under_way += 1
             return Flight(now, self._under_way)
 
@@ -83,7 +86,7 @@ class ConcurrencyController:
                 self._back_off(now)
                 return
             self._answered.append((crowd, now - flight.began))
-            if len(self._answered) >= max(self.level, _LEAST_ROUND):
+            if len(self._answered) >= max(self.level, _LEAST_ROUND) and now >= self._round_began + _LEAST_SECONDS:
                 self._judge(now)
 
     def _back_off(self, now: float) -> None:
@@ -116,10 +119,10 @@ class ConcurrencyController:
         best = min(place for place, rate in rates.items() if rate >= _ENOUGH * most)
         above, below = min(best + 1, self._highest), max(best - 1, 0)
         if above not in rates:
-            twice = min(bisect(_LEVELS, 2 * _LEVELS[best]) - 1, self._highest)
-            return twice if best == max(rates) and self._scales(best) else above
-        if below not in rates and rates[above] < _ENOUGH * most:
-            return below
+            may_double = self._highest == len(_LEVELS) - 1 and best == max(rates) and self._scales(best)
+            return bisect(_LEVELS, 2 * _LEVELS[best]) - 1 if may_double else above
+        if below not in rates and (rates[above] < _ENOUGH * most or not self._scales(best)):
+            return (best + max((place for place in rates if place < best), default=best - 2)) // 2
         if best == self._place and self._rounds % _TRY_AGAIN == _TRY_AGAIN - 1:
             return above if below == best or (self._quiet_rounds % 2 and above != best) else below
         return best

@@ -35,7 +35,7 @@ class RateLimiter:
         self._counted_from: float | None = None
         self._answers: deque[float] = deque(maxlen=10_000)  # when, since then
         self._allowed: float | None = None  # a second
-        self._counted = math.inf  # seconds that this is known from, of a first 429
+        self._counted = math.inf  # seconds that this is known from, while a first 429 holds
         self._least = 0.0
         self._patience = _FIRST_PATIENCE
         self._lock = threading.Lock()
@@ -68,7 +68,8 @@ class RateLimiter:
         with self._lock:
             if now >= self._held_until:  # else it is of the crowd of the one before
                 self._learn(now, min(asked or seconds, seconds))
-                self._counted_from = now + seconds
+                if self._allowed is not None:
+                    self._counted_from = now + seconds
             self._held_until = max(self._held_until, now + seconds)
             self._next = max(self._next, self._held_until)
 
@@ -78,7 +79,7 @@ class RateLimiter:
         return moment - now
 
     def _learn(self, now: float, seconds: float) -> None:
-        """Learn what the server allows from a 429."""
+        """Learn what the server allows from a 429, where it says anything of that."""
         began = now if self._counted_from is None else self._counted_from
         span = max(seconds, 1.0)
         since = max(began, now - span)
@@ -86,25 +87,28 @@ class RateLimiter:
         elapsed = max(now - since, 1e-3)
         # what is asked within a span is answered; where it has not been a span yet, the wait is a part of it
         counted = elapsed if since > began else _window(elapsed, seconds)
-        rate = answers / counted
-        least = _ENOUGH_ANSWERS if self._allowed is None else elapsed * self._allowed / 2
-        if answers >= least:
-            begins_anew = self._allowed is None or now - self._held_until > _QUIET * self._patience
-            if begins_anew:
+        self._counted = math.inf
+        if answers >= (_ENOUGH_ANSWERS if self._allowed is None else elapsed * self._allowed / 2):
+            rate = answers / counted
+            if self._allowed is None or now - self._held_until > _QUIET * self._patience:
                 self._patience = _FIRST_PATIENCE
+                self._counted = counted
             elif elapsed >= span:
+                rate = min(rate, self._pace_at(now))
                 self._patience = min(_MORE_PATIENCE * self._patience, _MOST_PATIENCE)
             if elapsed + seconds >= 1.0 and not self._least:
                 self._least = _LEAST_SHARE * rate
             self._allowed = max(_SHARE * rate, self._least, (self._allowed or 0.0) / 4)
-            self._counted = counted if begins_anew else math.inf
-        self._answers.clear()
+            self._answers.clear()
+
+    def _pace_at(self, moment: float) -> float:
+        """Return how many requests a second may be sent, as far as a 429 has shown."""
+        if self._allowed is None:
+            return math.inf
+        return self._allowed * (1.0 + (max(moment - self._held_until, 0.0) / self._patience) ** 3)
 
     def _gap_at(self, moment: float) -> float:
-        if self._allowed is None:
-            return self._gap
-        growth = 1.0 + (max(moment - self._held_until, 0.0) / self._patience) ** 3
-        return max(self._gap, 1.0 / (self._allowed * growth))
+        return max(self._gap, 1.0 / self._pace_at(moment))
 
 
 def _window(elapsed: float, wait: float) -> float:

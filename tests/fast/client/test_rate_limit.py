@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections import deque
 from collections.abc import Callable
@@ -99,6 +100,65 @@ def test_a_quota_is_filled_with_few_refusals(
     assert refused <= (5 if least_wait == 1.0 else 8)
 
 
+def run_threads(
+    limiter: RateLimiter, allow: Quota, count: int, *, jitter: float, least_wait: float
+) -> tuple[float, int]:
+    """Return when so many requests of four threads were answered, and how many were refused.
+
+    :param jitter: seconds on average by which a request is late, and its answer.
+    """
+    chance = random.Random(1)
+    events: list[tuple[float, int, str, float | None]] = []
+    number = answered = refused = 0
+    now = 0.0
+
+    def add(moment: float, what: str, wait: float | None = None) -> None:
+        nonlocal number
+        number += 1
+        heapq.heappush(events, (moment, number, what, wait))
+
+    for _ in range(4):
+        add(limiter.reserve(now), "begins")
+    while answered < count:
+        now, _, what, wait = heapq.heappop(events)
+        if what == "begins":
+            more = limiter.reserve_again(now)
+            add(now + (more or chance.expovariate(1 / jitter)), "begins" if more else "arrives")
+        elif what == "arrives":
+            add(now + 0.005 + chance.expovariate(1 / jitter), "ends", allow(now))
+        else:
+            if wait is None:
+                answered += 1
+                limiter.answered(now)
+            else:
+                refused += 1
+                asked = max(wait, least_wait)
+                limiter.hold(now, chance.uniform(1.0, 1.25) * asked, asked)
+            add(now + limiter.reserve(now), "begins")
+    return now, refused
+
+
+@pytest.mark.parametrize("least_wait", [0.05, 1.0], ids=["waits what it has to", "waits whole seconds"])
+@pytest.mark.parametrize("jitter", [0.001, 0.02, 0.05])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: fixed_window(20, 1.0),
+        lambda: sliding_window(20, 1.0),
+        lambda: token_bucket(20.0, 20),
+        lambda: token_bucket(20.0, 5),
+        lambda: fixed_window(600, 30.0),
+    ],
+    ids=["fixed window", "sliding window", "bucket", "small bucket", "half a minute"],
+)
+def test_threads_that_are_late_fill_a_quota_with_few_refusals(
+    make: Callable[[], Quota], jitter: float, least_wait: float
+) -> None:
+    seconds, refused = run_threads(RateLimiter(), make(), 4000, jitter=jitter, least_wait=least_wait)
+    assert 4000 / 20 / seconds > 0.8
+    assert refused <= (20 if least_wait == 1.0 else 100)
+
+
 def test_refusals_by_chance_starve_nobody() -> None:
     chance = random.Random(7)
 
@@ -127,6 +187,18 @@ def test_one_429_of_few_requests_slows_nobody_down() -> None:
     limiter.answered(1.0)
     limiter.hold(1.1, 1.0)
     assert [limiter.reserve(3.0) for _ in range(5)] == [0.0] * 5
+
+
+def test_answers_after_a_429_that_teaches_nothing_raise_nothing() -> None:
+    limiter = RateLimiter()
+    for _ in range(20):
+        limiter.answered(0.1)
+    limiter.hold(0.1, 1.0)
+    limiter.hold(2.0, 60.0)  # no answer came between the two
+    for _ in range(20):
+        limiter.answered(3.0)
+    begins = [limiter.reserve(62.0) for _ in range(2)]
+    assert begins[1] - begins[0] == pytest.approx(1 / 19, rel=0.05)
 
 
 def test_a_rate_that_was_set_is_never_exceeded() -> None:
