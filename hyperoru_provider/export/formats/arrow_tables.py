@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Sequence
+from itertools import accumulate
 from operator import attrgetter
 from typing import Any
 
@@ -140,19 +142,19 @@ class ColumnReader:
         """Return a column of the schema."""
         name, kind = self._names.get(column.name), _TYPES[column.type]
         if column.name in raw:
-            array = pa.array(raw[column.name], kind)
+            values = _text_array(raw[column.name])
         elif name not in types:
-            array = pa.nulls(len(self._texts), kind)
+            values = pa.nulls(len(self._texts), kind)
         elif column.type == "timestamp":
-            array = _as_times(read[name], self._column_schema.time_format)
+            values = _as_times(read[name], self._column_schema.time_format)
         else:
-            array = read[name].cast(kind)
+            values = read[name].cast(kind)
         if column.name in self._column_schema.known:
-            array = pc.fill_null(array, self._column_schema.known[column.name])
+            values = pc.fill_null(values, _text_array([self._column_schema.known[column.name]])[0])
         field = self._column_schema.model.model_fields.get(column.name)
-        if field is not None and field.is_required() and array.null_count:
+        if field is not None and field.is_required() and values.null_count:
             raise OddRowsError
-        return array
+        return values
 
     def _raw_columns(self, raw_names: list[str]) -> dict[str, list[str | None]]:
         """Return the columns of JSON text: those of the model, and ``extra``.
@@ -220,6 +222,15 @@ def _as_times(texts: pa.ChunkedArray, time_format: TimeFormat) -> pa.ChunkedArra
         return texts.cast(_TYPES["timestamp"])
     except pa.ArrowInvalid:
         return texts.cast(pa.timestamp("us")).cast(_TYPES["timestamp"])  # no offset at all: UTC
+
+
+def _text_array(texts: Sequence[str | None]) -> pa.StringArray:
+    """Return texts as an array, as ``pa.array`` does, which imports pandas where that is installed."""
+    data = [(text or "").encode() for text in texts]
+    offsets = array("i", accumulate(map(len, data), initial=0))
+    are_valid = int("".join("0" if text is None else "1" for text in reversed(texts)), 2)
+    bitmap = are_valid.to_bytes(len(texts) // 8 + 1, "little")
+    return pa.StringArray.from_buffers(len(texts), *map(pa.py_buffer, (offsets, b"".join(data), bitmap)))
 
 
 def _array(values: Sequence[Any], field: pa.Field, rows: Rows) -> pa.Array:

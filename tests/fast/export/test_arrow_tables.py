@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,7 +20,13 @@ from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.errors import HyperoruContractError
 from hyperoru_provider.client.lists.rows import Row
 from hyperoru_provider.export.columns import ColumnSchema
-from hyperoru_provider.export.formats.arrow_tables import ODD, ArrowTableBuilder, ColumnReader, read_one_by_one
+from hyperoru_provider.export.formats.arrow_tables import (
+    ODD,
+    ArrowTableBuilder,
+    ColumnReader,
+    _text_array,
+    read_one_by_one,
+)
 from tests.exports import batch_of
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
@@ -192,3 +200,24 @@ def test_a_second_name_of_a_field_is_odd() -> None:
     rows = [row(1, commission="0.1", fee="0.2"), row(2, fee="0.3")]
     assert by_column(rows) is None
     assert by_row(rows)["commission"].to_pylist() == [Decimal("0.1"), Decimal("0.3")]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=40))
+def test_texts_as_an_array(texts: list[str | None]) -> None:
+    values = _text_array(texts)
+    values.validate(full=True)
+    assert values.equals(pa.array(texts, pa.string()))
+
+
+def test_plain_rows_do_not_need_pandas() -> None:
+    script = """if True:
+        import sys
+        from tests.fast.export.test_arrow_tables import *
+        schema = ColumnSchema(Trade, ENDPOINT, {"model": "gpt-5"})
+        rows = [row(number, nested="[1]", related_orders="[2]").raw for number in range(3)]
+        table = ColumnReader(schema, ArrowTableBuilder(schema).schema, rows).read()
+        print(table["model"].null_count, table["extra"].null_count, "pandas" in sys.modules)
+    """
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout == "0 0 False\n"
