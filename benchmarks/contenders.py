@@ -69,6 +69,7 @@ SQL, COPY = "sql", "copy"
 _HTTP = "airflow.providers.http"
 _PARQUET = {"file_format": "parquet"}
 _POSTGRES: dict[str, Any] = {"needs": "airflow.providers.postgres", "only": "fast"}
+_ICEBERG: dict[str, Any] = {"needs": "pyiceberg", "only": "fast"}
 _PLAIN, _GZIP = {"file_format": "jsonl", "compression": "none"}, {"file_format": "jsonl", "compression": "gzip"}
 
 CONTENDERS = {
@@ -87,6 +88,14 @@ CONTENDERS = {
             "postgres.copy_rows",
             ready="postgres.make_rows_ready",
             **_POSTGRES,
+        ),
+        Contender("iceberg", "this provider, into Iceberg", "lakehouse.run", ready="lakehouse.make_ready", **_ICEBERG),
+        Contender(
+            "append",
+            "PyIceberg's append of the same rows in memory",
+            "lakehouse.append",
+            ready="lakehouse.make_rows_ready",
+            **_ICEBERG,
         ),
         Contender("requests", "requests + pyarrow, typed Parquet", "loop.run", needs="requests"),
         Contender("dlt", "dlt rest_api source, Parquet", "dlt_source.run", needs="dlt"),
