@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from mysql.connector.pooling import MySQLConnectionPool
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError, HyperoruContractError
@@ -115,10 +116,23 @@ def test_a_text_that_is_too_long_for_its_column_or_for_a_packet_is_named(databas
         land(database, [trade(2, symbol='"KSHIB2"')])
     with pytest.raises(HyperoruContractError, match=r"^account_name of the row 2 takes \d+ bytes.*max_allowed_packet"):
         land(database, [trade(2, account_name=f'"{"é" * (packet // 2)}"')])
-    database.query("ALTER TABLE trades MODIFY account_name TEXT")
-    with pytest.raises(HyperoruContractError, match=r"rejects a change.*account_name"):
-        land(database, [trade(3, account_name=f'"{"x" * 70_000}"')])
     assert database.trades().keys() == {"1"}
+
+
+@BOTH
+@pytest.mark.parametrize(("kind", "most"), [("TEXT", 65_535), ("MEDIUMTEXT", 16_777_215)])
+@pytest.mark.parametrize("character", [" ", "é"])
+def test_spaces_beyond_a_column_s_length_are_an_error_and_not_cut_off(
+    mariadb: Database, mode: str, kind: str, most: int, character: str
+) -> None:
+    mariadb.create("trades", "UNIQUE (trade_id)", account_name=kind)
+    longest = "x" * (most - 4) + "é "
+    if kind == "TEXT":  # the other one is more than a packet has room for, by default
+        land(mariadb, [trade(1, account_name=f'"{longest} "')], mode, create=False)
+    for length in (1, 5):
+        with pytest.raises(HyperoruContractError, match=rf"^account_name of the row 1 takes \d+ bytes.* fit {kind}"):
+            land(mariadb, [trade(1, account_name=f'"{longest} {character * length}"')], mode, create=False)
+    assert mariadb.query("SELECT account_name FROM trades") == ([(f"{longest} ",)] if kind == "TEXT" else [])
 
 
 def test_times_are_in_utc_whatever_the_zone_of_the_session(database: Database) -> None:
@@ -141,6 +155,18 @@ def test_what_cant_be_rolled_back_is_refused(database: Database, engine: str) ->
         database.query(f"ALTER TABLE trades ENGINE = {engine}")
     with pytest.raises(HyperoruConfigError, match=rf"The table trades is .*{engine}.*InnoDB"):
         land(database, [trade(1)])
+
+
+def test_a_connection_of_a_pool_that_commits_each_statement(mariadb: Database) -> None:
+    with closing(mariadb.connect()) as connection:
+        place = {"host": connection.server_host, "port": connection.server_port, "user": connection.user}
+    pool = MySQLConnectionPool(pool_size=3, autocommit=True, database=mariadb.connection["schema"], **place)
+    pooled = Database("mariadb", pool.get_connection, {})
+    land(pooled, [trade(1), trade(2)])
+    with pytest.raises(HyperoruContractError, match="rejects a change"):
+        land(pooled, [trade(1, "7"), trade(2), Row(START, 3, trade(3).raw.replace(b":3,", b':"1",', 1))])
+    assert mariadb.trades() == {key: ("1", Decimal("1.5")) for key in "12"}
+    pool._remove_connections()
 
 
 def test_tables_are_made_of_innodb(database: Database) -> None:
