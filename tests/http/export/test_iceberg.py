@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -461,6 +462,12 @@ class TestWhatIsRefused:
         with pytest.raises(HyperoruConfigError, match="has the partition z, which PyIceberg can't write here: rows"):
             asked(lake)
 
+    def test_partitions_by_a_column_that_is_not_written(self, lake: Lake) -> None:
+        note = NestedField(99, "note", StringType(), required=False)
+        made(lake, note, partitions=PartitionSpec(PartitionField(99, 1000, IdentityTransform(), "by_note")))
+        with pytest.raises(HyperoruConfigError, match="is partitioned by note, which is no column of the list: rows"):
+            asked(lake)
+
     def test_other_file_formats(self, lake: Lake) -> None:
         made(lake, partitions=None, **{"write.format.default": "orc"})
         with pytest.raises(HyperoruConfigError, match="is written as orc, and not as parquet"):
@@ -557,6 +564,20 @@ class TestOthersWriteAtTheSameTime:
         turns: list[Callable[[], object]] = [int, add]
         land(lake, [trade(n, odd="1") for n in range(5)], create_table=False, connect=interfering(lake.catalog, turns))
         assert lake.rows("extra, symbol, more") == [('{"odd":1}', "BTC", None)] * 5
+        assert lake.orphans() == set()
+
+    def test_another_table_of_the_same_name(self, lake: Lake) -> None:
+        """The files that were written for the first one are none of the second one's."""
+        land(lake, [trade(n) for n in range(5)])
+        first = lake.table.location()
+
+        def make_anew() -> None:
+            lake.catalog().drop_table(TABLE)
+            lake.catalog().create_table(TABLE, new_schema(COLUMNS), location=f"{first}-2")
+
+        turns: list[Callable[[], object]] = [int, make_anew, lambda: shutil.rmtree(first.removeprefix("file://"))]
+        land(lake, [trade(n, "2") for n in range(8)], create_table=False, connect=interfering(lake.catalog, turns))
+        assert lake.prices() == {str(n): Decimal(2) for n in range(8)}
         assert lake.orphans() == set()
 
     def test_a_catalog_that_fails_before_another_attempt(self, lake: Lake) -> None:
