@@ -157,6 +157,13 @@ def test_what_cant_be_rolled_back_is_refused(database: Database, engine: str) ->
         land(database, [trade(1)])
 
 
+def test_rows_that_are_longer_than_a_packet_together(mariadb: Database) -> None:
+    packet = mariadb.query("SELECT @@max_allowed_packet")[0][0]
+    names = [str(n) * (packet // 4) for n in range(7)]
+    land(mariadb, [trade(n, account_name=f'"{name}"') for n, name in enumerate(names)])
+    assert mariadb.query("SELECT account_name FROM trades ORDER BY trade_time") == [(name,) for name in names]
+
+
 def test_a_connection_of_a_pool_that_commits_each_statement(mariadb: Database) -> None:
     with closing(mariadb.connect()) as connection:
         place = {"host": connection.server_host, "port": connection.server_port, "user": connection.user}
