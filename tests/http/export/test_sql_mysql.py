@@ -101,6 +101,20 @@ def test_every_text_is_kept_whole(database: Database, mode: str) -> None:
     }
 
 
+@pytest.mark.parametrize("by_driver", [False, True])
+def test_every_character_is_kept_whatever_the_charset_of_the_connection(database: Database, by_driver: bool) -> None:
+    def connect() -> Any:
+        connection = database.connect()
+        change = getattr(connection, "set_character_set", None) or connection.set_charset_collation
+        change("latin1")
+        return connection
+
+    odd = Database(database.kind, connect, {}) if by_driver else setting(database, "SET NAMES latin1")
+    for mode in ("replace", "upsert"):
+        land(odd, [trade(1, account_name='"é 😀"'), keyed("Ä😀")], mode)
+    assert dict(database.query("SELECT trade_id, account_name FROM trades")) == {"1": "é 😀", "Ä😀": None}
+
+
 def test_a_table_of_a_database_with_another_charset() -> None:
     with in_mariadb("mysql-connector-python", "latin1_swedish_ci") as database:
         land(database, [keyed("a"), keyed("Ä😀")], "upsert")
