@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -171,6 +172,37 @@ def test_what_cant_be_rolled_back_is_refused(database: Database, engine: str) ->
         land(database, [trade(1)])
 
 
+def test_a_text_that_is_too_long_for_a_packet_by_what_is_escaped_in_it(mariadb: Database) -> None:
+    packet = mariadb.query("SELECT @@max_allowed_packet")[0][0]
+    text = r"\"" * (packet * 2 // 3)
+    with pytest.raises(HyperoruContractError, match=r"^account_name of the row 2 takes \d+ bytes.*max_allowed_packet"):
+        land(mariadb, [trade(2, account_name=f'"{text}"')])
+
+
+@pytest.mark.parametrize("cursor", ["DictCursor", "SSCursor", "SSDictCursor"])
+def test_a_connection_with_other_cursors(mysqlclient: Database, cursor: str) -> None:
+    """As Airflow's hook makes it where the connection's extra has ``cursor``."""
+    cursors = importlib.import_module("MySQLdb.cursors")
+
+    def connect() -> Any:
+        connection = mysqlclient.connect()
+        connection.cursorclass = getattr(cursors, cursor)
+        return connection
+
+    for mode in ("replace", "upsert"):
+        land(Database("mariadb", connect, {}), [trade(1), trade(2)], mode)
+    assert mysqlclient.trades().keys() == {"1", "2"}
+
+
+def test_tables_of_the_same_name_in_other_databases_do_not_wait(mariadb: Database) -> None:
+    land(mariadb, [])
+    with in_mariadb("mysql-connector-python") as other:
+        impatient = setting(other, "SET SESSION innodb_lock_wait_timeout = 1")
+        storing(mariadb, lambda: land(impatient, [trade(7)]), [trade(n) for n in range(20)])
+        assert other.trades().keys() == {"7"}
+    assert len(mariadb.trades()) == 20
+
+
 def test_rows_that_are_longer_than_a_packet_together(mariadb: Database) -> None:
     packet = mariadb.query("SELECT @@max_allowed_packet")[0][0]
     names = [str(n) * (packet // 4) for n in range(7)]
@@ -244,7 +276,7 @@ def test_a_load_waits_for_others_as_long_as_its_connection_says(database: Databa
     assert {price for _, price in database.trades().values()} == {Decimal("1.5")}
 
 
-def storing(database: Database, begin: Callable[[], None], rows: list[Row]) -> None:
+def storing(database: Database, begin: Callable[[], object], rows: list[Row]) -> None:
     """Store rows in two batches, and do something between them."""
     table = SqlTable(database.connect, "trades", "replace", spec_of())
     table.prepare(True)
