@@ -251,6 +251,15 @@ def test_upsert_updates_no_row_of_another_unique_index(database: Database) -> No
     assert database.trades() == {"1": ("1", Decimal("1.5"))}
 
 
+def test_upsert_leaves_equal_rows_alone(database: Database) -> None:
+    """No trigger of a row fires."""
+    land(database, [trade(1), trade(2)], "upsert")
+    database.query("CREATE TRIGGER t BEFORE UPDATE ON trades FOR EACH ROW SIGNAL SQLSTATE '45000'")
+    assert land(database, [trade(1), trade(2), trade(3)], "upsert")["inserted"] == 1
+    with pytest.raises(HyperoruContractError, match="rejects a change"):
+        land(database, [trade(1, "2")], "upsert")
+
+
 def test_a_column_without_a_default_is_named(database: Database) -> None:
     database.create("trades", "mine INT NOT NULL")
     with pytest.raises(HyperoruContractError, match=r"rejects a change.*mine"):
