@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 from pyiceberg.exceptions import NotInstalledError
@@ -65,12 +65,15 @@ def check_table(metadata: TableMetadata, name: str, columns: Iterable[Column]) -
             f"The columns of {name} don't fit: {'; '.join(problems)}. A column of another type is never changed: "
             "export to another table, or change this one."
         )
-    if found := _unsupported(metadata):
+    if found := _unsupported(metadata, wanted.keys()):
         raise HyperoruConfigError(f"The table {name} {found}: rows can't be replaced there. Export to another table.")
 
 
-def _unsupported(metadata: TableMetadata) -> str:
-    """Return what of a table PyIceberg can't write or read; empty if there is nothing."""
+def _unsupported(metadata: TableMetadata, columns: Set[str]) -> str:
+    """Return what of a table PyIceberg can't write or read; empty if there is nothing.
+
+    :param columns: which of its columns are written.
+    """
     snapshot = metadata.current_snapshot()
     summary: Any = snapshot.summary if snapshot and snapshot.summary else {}
     if metadata.format_version > _NEWEST_VERSION:
@@ -84,6 +87,8 @@ def _unsupported(metadata: TableMetadata) -> str:
             field.transform.pyarrow_transform(metadata.schema().find_type(field.source_id))
         except (NotImplementedError, NotInstalledError, ValueError) as error:
             return f"has the partition {field.name}, which PyIceberg can't write here {error}".rstrip()
+        if (source := metadata.schema().find_column_name(field.source_id)) not in columns:
+            return f"is partitioned by {source}, which is no column of the list"
     return ""
 
 

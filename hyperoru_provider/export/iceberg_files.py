@@ -39,8 +39,8 @@ class DataFiles:
         return sum(file.record_count for file in self._files)
 
     def renew(self, metadata: TableMetadata, io: FileIO, read: Read) -> None:
-        """Write the rows, unless they are written for just these columns and partitions."""
-        needed = metadata.schema(), metadata.spec()
+        """Write the rows, unless they are written for just this table, as others may make a new one of its name."""
+        needed = metadata.table_uuid, metadata.schema(), metadata.spec()
         if self._written_for != needed:
             self.remove(io)
             self.write(metadata, io, read())

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import (
@@ -60,6 +60,33 @@ class Replacement(NamedTuple):
     written: bool
 
 
+class _RefusedError(Exception):
+    """A catalog refuses a commit: PyIceberg takes its own exception for the proof that it is not there."""
+
+
+class _Committer:
+    """A catalog whose refusals let PyIceberg remove no file.
+
+    :param catalog: the catalog.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._catalog, name)
+
+    def commit_table(self, *arguments: Any) -> Any:
+        """Commit changes of a table.
+
+        :raises _RefusedError: the catalog has another table by now.
+        """
+        try:
+            return self._catalog.commit_table(*arguments)
+        except CommitFailedException as error:
+            raise _RefusedError from error
+
+
 class IcebergTable:
     """Replaces the rows of an export in a table.
 
@@ -76,7 +103,9 @@ class IcebergTable:
         self._columns = spec.schema.columns
         self._rows = RowsOfExport(spec, name)
         self._files = DataFiles()
-        self._in_doubt = False
+        #: rows of others in files that are replaced, by the attempt that the catalog may have committed
+        self._kept = DataFiles()
+        self._sent: tuple[Replacement, Transaction] | None = None
 
     def prepare(self, create: bool, partition_by_day: bool) -> None:
         """Check that the table can take the rows.
@@ -112,6 +141,7 @@ class IcebergTable:
         check_table(table.metadata, self._name, self._columns)
         # PyIceberg would repeat a commit that failed without a look at the rows that others have written since
         once = {**table.metadata.properties, "commit.retry.num-retries": "0"}
+        table.catalog = cast("Catalog", _Committer(table.catalog))
         table.metadata = table.metadata.model_copy(update={"properties": once})
         return table
 
@@ -141,17 +171,22 @@ class IcebergTable:
         try:
             return self._replace(read, count, properties)
         except BaseException:
-            if not self._in_doubt:
+            if self._sent is None:
                 self._files.remove(self._table.io)
+                self._kept.remove(self._table.io)
             raise
 
     def _replace(self, read: Read, count: int, properties: Mapping[str, str]) -> Replacement:
-        reason: CommitFailedException | None = None
-        for attempt in range(ATTEMPTS):
+        reason: _RefusedError | None = None
+        for attempt in range(ATTEMPTS + 1):
             self._table = self._load()
+            if done := self._committed():
+                return done
+            if attempt == ATTEMPTS:
+                break
             try:
                 return self._attempt(read, count, properties)
-            except CommitFailedException as error:
+            except _RefusedError as error:
                 log.info("Another run has written to %s at the same time: trying again", self._name)
                 reason = error
                 time.sleep(random.uniform(0, min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT)))
@@ -160,12 +195,28 @@ class IcebergTable:
             "this one again, and let fewer runs write to the table at once."
         ) from reason
 
+    def _committed(self) -> Replacement | None:
+        """Return what the attempt before has committed after all; else remove its files.
+
+        What is on the way to the catalog may send a commit twice, and then it is refused as it is there already.
+        """
+        if self._sent is None:
+            return None
+        done, change = self._sent
+        if self._table.snapshot_by_id(done.snapshot_id or 0):
+            return done
+        self._sent = None
+        self._kept.remove(self._table.io)
+        for producer in getattr(change, "_snapshot_producers", ()):  # since PyIceberg 0.12
+            producer._clean_all_uncommitted()
+        return None
+
     def _attempt(self, read: Read, count: int, properties: Mapping[str, str]) -> Replacement:
         """Commit the rows once.
 
-        :raises CommitFailedException: others have written to the table meanwhile; nothing was committed.
+        :raises _RefusedError: the catalog refuses them, as others have written to the table meanwhile.
         """
-        table, kept = self._table, DataFiles()
+        table = self._table
         shares = list(self._rows.shares(table.metadata, table.io))
         replaced = sum(share.rows for share in shares)
         same = find_same(table.metadata, properties)
@@ -173,22 +224,17 @@ class IcebergTable:
             self._files.remove(table.io)
             return Replacement(same.snapshot_id if same else None, 0, written=False)
         change = table.transaction()
-        try:
-            self._add_columns(change)
-            metadata = change.table_metadata
-            self._files.renew(metadata, table.io, read)
-            others = (self._rows.others(share, metadata, table.io) for share in shares if share.others)
-            kept.write(metadata, table.io, others)
-            snapshot_id = _stage(change, shares, [*self._files, *kept], properties)
-            self._check(change.table_metadata, shares, kept.rows, count)
-            self._in_doubt = True  # until the catalog says that it has not committed
-            change.commit_transaction()
-        except BaseException as error:
-            self._in_doubt &= not isinstance(error, CommitFailedException)
-            if not self._in_doubt:
-                kept.remove(table.io)
-            raise
-        return Replacement(snapshot_id, replaced, written=True)
+        self._add_columns(change)
+        metadata = change.table_metadata
+        self._files.renew(metadata, table.io, read)
+        others = (self._rows.others(share, metadata, table.io) for share in shares if share.others)
+        self._kept.write(metadata, table.io, others)
+        snapshot_id = _stage(change, shares, [*self._files, *self._kept], properties)
+        self._check(change.table_metadata, shares, self._kept.rows, count)
+        done = Replacement(snapshot_id, replaced, written=True)
+        self._sent = done, change  # its files stay as long as it may be committed
+        change.commit_transaction()
+        return done
 
     def _add_columns(self, change: Transaction) -> None:
         """Add the columns that the table lacks; those that it has are as they must be."""

@@ -27,7 +27,7 @@ _ABSENT = msgspec.Raw(b"")
 _TEXT = r'"[^"\\\x00-\x1f]*+"'
 _INTEGER = r"(?:0|-?+[1-9]\d{0,17}+)"
 _NUMBER = r"-?+\d{1,40}+(?:\.\d{1,40}+)?+(?:[eE][+-]?+\d{1,2}+)?+"
-_TIME = r'"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6}+)?+(?:Z|[+-]\d\d:\d\d)"'
+_TIME = r'"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6}+)?+(?:Z|[+-](?:0\d|1[0-4]):\d\d)"'
 _QUOTED = r'(?:[^"]++|"")*+"'
 #: types of a field -> what its values look like that are the same text in JSON and in CSV
 _PATTERNS: dict[frozenset[Any], str] = {

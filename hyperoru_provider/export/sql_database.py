@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import Column, ColumnSchema
 
 _STAGE = "hyperoru_stage"
+_VARCHAR = re.compile(r"VARCHAR(?:\((\d+)\))?")
 
 #: the values of a row, in the order of a table's columns
 Values = tuple[Any, ...]
@@ -56,6 +58,7 @@ class SqlDatabase(ABC):
 
     def __init__(self, connect: Callable[[], Any], url: str, **options: Any) -> None:
         self._connect = connect
+        self._lengths: list[tuple[int, str, int]] = []
         self.engine = sa.create_engine(
             url, creator=lambda: self.configured(connect()), poolclass=sa.NullPool, hide_parameters=True, **options
         )
@@ -87,7 +90,7 @@ class SqlDatabase(ABC):
     def fits(self, column: sa.Column[Any], found: str) -> bool:
         """Return whether a column can hold our values, by the type that the database has it in."""
         wanted = column.type.compile(self.engine.dialect)
-        return found == wanted or (wanted == "TEXT" and found.startswith("VARCHAR"))
+        return found == wanted or (wanted == "TEXT" and _VARCHAR.fullmatch(found) is not None)
 
     def unique_keys(self, connection: sa.Connection, table: sa.Table) -> list[list[str]]:
         """Return the columns of each key that a table holds only once."""
@@ -102,8 +105,25 @@ class SqlDatabase(ABC):
         """Return the columns by which a table is partitioned; none of a table that is not."""
         return []
 
+    def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return a column as it is compared character by character, whatever its collation."""
+        return column
+
+    def note_lengths(self, table: sa.Table, types: Mapping[str, str]) -> None:
+        """Note how many characters the columns hold: of a longer text, spaces at its end would be cut off in silence.
+
+        :param types: of the table's columns, as :meth:`found_types` returns them.
+        """
+        kinds = [(place, types.get(column.name, "")) for place, column in enumerate(table.columns)]
+        self._lengths = [
+            (place, kind, int(match[1])) for place, kind in kinds if (match := _VARCHAR.fullmatch(kind)) and match[1]
+        ]
+
     def misfit(self, values: Values) -> tuple[int, str] | None:
         """Return which of a row's values the database can't hold exactly, and why; ``None`` if it holds all."""
+        for place, kind, length in self._lengths:
+            if values[place] is not None and len(values[place]) > length:
+                return place, f"has {len(values[place])} characters, and does not fit {kind}"
         return None
 
     def as_text(self, rows: Rows, schema: ColumnSchema) -> bytes | None:
@@ -226,15 +246,22 @@ def _is_unique(index: Any) -> bool:
     return bool(index["unique"]) and not any(name.endswith("_where") for name in index.get("dialect_options", {}))
 
 
-def upsert_on_conflict(into: Any, table: sa.Table, stage: sa.Table, key: Sequence[str]) -> sa.Insert:
+def upsert_on_conflict(
+    into: Any,
+    table: sa.Table,
+    stage: sa.Table,
+    key: Sequence[str],
+    exact: Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]],
+) -> sa.Insert:
     """Return the ``INSERT ... ON CONFLICT`` of PostgreSQL and SQLite.
 
     :param into: an ``INSERT`` of the dialect.
+    :param exact: see :meth:`SqlDatabase.exact`.
     """
     # without a condition, SQLite would take ON CONFLICT for one of a join
     statement = into.from_select(stage.columns.keys(), stage.select().where(sa.true()))
     new = {column: statement.excluded[column.name] for column in table.columns if column.name not in key}
-    differs = sa.or_(*(column.is_distinct_from(value) for column, value in new.items()))
+    differs = sa.or_(*(exact(column).is_distinct_from(value) for column, value in new.items()))
     found: sa.Insert = statement.on_conflict_do_update(
         index_elements=[table.c[name] for name in key], set_=new, where=differs
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,7 +14,11 @@ Conditions = tuple[list[sa.ColumnElement[bool]], list[sa.ColumnElement[bool]]]
 
 
 def write_differences(
-    connection: sa.Connection, table: sa.Table, stage: sa.Table, windows: Sequence[Conditions]
+    connection: sa.Connection,
+    table: sa.Table,
+    stage: sa.Table,
+    windows: Sequence[Conditions],
+    exact: Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]],
 ) -> list[RowChanges]:
     """Delete the rows that are gone or differ, and insert those that are not there, window by window.
 
@@ -21,11 +26,12 @@ def write_differences(
 
     :param stage: the new rows, under their key.
     :param windows: the windows.
+    :param exact: returns a column as it is compared character by character.
     :return: how many rows of each window have changed.
     """
     key = stage.primary_key.columns.keys()
     same_key = [table.c[name] == stage.c[name] for name in key]
-    same_row = [column.is_not_distinct_from(stage.c[column.name]) for column in table.columns if column.name not in key]
+    same_row = [exact(column).is_not_distinct_from(stage.c[column.name]) for column in table.columns]
     deleted = []
     for old, new in windows:
         gone = table.delete().where(*old, ~sa.exists().where(*same_key, *new))

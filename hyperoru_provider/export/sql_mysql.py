@@ -25,7 +25,8 @@ _ESCAPED = re.compile(r"""[\0\n\r\x1a"'\\]""")
 _OLDEST_MYSQL = (8, 0, 31)
 _OLDEST_MARIADB = (10, 6)
 _SESSION = """\
-SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', sql_safe_updates = 0,
+SET SESSION autocommit = 0, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00',
+sql_safe_updates = 0,
 innodb_lock_wait_timeout =
     IF(@@SESSION.innodb_lock_wait_timeout = @@GLOBAL.innodb_lock_wait_timeout, 600, @@SESSION.innodb_lock_wait_timeout),
 lock_wait_timeout =
@@ -35,7 +36,8 @@ _DEADLOCKS = {1213, 1020, 3058}
 #: a null, a default, a length, a range, a reference, a check, a partition, a SIGNAL: what of a row is refused
 _REFUSALS = {1048, 1062, 1216, 1217, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1451, 1452, 1526, 1644, 3819, 4025}
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
-_VARCHAR = re.compile(r"VARCHAR\((\d+)\)")
+#: of texts, which strict sessions refuse to cut, but for spaces at their end
+_BYTES = {"TEXT": 2**16 - 1, "MEDIUMTEXT": 2**24 - 1}
 _TEXT = re.compile(r"VARCHAR\(\d+\)|(?:MEDIUM|LONG)?TEXT")
 
 
@@ -89,7 +91,7 @@ class MySql(SqlDatabase):
             "json": text,
         }
         self._decimals: list[tuple[int, str, int, int]] = []
-        self._lengths: list[tuple[int, str, int]] = []
+        self._bytes: list[tuple[int, str, int]] = []
 
     def configured(self, connection: Any) -> Any:
         """Let a connection be strict, in UTC, and send every character as it is."""
@@ -98,10 +100,8 @@ class MySql(SqlDatabase):
 
             connection.cursorclass = Cursor
             connection.set_character_set("utf8mb4", "utf8mb4_bin")
-            connection.autocommit(False)
         else:
             connection.set_charset_collation("utf8mb4", "utf8mb4_bin")
-            connection.autocommit = False
         with closing(connection.cursor()) as cursor:
             cursor.execute(_SESSION)
         return connection
@@ -127,7 +127,8 @@ class MySql(SqlDatabase):
         self._decimals = [
             (place, kind, int(match[1]), int(match[2])) for place, kind in kinds if (match := _DECIMAL.fullmatch(kind))
         ]
-        self._lengths = [(place, kind, int(match[1])) for place, kind in kinds if (match := _VARCHAR.fullmatch(kind))]
+        self._bytes = [(place, kind, _BYTES[kind]) for place, kind in kinds if kind in _BYTES]
+        self.note_lengths(table, types)
         return types
 
     def _check_engine(self, connection: sa.Connection, table: sa.Table) -> None:
@@ -176,15 +177,16 @@ class MySql(SqlDatabase):
         for place, kind, precision, scale in self._decimals:
             if values[place] is not None and not _fits(values[place], precision, scale):
                 return place, f"{format(values[place], 'f')} does not fit {kind}, which would round it"
-        for place, kind, length in self._lengths:
-            if values[place] is not None and len(values[place]) > length:
-                return place, f"has {len(values[place])} characters, and does not fit {kind}"
+        for place, kind, most in self._bytes:
+            text = values[place] or ""
+            if len(text) * _CHARACTER_BYTES > most and (size := len(text.encode())) > most:
+                return place, f"takes {size} bytes, and does not fit {kind}"
         if sum(len(value) for value in values if isinstance(value, str)) * _CHARACTER_BYTES * 2 > self._packet:
             sizes = [_sent_bytes(value) if isinstance(value, str) else 0 for value in values]
             if sum(sizes) > self._packet - _OVERHEAD_BYTES:
                 place = sizes.index(max(sizes))
                 return place, f"takes {sizes[place]} bytes, and a row at most max_allowed_packet, {self._packet}"
-        return None
+        return super().misfit(values)
 
     def packed(self, rows: Sequence[Values]) -> Packed:
         """Return rows as :meth:`insert` takes them, in texts that no driver makes a float of, or cuts."""

@@ -38,10 +38,12 @@ class Postgres(SqlDatabase):
         self._encoder: CopyEncoder | None = None
 
     def configured(self, connection: Any) -> Any:
-        """Let a connection's cursors return tuples."""
+        """Let a connection send any character, and its cursors return tuples."""
         from psycopg.rows import tuple_row
 
         connection.row_factory = tuple_row
+        connection.execute("SET client_encoding TO 'UTF8'")
+        connection.commit()
         return connection
 
     def lock(self, connection: sa.Connection, table: sa.Table) -> None:
@@ -49,11 +51,33 @@ class Postgres(SqlDatabase):
         name = connection.dialect.identifier_preparer.format_table(table)
         connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
 
+    def found_types(self, connection: sa.Connection, table: sa.Table) -> dict[str, str]:
+        """Return the types of a table's columns, with a collation that takes other texts for the same."""
+        types = super().found_types(connection, table)
+        self.note_lengths(table, types)
+        query = (
+            "SELECT attname, collname FROM pg_attribute JOIN pg_collation ON pg_collation.oid = attcollation "
+            "WHERE attrelid = CAST(:name AS regclass) AND NOT collisdeterministic"
+        )
+        return types | {name: f"{types[name]} COLLATE {kind}" for name, kind in _look_up(connection, table, query)}
+
+    def unique_keys(self, connection: sa.Connection, table: sa.Table) -> list[list[str]]:
+        """Return the columns of each unique index that is checked at once, and for all rows; of no expressions."""
+        query = (
+            "SELECT ARRAY(SELECT COALESCE(attname, '') FROM unnest(indkey::int2[]) WITH ORDINALITY AS key (number, n) "
+            "LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = number AND attnum > 0 WHERE n <= indnkeyatts) "
+            "FROM pg_index WHERE indrelid = CAST(:name AS regclass) AND indisunique AND indisvalid AND indimmediate "
+            "AND indpred IS NULL"
+        )
+        return [columns for (columns,) in _look_up(connection, table, query)]
+
     def as_text(self, rows: Rows, schema: ColumnSchema) -> bytes | None:
         """Return rows as CSV, or ``None`` if something about them is odd."""
         if self._encoder is None:
             self._encoder = CopyEncoder(schema)
-        return self._encoder.encode(rows)
+        text = self._encoder.encode(rows)
+        # a longer text is refused by the server, but for spaces at its end
+        return None if text and self._lengths and b' ",' in text else text
 
     def insert(self, connection: sa.Connection, table: sa.Table, batches: Iterable[Packed]) -> None:
         """Copy rows, by as few statements as there are changes from text to values and back."""
@@ -72,18 +96,15 @@ class Postgres(SqlDatabase):
 
     def upsert(self, connection: sa.Connection, table: sa.Table, stage: sa.Table, key: Sequence[str]) -> int:
         """Insert or update rows by one statement."""
-        return connection.execute(upsert_on_conflict(postgresql.insert(table), table, stage, key)).rowcount
+        return connection.execute(upsert_on_conflict(postgresql.insert(table), table, stage, key, self.exact)).rowcount
 
     def partition_columns(self, connection: sa.Connection, table: sa.Table) -> list[str]:
         """Return the columns by which a table is partitioned."""
-        found = connection.execute(
-            sa.text(
-                "SELECT attname FROM pg_partitioned_table JOIN pg_attribute ON attrelid = partrelid "
-                "AND attnum = ANY (partattrs::int2[]) WHERE partrelid = CAST(:name AS regclass) ORDER BY attnum"
-            ),
-            {"name": connection.dialect.identifier_preparer.format_table(table)},
+        query = (
+            "SELECT attname FROM pg_partitioned_table JOIN pg_attribute ON attrelid = partrelid "
+            "AND attnum = ANY (partattrs::int2[]) WHERE partrelid = CAST(:name AS regclass) ORDER BY attnum"
         )
-        return list(found.scalars())
+        return [name for (name,) in _look_up(connection, table, query)]
 
     def stage_schema(self, table: sa.Table) -> str | None:
         """Return the schema of temporary tables."""
@@ -100,6 +121,15 @@ class Postgres(SqlDatabase):
     def is_deadlock(self, error: Any) -> bool:
         """Return whether others and this transaction waited for each other."""
         return getattr(error, "sqlstate", None) in ("40P01", "40001")
+
+
+def _look_up(connection: sa.Connection, table: sa.Table, query: str) -> list[tuple[Any, ...]]:
+    """Return what the database knows of a table.
+
+    :param query: has ``:name`` in place of the table.
+    """
+    name = connection.dialect.identifier_preparer.format_table(table)
+    return list(map(tuple, connection.execute(sa.text(query), {"name": name})))
 
 
 def _limit_waiting(connection: sa.Connection) -> None:

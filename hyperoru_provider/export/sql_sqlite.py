@@ -49,6 +49,10 @@ class Sqlite(SqlDatabase):
         connection.execute("PRAGMA busy_timeout = 600000")
         return connection
 
+    def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return a column as it is compared character by character, even if it is ``COLLATE NOCASE``."""
+        return sa.collate(column, "BINARY") if isinstance(column.type, sa.String) else column
+
     def lock(self, connection: sa.Connection, table: sa.Table) -> None:
         """Lock the file."""
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -62,7 +66,7 @@ class Sqlite(SqlDatabase):
 
     def upsert(self, connection: sa.Connection, table: sa.Table, stage: sa.Table, key: Sequence[str]) -> int:
         """Insert or update rows by one statement."""
-        return connection.execute(upsert_on_conflict(sqlite.insert(table), table, stage, key)).rowcount
+        return connection.execute(upsert_on_conflict(sqlite.insert(table), table, stage, key, self.exact)).rowcount
 
     def stage_schema(self, table: sa.Table) -> str | None:
         """Return the schema of temporary tables."""

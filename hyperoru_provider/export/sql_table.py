@@ -248,7 +248,7 @@ class SqlTable:
             conditions = [
                 ([*self._within(self._table, each), *self._limits], self._within(stage, each)) for each in windows
             ]
-            found = write_differences(connection, self._table, stage, conditions)
+            found = write_differences(connection, self._table, stage, conditions, self._database.exact)
             self._check_written(connection, self._count(*self._replaced), count)
             for window, changes, (old, _) in zip(windows, found, conditions, strict=True):
                 check(window, connection.scalar(self._count(*old)) or 0, changes)
@@ -271,15 +271,17 @@ class SqlTable:
     ) -> tuple[sa.Select[Any], Changes]:
         """Insert rows, or update those whose key is there already, where they differ.
 
-        :return: what counts the rows of these keys, and how many were changed.
+        :return: what counts those that are there afterwards, and how many rows were changed.
         :raises HyperoruContractError: a row that is there under one of the keys is another one.
         """
         table, stage = self._table, self._staged(connection, batches)
         check_own_rows(connection, table, stage, self._time, self._spec)
-        key = [table.c[name] for name in self._key]
-        written = self._count(sa.exists().where(*(column == stage.c[column.name] for column in key)))
-        inserted = count - (connection.scalar(written) or 0)
+        same_key = [table.c[name] == stage.c[name] for name in self._key]
+        inserted = count - (connection.scalar(self._count(sa.exists().where(*same_key))) or 0)
         changed = self._database.upsert(connection, table, stage, self._key)
+        exact = self._database.exact
+        same_row = [exact(column).is_not_distinct_from(stage.c[column.name]) for column in table.columns]
+        written = self._count(sa.exists().where(*same_key, *same_row))
         return written, Changes(inserted, changed - inserted, 0)
 
     def _staged(self, connection: sa.Connection, batches: Iterable[Packed]) -> sa.Table:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.log import mask_secret
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
+
+_PASSWORD = re.compile("//[^:/@]*:([^@]+)@")
 
 
 def catalog_of(conn_id: str) -> Catalog:
@@ -23,9 +28,13 @@ def catalog_of(conn_id: str) -> Catalog:
             "Tables of Iceberg need apache-airflow-providers-apache-iceberg and pyiceberg: "
             "pip install 'airflow-provider-hyperoru[iceberg]'."
         ) from None
+    connection = IcebergHook.get_connection(conn_id)
+    # PyIceberg logs what it takes for the address of a REST catalog, and names it in errors
+    if password := _PASSWORD.search(str(connection.extra_dejson.get("uri"))):
+        mask_secret(password[1])
     if hasattr(IcebergHook, "catalog"):
         return IcebergHook(conn_id).catalog
-    connection = IcebergHook.get_connection(conn_id)  # before 2.0 the hook has tokens, and no catalog
+    # before 2.0 the hook has tokens, and no catalog
     properties: dict[str, Any] = {"type": "rest", **connection.extra_dejson}
     if connection.host:
         properties["uri"] = connection.host.rstrip("/")

@@ -19,6 +19,7 @@ from airflow.sdk import Asset, Context
 from moto.server import ThreadedMotoServer
 
 from hyperoru_provider.client.errors import HyperoruApiError, HyperoruConfigError
+from hyperoru_provider.hooks import iceberg as iceberg_hook
 from hyperoru_provider.hooks.openlineage import iceberg_dataset, write
 from hyperoru_provider.operators.iceberg import HyperoruToIcebergOperator
 from hyperoru_provider.sandbox import Sandbox
@@ -214,3 +215,16 @@ def test_a_table_is_named_by_its_place(location: str, namespace: str, name: str)
     source: Any = SimpleNamespace(schema=SimpleNamespace(columns=[]))
     written = write(source, [{"rows": 7}], found)
     assert written and written.facets and written.facets["symlinks"] == symlinks
+
+
+def test_a_password_within_the_uri_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyIceberg logs it where the connection does not say that the catalog is one of SQL."""
+    masked: list[str] = []
+    monkeypatch.setattr(iceberg_hook, "mask_secret", masked.append)
+    for user in ("u", ""):
+        extra = {"uri": f"postgresql://{user}:pass/w0rd@127.0.0.1:1/catalog"}
+        connection = json.dumps({"conn_type": "iceberg", "extra": extra})
+        monkeypatch.setenv("AIRFLOW_CONN_ICEBERG_DEFAULT", connection)
+        with pytest.raises(Exception, match="No connection adapters"):
+            iceberg_hook.catalog_of("iceberg_default")
+    assert masked == ["pass/w0rd"] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -461,6 +462,12 @@ class TestWhatIsRefused:
         with pytest.raises(HyperoruConfigError, match="has the partition z, which PyIceberg can't write here: rows"):
             asked(lake)
 
+    def test_partitions_by_a_column_that_is_not_written(self, lake: Lake) -> None:
+        note = NestedField(99, "note", StringType(), required=False)
+        made(lake, note, partitions=PartitionSpec(PartitionField(99, 1000, IdentityTransform(), "by_note")))
+        with pytest.raises(HyperoruConfigError, match="is partitioned by note, which is no column of the list: rows"):
+            asked(lake)
+
     def test_other_file_formats(self, lake: Lake) -> None:
         made(lake, partitions=None, **{"write.format.default": "orc"})
         with pytest.raises(HyperoruConfigError, match="is written as orc, and not as parquet"):
@@ -559,7 +566,22 @@ class TestOthersWriteAtTheSameTime:
         assert lake.rows("extra, symbol, more") == [('{"odd":1}', "BTC", None)] * 5
         assert lake.orphans() == set()
 
+    def test_another_table_of_the_same_name(self, lake: Lake) -> None:
+        """The files that were written for the first one are none of the second one's."""
+        land(lake, [trade(n) for n in range(5)])
+        first = lake.table.location()
+
+        def make_anew() -> None:
+            lake.catalog().drop_table(TABLE)
+            lake.catalog().create_table(TABLE, new_schema(COLUMNS), location=f"{first}-2")
+
+        turns: list[Callable[[], object]] = [int, make_anew, lambda: shutil.rmtree(first.removeprefix("file://"))]
+        land(lake, [trade(n, "2") for n in range(8)], create_table=False, connect=interfering(lake.catalog, turns))
+        assert lake.prices() == {str(n): Decimal(2) for n in range(8)}
+        assert lake.orphans() == set()
+
     def test_a_catalog_that_fails_before_another_attempt(self, lake: Lake) -> None:
+        """The files of the first one stay, as the catalog has not shown that it has none of them."""
         land(lake, [trade(n) for n in range(20)])
 
         def fail() -> None:
@@ -574,7 +596,7 @@ class TestOthersWriteAtTheSameTime:
         with pytest.raises(ConnectionError):
             land(lake, [trade(n, "2") for n in range(20)], create_table=False, connect=interfering(lake.catalog, turns))
         assert lake.prices() == {str(n): Decimal("1.5") for n in [50, *range(20)]}
-        assert lake.orphans() == set()
+        assert len(lake.orphans()) == 2
 
     def test_a_commit_whose_answer_is_lost(self, lake: Lake) -> None:
         """Its files stay, as the catalog may have committed them; the next try finds out."""
@@ -597,6 +619,30 @@ class TestOthersWriteAtTheSameTime:
         assert lake.prices() == {str(n): 2 for n in range(25)}
         assert land(lake, new)["written"] is False
         assert len(lake.table.snapshots()) == 2
+
+    @pytest.mark.parametrize("attempts", [1, 20])
+    def test_a_commit_that_is_sent_twice(self, lake: Lake, attempts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By a proxy that got no answer: the catalog has committed it, and refuses it the second time."""
+        monkeypatch.setattr(iceberg_table, "ATTEMPTS", attempts)
+        land(lake, [trade(n) for n in range(30)], rows_per_file=100)
+        half = Window(START, START + timedelta(seconds=15))
+
+        def connect() -> Catalog:
+            catalog = lake.catalog()
+            commit = catalog.commit_table
+
+            def send_twice(*arguments: Any) -> Any:
+                commit(*arguments)
+                return commit(*arguments)
+
+            catalog.commit_table = send_twice  # type: ignore[method-assign, assignment]
+            return catalog
+
+        summary = land(lake, [trade(n, "2") for n in range(12)], half, connect=connect)
+        assert (summary["written"], summary["replaced"]) == (True, 15)
+        assert summary["snapshot_id"] == str(lake.table.current_snapshot().snapshot_id)  # type: ignore[union-attr]
+        assert lake.prices() == {str(n): Decimal(2 if n < 12 else "1.5") for n in [*range(12), *range(15, 30)]}
+        assert lake.orphans() == set()
 
     def test_who_is_always_overtaken_gives_up(self, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(iceberg_table, "ATTEMPTS", 3)

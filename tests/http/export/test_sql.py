@@ -23,6 +23,7 @@ from hyperoru_provider.client.api.models import Trade
 from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.lists.rows import Row, Rows
 from hyperoru_provider.client.times import parse_time
+from hyperoru_provider.export.destinations.reconciled import ReconciledTable
 from hyperoru_provider.export.destinations.sql import SqlDestination
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.run import export_rows
@@ -465,6 +466,33 @@ def test_keys_that_the_database_takes_for_one_are_an_error(tmp_path: Path) -> No
     assert database.query("SELECT count(*) FROM trades") == [(0,)]
 
 
+def test_a_key_that_the_database_takes_for_another_one_is_an_error(sqlite: Database) -> None:
+    sqlite.create("trades", "UNIQUE (trade_id)", trade_id="TEXT COLLATE NOCASE")
+    row = trade(1)
+    small, large = (Row(row.time, key, row.raw.replace(b":1,", b':"%s",' % key.encode(), 1)) for key in ("ab", "AB"))
+    land(sqlite, [small], "upsert", create=False)
+    with pytest.raises(HyperoruContractError, match="1 rows were written to trades, but 0 are found"):
+        land(sqlite, [large], "upsert", create=False)
+    assert sqlite.trades().keys() == {"ab"}
+
+
+@pytest.mark.parametrize("reconciled", [False, True])
+@pytest.mark.parametrize("name", ["Alice", "alice "])
+def test_a_change_that_the_database_takes_for_none_is_made(sqlite: Database, reconciled: bool, name: str) -> None:
+    collation = "NOCASE" if name == "Alice" else "RTRIM"
+    sqlite.create("trades", "UNIQUE (trade_id)", account_name=f"TEXT COLLATE {collation}")
+    land(sqlite, [trade(1, account_name='"alice"')], create=False)
+    changed = [trade(1, account_name=f'"{name}"')]
+    if reconciled:
+        destination = ReconciledTable(
+            sqlite.connect, "trades", "replace", windows=[WINDOW], on_empty=None, note=lambda _: None
+        )
+        export_rows(spec_of(), lambda *_: [batch_of(changed)], destination)
+    else:
+        assert land(sqlite, changed, "upsert", create=False)["updated"] == 1
+    assert sqlite.query("SELECT account_name FROM trades") == [(name,)]
+
+
 def test_upsert_leaves_equal_rows_alone(postgres: Database) -> None:
     land(postgres, [trade(n) for n in range(10)], "upsert")
     versions = postgres.query("SELECT trade_id, xmin::text FROM trades")
@@ -552,6 +580,26 @@ def test_rows_that_a_trigger_drops_are_an_error(database: Database, mode: str) -
         land(database, [trade(n) for n in range(20)], mode)
     assert set(database.trades()) == {"1"}
     land(database, [trade(n) for n in range(9)], mode)
+
+
+UNDOING = {
+    "postgres": (
+        IGNORING["postgres"][0],
+        "CREATE TRIGGER t BEFORE UPDATE ON trades FOR EACH ROW EXECUTE FUNCTION ignore()",
+    ),
+    "sqlite": ("CREATE TRIGGER t BEFORE UPDATE ON trades BEGIN SELECT RAISE(IGNORE); END",),
+    "mariadb": ("CREATE TRIGGER t BEFORE UPDATE ON trades FOR EACH ROW SET NEW.price = OLD.price",),
+}
+
+
+def test_updates_that_a_trigger_drops_are_an_error(database: Database) -> None:
+    land(database, [trade(1), trade(2)], "upsert")
+    for statement in UNDOING[database.kind]:
+        database.query(statement)
+    land(database, [trade(1), trade(2), trade(3)], "upsert")
+    with pytest.raises(HyperoruContractError, match=r"3 rows were written to trades, but 2 are found.*trigger"):
+        land(database, [trade(1), trade(2, "9"), trade(4)], "upsert")
+    assert database.trades() == {key: ("1", Decimal("1.5")) for key in "123"}
 
 
 REFUSING = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from mysql.connector.pooling import MySQLConnectionPool
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError, HyperoruContractError
@@ -100,6 +102,20 @@ def test_every_text_is_kept_whole(database: Database, mode: str) -> None:
     }
 
 
+@pytest.mark.parametrize("by_driver", [False, True])
+def test_every_character_is_kept_whatever_the_charset_of_the_connection(database: Database, by_driver: bool) -> None:
+    def connect() -> Any:
+        connection = database.connect()
+        change = getattr(connection, "set_character_set", None) or connection.set_charset_collation
+        change("latin1")
+        return connection
+
+    odd = Database(database.kind, connect, {}) if by_driver else setting(database, "SET NAMES latin1")
+    for mode in ("replace", "upsert"):
+        land(odd, [trade(1, account_name='"é 😀"'), keyed("Ä😀")], mode)
+    assert dict(database.query("SELECT trade_id, account_name FROM trades")) == {"1": "é 😀", "Ä😀": None}
+
+
 def test_a_table_of_a_database_with_another_charset() -> None:
     with in_mariadb("mysql-connector-python", "latin1_swedish_ci") as database:
         land(database, [keyed("a"), keyed("Ä😀")], "upsert")
@@ -115,10 +131,23 @@ def test_a_text_that_is_too_long_for_its_column_or_for_a_packet_is_named(databas
         land(database, [trade(2, symbol='"KSHIB2"')])
     with pytest.raises(HyperoruContractError, match=r"^account_name of the row 2 takes \d+ bytes.*max_allowed_packet"):
         land(database, [trade(2, account_name=f'"{"é" * (packet // 2)}"')])
-    database.query("ALTER TABLE trades MODIFY account_name TEXT")
-    with pytest.raises(HyperoruContractError, match=r"rejects a change.*account_name"):
-        land(database, [trade(3, account_name=f'"{"x" * 70_000}"')])
     assert database.trades().keys() == {"1"}
+
+
+@BOTH
+@pytest.mark.parametrize(("kind", "most"), [("TEXT", 65_535), ("MEDIUMTEXT", 16_777_215)])
+@pytest.mark.parametrize("character", [" ", "é"])
+def test_spaces_beyond_a_column_s_length_are_an_error_and_not_cut_off(
+    mariadb: Database, mode: str, kind: str, most: int, character: str
+) -> None:
+    mariadb.create("trades", "UNIQUE (trade_id)", account_name=kind)
+    longest = "x" * (most - 4) + "é "
+    if kind == "TEXT":  # the other one is more than a packet has room for, by default
+        land(mariadb, [trade(1, account_name=f'"{longest} "')], mode, create=False)
+    for length in (1, 5):
+        with pytest.raises(HyperoruContractError, match=rf"^account_name of the row 1 takes \d+ bytes.* fit {kind}"):
+            land(mariadb, [trade(1, account_name=f'"{longest} {character * length}"')], mode, create=False)
+    assert mariadb.query("SELECT account_name FROM trades") == ([(f"{longest} ",)] if kind == "TEXT" else [])
 
 
 def test_times_are_in_utc_whatever_the_zone_of_the_session(database: Database) -> None:
@@ -141,6 +170,56 @@ def test_what_cant_be_rolled_back_is_refused(database: Database, engine: str) ->
         database.query(f"ALTER TABLE trades ENGINE = {engine}")
     with pytest.raises(HyperoruConfigError, match=rf"The table trades is .*{engine}.*InnoDB"):
         land(database, [trade(1)])
+
+
+def test_a_text_that_is_too_long_for_a_packet_by_what_is_escaped_in_it(mariadb: Database) -> None:
+    packet = mariadb.query("SELECT @@max_allowed_packet")[0][0]
+    text = r"\"" * (packet * 2 // 3)
+    with pytest.raises(HyperoruContractError, match=r"^account_name of the row 2 takes \d+ bytes.*max_allowed_packet"):
+        land(mariadb, [trade(2, account_name=f'"{text}"')])
+
+
+@pytest.mark.parametrize("cursor", ["DictCursor", "SSCursor", "SSDictCursor"])
+def test_a_connection_with_other_cursors(mysqlclient: Database, cursor: str) -> None:
+    """As Airflow's hook makes it where the connection's extra has ``cursor``."""
+    cursors = importlib.import_module("MySQLdb.cursors")
+
+    def connect() -> Any:
+        connection = mysqlclient.connect()
+        connection.cursorclass = getattr(cursors, cursor)
+        return connection
+
+    for mode in ("replace", "upsert"):
+        land(Database("mariadb", connect, {}), [trade(1), trade(2)], mode)
+    assert mysqlclient.trades().keys() == {"1", "2"}
+
+
+def test_tables_of_the_same_name_in_other_databases_do_not_wait(mariadb: Database) -> None:
+    land(mariadb, [])
+    with in_mariadb("mysql-connector-python") as other:
+        impatient = setting(other, "SET SESSION innodb_lock_wait_timeout = 1")
+        storing(mariadb, lambda: land(impatient, [trade(7)]), [trade(n) for n in range(20)])
+        assert other.trades().keys() == {"7"}
+    assert len(mariadb.trades()) == 20
+
+
+def test_rows_that_are_longer_than_a_packet_together(mariadb: Database) -> None:
+    packet = mariadb.query("SELECT @@max_allowed_packet")[0][0]
+    names = [str(n) * (packet // 4) for n in range(7)]
+    land(mariadb, [trade(n, account_name=f'"{name}"') for n, name in enumerate(names)])
+    assert mariadb.query("SELECT account_name FROM trades ORDER BY trade_time") == [(name,) for name in names]
+
+
+def test_a_connection_of_a_pool_that_commits_each_statement(mariadb: Database) -> None:
+    with closing(mariadb.connect()) as connection:
+        place = {"host": connection.server_host, "port": connection.server_port, "user": connection.user}
+    pool = MySQLConnectionPool(pool_size=3, autocommit=True, database=mariadb.connection["schema"], **place)
+    pooled = Database("mariadb", pool.get_connection, {})
+    land(pooled, [trade(1), trade(2)])
+    with pytest.raises(HyperoruContractError, match="rejects a change"):
+        land(pooled, [trade(1, "7"), trade(2), Row(START, 3, trade(3).raw.replace(b":3,", b':"1",', 1))])
+    assert mariadb.trades() == {key: ("1", Decimal("1.5")) for key in "12"}
+    pool._remove_connections()
 
 
 def test_tables_are_made_of_innodb(database: Database) -> None:
@@ -172,6 +251,15 @@ def test_upsert_updates_no_row_of_another_unique_index(database: Database) -> No
     assert database.trades() == {"1": ("1", Decimal("1.5"))}
 
 
+def test_upsert_leaves_equal_rows_alone(database: Database) -> None:
+    """No trigger of a row fires."""
+    land(database, [trade(1), trade(2)], "upsert")
+    database.query("CREATE TRIGGER t BEFORE UPDATE ON trades FOR EACH ROW SIGNAL SQLSTATE '45000'")
+    assert land(database, [trade(1), trade(2), trade(3)], "upsert")["inserted"] == 1
+    with pytest.raises(HyperoruContractError, match="rejects a change"):
+        land(database, [trade(1, "2")], "upsert")
+
+
 def test_a_column_without_a_default_is_named(database: Database) -> None:
     database.create("trades", "mine INT NOT NULL")
     with pytest.raises(HyperoruContractError, match=r"rejects a change.*mine"):
@@ -197,7 +285,7 @@ def test_a_load_waits_for_others_as_long_as_its_connection_says(database: Databa
     assert {price for _, price in database.trades().values()} == {Decimal("1.5")}
 
 
-def storing(database: Database, begin: Callable[[], None], rows: list[Row]) -> None:
+def storing(database: Database, begin: Callable[[], object], rows: list[Row]) -> None:
     """Store rows in two batches, and do something between them."""
     table = SqlTable(database.connect, "trades", "replace", spec_of())
     table.prepare(True)
