@@ -3,6 +3,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo ui ui-images report-images bench bench-waiting bench-fleet quick test test-unit test-http test-airflow test-system test-live test-browser test-celery test-warehouses coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
 
+# Tests start hundreds of processes, of which each would compile the package anew where no bytecode is to be kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 # A stamp for each PYTHON that was asked for, so that asking for another one makes the environment anew.
