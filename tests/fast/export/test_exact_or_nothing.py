@@ -75,8 +75,8 @@ class Landing(Protocol):
     #: whether exports of other windows are there, too
     shared: bool
 
-    def begin(self, earlier: Path) -> list[dict[str, Any]]:
-        """Let an earlier export be there, and return its rows."""
+    def begin(self, earlier: Path | None) -> list[dict[str, Any]]:
+        """Let an earlier export be there, or none, and return its rows."""
 
     def destination(self) -> Destination | None:
         """Return where the export goes; ``None`` for its directory."""
@@ -97,7 +97,9 @@ class LandingInFiles:
     def __init__(self, where: Path) -> None:
         self._where = where
 
-    def begin(self, earlier: Path) -> list[dict[str, Any]]:
+    def begin(self, earlier: Path | None) -> list[dict[str, Any]]:
+        if earlier is None:
+            return []
         shutil.copytree(earlier, self._where)
         return OLD
 
@@ -121,7 +123,9 @@ class LandingInTable:
         where.mkdir()
         self._where, self._how, self._lake = where, how, local_lake(where)
 
-    def begin(self, earlier: Path) -> list[dict[str, Any]]:
+    def begin(self, earlier: Path | None) -> list[dict[str, Any]]:
+        if earlier is None:
+            return []
         endpoint = load_contract().trades
         window, to = Window(at(0), at(60)), self.destination()
         exports.commit(Client(Server(OLD[:])), endpoint, window, self._where, {}, destination=to, **self._how)
@@ -153,14 +157,15 @@ class LandingInDatabase:
 
     def __init__(self, database: Database, key: Sequence[str]) -> None:
         self._database, self._endpoint = database, load_contract({"trades": {"key": [*key]}}).trades
-        database.query("DROP TABLE IF EXISTS trades")
-        self.begin(Path("none"))
-        database.query("DELETE FROM trades")
 
-    def begin(self, earlier: Path) -> list[dict[str, Any]]:
+    def begin(self, earlier: Path | None) -> list[dict[str, Any]]:
+        self._database.query("DROP TABLE IF EXISTS trades")
         how: dict[str, Any] = {"concurrency": 1, "slice_rows": 100, "rows_per_part": 3}
         client, window, to = Client(Server(OLD[:])), Window(at(0), at(60)), self.destination()
-        exports.commit(client, self._endpoint, window, earlier, {}, destination=to, **how)
+        exports.commit(client, self._endpoint, window, Path("none"), {}, destination=to, **how)
+        if earlier is None:
+            self._database.query("DELETE FROM trades")
+            return []
         return OLD
 
     def destination(self) -> SqlDestination:
@@ -340,7 +345,7 @@ def check(land: Landed, earlier: Path, where: Path, data: st.DataObject, server:
         "rows_per_part": data.draw(st.sampled_from([2, 1000])),
     }
     landing = land(endpoint, how)
-    old = landing.begin(earlier) if data.draw(st.booleans()) else []
+    old = landing.begin(data.draw(st.sampled_from([None, earlier])))
     before = landing.seen()
     late = {row["trade_id"] for row in server.arrivals}
     wanted = [
