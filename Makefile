@@ -1,7 +1,10 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui ui-images report-images bench bench-waiting bench-fleet quick test test-unit test-http test-airflow test-system test-live test-browser test-celery test-warehouses coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
+.PHONY: help demo ui ui-images report-images bench bench-waiting bench-fleet quick test test-unit test-http test-airflow test-dag test-system test-live test-browser test-celery test-warehouses coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
+
+# Tests start hundreds of processes, of which each would compile the package anew where no bytecode is to be kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,9 +54,9 @@ quick: $(STAMP)  ## Run the tests without network and files of any size, in half
 	$(BIN)/python -m pytest tests/fast -m 'not slow'
 
 test: lint  ## Check format, style, types, layers and workflows, then run all tests [JOBS=4]
-	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-unit test-airflow test-system test-live test-http test-browser
+	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-system test-http test-airflow test-dag test-unit test-browser test-live
 
-# Four begin at once; the next one when the shortest has ended: test-live, which waits for most of its time.
+# Four begin at once, the longest ones; the next one when one of them has ended.
 test-unit: $(STAMP)  ## Run the tests of what needs neither Airflow nor network
 	$(BIN)/python -m pytest $(UNIT)
 
@@ -63,8 +66,11 @@ test-http: $(STAMP)  ## Run the tests of client, export, doctor and sandbox over
 test-airflow: $(STAMP)  ## Run the tests of hooks, operators, sensors and triggers
 	$(BIN)/python -m pytest $(AIRFLOW)
 
-test-system: $(STAMP)  ## Run DAGs and whole deployments in a real Airflow, and test the built wheel
-	$(BIN)/python -m pytest tests/airflow/dag tests/system --ignore=tests/system/test_live.py \
+test-dag: $(STAMP)  ## Run DAGs in a real Airflow, and test the built wheel
+	$(BIN)/python -m pytest tests/airflow/dag tests/system/test_wheel.py
+
+test-system: $(STAMP)  ## Kill and restart exports, loads, and whole deployments of Airflow
+	$(BIN)/python -m pytest tests/system --ignore=tests/system/test_wheel.py --ignore=tests/system/test_live.py \
 	    --ignore=tests/system/test_celery.py
 
 test-live: $(STAMP)  ## Watch a market by events in a real Airflow, for half a minute

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hyperoru_provider.client import HyperoruClient
+from hyperoru_provider.client.http import tokens
 from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.http.tokens import MemoryTokenStore
 from hyperoru_provider.sandbox import Sandbox
@@ -37,6 +38,16 @@ def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(authorities.one_authority(tmp_path_factory.mktemp("authorities"))))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def binding_rounds() -> Iterator[int]:
+    """Let the digest that is slow on purpose be quick, as each of thousands of clients needs one; else a fifth of the
+    time of tests goes there. Gives the rounds of other processes, and of production."""
+    rounds = tokens.BINDING_ROUNDS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "BINDING_ROUNDS", 1)
+        yield rounds
 
 
 @pytest.fixture(autouse=True)

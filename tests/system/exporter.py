@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from unittest.mock import patch
 
+import airflow.models.taskinstance
 import airflow.providers.amazon.aws.fs.s3
-import airflow.providers.apache.iceberg.hooks.iceberg  # noqa: F401
+import airflow.providers.apache.iceberg.hooks.iceberg
+import airflow.providers.mysql.hooks.mysql
+import airflow.providers.postgres.hooks.postgres
+import airflow.providers.sqlite.hooks.sqlite  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import pyiceberg.catalog.sql  # noqa: F401
 from airflow.sdk import BaseOperator, ObjectStoragePath

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,8 @@ KINDS: dict[str, dict[str, Any]] = {
 EARLIER: dict[str, Any] = {"file_format": "jsonl", "compression": "none", "rows_per_part": 3_500}
 FAULTS = {"latency": 0.01, "error_rate": 0.05, "rate_limit_rate": 0.03, "drop_rate": 0.03, "retry_after": 0.05}
 
+#: a load of a table of a database, in seven batches
+TO_DATABASE: dict[str, Any] = {"start": "2025-04-02", "end": "2025-04-02T08:00:00Z", "batch_rows": 1_500}
 #: a load of a table that begins with the rows of some traders
 TO_TABLE: dict[str, Any] = {"table": TABLE, "create_table": True, "partition_by_day": True, "concurrency": 2}
 ROWS = 30_000
@@ -112,6 +115,24 @@ def ended(process: Any) -> None:
     assert process.exitcode == 0
 
 
+def kills_until_done(begin: Callable[[], Any], check: Callable[[], None] = lambda: None) -> int:
+    """Kill one process after another until one has ended by itself, and return how many were killed.
+
+    :param begin: begins one, and waits for the moment to kill it.
+    :param check: fails if what is there then is neither what was there before nor all of it.
+    """
+    kills = 0
+    while True:
+        process = begin()
+        process.kill()
+        process.join()
+        check()
+        if process.exitcode == 0:
+            return kills
+        assert process.exitcode == -9
+        kills += 1
+
+
 def files_of(where: Path) -> dict[str, bytes]:
     files = (path for path in (where / "export").rglob("*") if path.is_file())
     return {str(path.relative_to(where)): path.read_bytes() for path in files}
@@ -139,15 +160,13 @@ def test_killed_exports_end_as_undisturbed_ones(connection: str, tmp_path: Path)
         where = tmp_path / f"killed-{exports}"
         if rng.random() < 0.5:
             shutil.copytree(tmp_path / "earlier", where)
-        while True:
+
+        def begin_export(kind: Kind = kind, where: Path = where) -> Any:
             process = begin(connection, where, **kind.arguments)
             process.join(rng.uniform(0, 1.2 * kind.seconds))
-            process.kill()
-            process.join()
-            if process.exitcode == 0:
-                break
-            assert process.exitcode == -9
-            kills += 1
+            return process
+
+        kills += kills_until_done(begin_export)
         assert files_of(where) == kind.files, f"export {exports} of seed {SEED}"
         assert not [path for path in (where / "temp").iterdir() if path.suffix != ".lock"]
         resumed += (where / "log").read_text().count("Resuming after")
@@ -162,7 +181,15 @@ def test_killed_loads_of_a_table_show_all_or_nothing(connection: str, tmp_path: 
 
     def begin_load(mode: str) -> Any:
         place = json.dumps(database.connection)
-        return begin_process(exporter.load, tmp_path, connection, tmp_path, DAY | {"mode": mode}, place)
+        return begin_process(exporter.load, tmp_path, connection, tmp_path, TO_DATABASE | {"mode": mode}, place)
+
+    def begin_any_load() -> Any:
+        process = begin_load(rng.choice(["replace", "upsert"]))
+        process.join(rng.uniform(0, 1.5 * seconds))
+        return process
+
+    def check() -> None:
+        assert rows() in (before, whole), f"load {loads} of seed {SEED}"
 
     def rows() -> list[tuple[Any, ...]]:
         return sorted(database.query("SELECT trade_id, account_name, price, side FROM trades"))
@@ -172,7 +199,7 @@ def test_killed_loads_of_a_table_show_all_or_nothing(connection: str, tmp_path: 
         ended(begin_load("replace"))
         seconds = time.monotonic() - begun
     whole = rows()
-    assert len(whole) == 30_000
+    assert len(whole) > 6 * TO_DATABASE["batch_rows"]
     rng = random.Random(SEED)
     kills = loads = 0
     while kills < max(KILLS // 3, 4):
@@ -180,14 +207,8 @@ def test_killed_loads_of_a_table_show_all_or_nothing(connection: str, tmp_path: 
         database.query("UPDATE trades SET account_name = 'old', side = 'SELL'")
         database.query("DELETE FROM trades WHERE trade_id LIKE '%7'")
         before = rows()
-        while rows() == before:
-            process = begin_load(rng.choice(["replace", "upsert"]))
-            process.join(rng.uniform(0, 1.5 * seconds))
-            process.kill()
-            process.join()
-            kills += process.exitcode != 0
-            assert rows() in (before, whole), f"load {loads} of seed {SEED}"
-            assert process.exitcode or rows() == whole
+        kills += kills_until_done(begin_any_load, check)
+        assert rows() == whole
         assert not [path for path in (tmp_path / "temp").iterdir() if path.suffix != ".lock"]
     print(f"{kills} kills in {loads} loads into {database.kind}, undisturbed {seconds:.1f} s")
 
@@ -222,18 +243,15 @@ class Loads:
         log = self._where / "log"
         return log.read_text().count("rows are read; writing them") if log.exists() else 0
 
-    def killed(self, rng: random.Random, reading: float, writing: float) -> bool:
-        """Load, and kill that at a random moment; return whether it was killed."""
+    def begin(self, rng: random.Random, reading: float, writing: float) -> Any:
+        """Begin a load, and wait for a random moment of it."""
         process = begin(self._connection, self._where, self.lake, **TO_TABLE)
         if rng.random() < 0.7:
             self.wait_until_read(process)
             process.join(rng.uniform(0, 1.2 * writing))
         else:
             process.join(rng.uniform(0, reading))
-        process.kill()
-        process.join()
-        assert process.exitcode in (0, -9)
-        return bool(process.exitcode)
+        return process
 
 
 def test_killed_loads_of_a_table_end_right(connection: str, tmp_path: Path) -> None:
@@ -252,9 +270,11 @@ def test_killed_loads_of_a_table_end_right(connection: str, tmp_path: Path) -> N
         table.whole(filters={"account_id": 2})
         before = table.lake.prices()
         assert 0 < len(before) < ROWS
-        while table.killed(rng, reading, writing):
-            kills += 1
+
+        def check(table: Loads = table, before: dict[str, Any] = before) -> None:
             assert table.lake.prices() in (before, after)
+
+        kills += kills_until_done(partial(table.begin, rng, reading, writing), check)
         assert table.lake.prices() == after, f"load {loads} of seed {SEED}"
         assert len(table.lake.table.snapshots()) == 2
         assert not [path for path in (tmp_path / f"killed-{loads}" / "temp").iterdir() if path.suffix != ".lock"]

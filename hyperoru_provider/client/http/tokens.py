@@ -15,6 +15,9 @@ from typing import ClassVar, Protocol, TypeGuard
 
 from hyperoru_provider.client.redaction import Address
 
+#: of the digest that is stored beside a token: it is slow on purpose, some hundredths of a second
+BINDING_ROUNDS = 60_000
+
 _TOKEN = re.compile(r"[!-~]{1,16384}")
 
 
@@ -43,12 +46,9 @@ class Credentials:
 
     @cached_property
     def binding(self) -> str:
-        """Digest that ties a stored token to URL, login and password: change one, and a new login follows.
-
-        It is slow on purpose, as it is stored beside the token.
-        """
+        """Digest that ties a stored token to URL, login and password: change one, and a new login follows."""
         salt = f"{self.base_url}\n{self.login}".encode()
-        return hashlib.pbkdf2_hmac("sha256", (self.password or "").encode(), salt, 60_000).hex()
+        return hashlib.pbkdf2_hmac("sha256", (self.password or "").encode(), salt, BINDING_ROUNDS).hex()
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from hyperoru_provider.sandbox import Sandbox
-from tests.airflow_home import connection, copied, environment, migrated
+from tests.airflow_home import connection, copied, environment, fernet_key, migrated
 from tests.places import EXAMPLES
 
 NAME = "hyperoru_doctor"
@@ -19,17 +23,29 @@ DOCTOR = [
     "-c",
     "import sys; from hyperoru_provider.doctor.__main__ import hyperoru; sys.exit(hyperoru())",
 ]
-SHOW = """
-import sys
-from airflow.models import Connection
-print("\\n" + Connection.get_connection_from_secrets(sys.argv[1]).extra)
-"""
+SHADOWED = "hyperoru_shadowed"
+EXTRAS: dict[str, dict[str, object]] = {
+    NAME: {"token_cache": "memory", "timeout": 20, "contract": {"klines": {"cap": 400}}},
+    SHADOWED: {"timeout": 7},
+}
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(paging="offset") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def home(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of an Airflow whose database has two connections."""
     template = migrated(tmp_path_factory.getbasetemp() / "airflow-template")
-    return copied(template, tmp_path_factory.mktemp("doctor") / "home")
+    home = copied(template, tmp_path_factory.mktemp("doctor") / "home")
+    file = home / "connections.json"
+    file.write_text(json.dumps({name: json.loads(connection(sandbox, **extra)) for name, extra in EXTRAS.items()}))
+    done = run(home, [sys.executable, "-m", "airflow", "connections", "import", str(file)])
+    assert done.returncode == 0, done.stderr
+    return home
 
 
 def run(home: Path, command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
@@ -38,56 +54,46 @@ def run(home: Path, command: list[str], **variables: str) -> subprocess.Complete
     )
 
 
-def added(home: Path, name: str, sandbox: Sandbox, **extra: object) -> None:
-    command = [sys.executable, "-m", "airflow", "connections", "add", name]
-    done = run(home, [*command, "--conn-json", connection(sandbox, **extra)])
-    assert done.returncode == 0, done.stderr
-
-
 def extra_of(home: Path, name: str) -> dict[str, object]:
-    done = run(home, [sys.executable, "-c", SHOW, name])
-    assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    """Read the extra of a connection, which Airflow has encrypted."""
+    with closing(sqlite3.connect(home / "airflow.db")) as database:
+        sql = "SELECT extra FROM connection WHERE conn_id = ? AND is_extra_encrypted"
+        ((extra,),) = database.execute(sql, [name])
+    found: dict[str, object] = json.loads(Fernet(fernet_key()).decrypt(extra.encode()))
     return found
 
 
-def test_write_puts_the_contract_into_the_connection(home: Path) -> None:
-    extra: dict[str, object] = {"token_cache": "memory", "timeout": 20, "contract": {"klines": {"cap": 400}}}
-    with Sandbox(paging="offset") as sandbox:
-        added(home, NAME, sandbox, **extra)
-        written = run(home, [*DOCTOR, "doctor", "--conn-id", NAME, "--write"])
-        assert written.returncode == 0, written.stderr
-        assert "What was found was put into the connection" in written.stdout
-        assert "Put this into" not in written.stdout
-        contract = {"klines": {"cap": 400}, "trades": {"paging": "offset"}}
-        assert extra_of(home, NAME) == {**extra, "contract": contract}
+def test_write_puts_the_contract_into_the_connection(home: Path, sandbox: Sandbox) -> None:
+    written = run(home, [*DOCTOR, "doctor", "--conn-id", NAME, "--write"])
+    assert written.returncode == 0, written.stderr
+    assert "What was found was put into the connection" in written.stdout
+    assert "Put this into" not in written.stdout
+    contract = {"klines": {"cap": 400}, "trades": {"paging": "offset"}}
+    assert extra_of(home, NAME) == {**EXTRAS[NAME], "contract": contract}
 
-        again = run(home, [*DOCTOR, "doctor", "--conn-id", NAME, "--json", "--write"])
-        assert again.returncode == 0, again.stderr
-        told = json.loads(again.stdout)  # and nothing else is there
-        assert (told["contract"], told["written"]) == (contract, False)
+    again = run(home, [*DOCTOR, "doctor", "--conn-id", NAME, "--json", "--write"])
+    assert again.returncode == 0, again.stderr
+    told = json.loads(again.stdout)  # and nothing else is there
+    assert (told["contract"], told["written"]) == (contract, False)
     assert sandbox.password not in written.stdout + written.stderr
 
 
-def test_a_connection_of_the_environment_is_read_but_not_written(home: Path) -> None:
-    with Sandbox(paging="offset") as sandbox:
-        variables = {"AIRFLOW_CONN_HYPERORU_ENV": connection(sandbox, token_cache="memory")}
-        read = run(home, [*DOCTOR, "doctor", "--conn-id", "hyperoru_env"], **variables)
-        assert (read.returncode, '"paging": "offset"' in read.stdout) == (1, True)
-        asked = sandbox.stats()["requests"]
-        done = run(home, [*DOCTOR, "doctor", "--conn-id", "hyperoru_env", "--write"], **variables)
-        assert sandbox.stats()["requests"] == asked
+def test_a_connection_of_the_environment_is_read_but_not_written(home: Path, sandbox: Sandbox) -> None:
+    variables = {"AIRFLOW_CONN_HYPERORU_ENV": connection(sandbox, token_cache="memory")}
+    read = run(home, [*DOCTOR, "doctor", "--conn-id", "hyperoru_env"], **variables)
+    assert (read.returncode, '"paging": "offset"' in read.stdout) == (1, True)
+    asked = sandbox.stats()["requests"]
+    done = run(home, [*DOCTOR, "doctor", "--conn-id", "hyperoru_env", "--write"], **variables)
+    assert sandbox.stats()["requests"] == asked
     assert (done.returncode, done.stdout) == (2, "")
     assert "is read from EnvironmentVariablesBackend" in done.stderr
 
 
-def test_another_connection_of_the_same_name_is_left_alone(home: Path) -> None:
-    with Sandbox(paging="offset") as sandbox:
-        added(home, "hyperoru_shadowed", sandbox, timeout=7)
-        variables = {"AIRFLOW_CONN_HYPERORU_SHADOWED": connection(sandbox, token_cache="memory")}
-        done = run(home, [*DOCTOR, "doctor", "--conn-id", "hyperoru_shadowed", "--write"], **variables)
+def test_another_connection_of_the_same_name_is_left_alone(home: Path, sandbox: Sandbox) -> None:
+    variables = {f"AIRFLOW_CONN_{SHADOWED.upper()}": connection(sandbox, token_cache="memory")}
+    done = run(home, [*DOCTOR, "doctor", "--conn-id", SHADOWED, "--write"], **variables)
     assert done.returncode == 2
-    assert extra_of(home, "hyperoru_shadowed") == {"timeout": 7}
+    assert extra_of(home, SHADOWED) == EXTRAS[SHADOWED]
 
 
 def test_a_database_that_is_not_migrated(home: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,7 +66,7 @@ def fill(number: int | str, seconds: float, **more: Any) -> dict[str, Any]:
     return trade(number, seconds, **{"symbol": "BTC", "side": "BUY", "price": 1, "quantity": 1} | more)
 
 
-OLD = [fill(f"old{number}", number) for number in range(10)]
+OLD = [fill(f"old{number}", number, table=0) for number in range(10)]
 
 
 class Landing(Protocol):
@@ -75,8 +75,8 @@ class Landing(Protocol):
     #: whether exports of other windows are there, too
     shared: bool
 
-    def begin(self, earlier: Path) -> list[dict[str, Any]]:
-        """Let an earlier export be there, and return its rows."""
+    def begin(self, earlier: Path | None) -> list[dict[str, Any]]:
+        """Let an earlier export be there, or none, and return its rows."""
 
     def destination(self) -> Destination | None:
         """Return where the export goes; ``None`` for its directory."""
@@ -97,7 +97,9 @@ class LandingInFiles:
     def __init__(self, where: Path) -> None:
         self._where = where
 
-    def begin(self, earlier: Path) -> list[dict[str, Any]]:
+    def begin(self, earlier: Path | None) -> list[dict[str, Any]]:
+        if earlier is None:
+            return []
         shutil.copytree(earlier, self._where)
         return OLD
 
@@ -121,7 +123,9 @@ class LandingInTable:
         where.mkdir()
         self._where, self._how, self._lake = where, how, local_lake(where)
 
-    def begin(self, earlier: Path) -> list[dict[str, Any]]:
+    def begin(self, earlier: Path | None) -> list[dict[str, Any]]:
+        if earlier is None:
+            return []
         endpoint = load_contract().trades
         window, to = Window(at(0), at(60)), self.destination()
         exports.commit(Client(Server(OLD[:])), endpoint, window, self._where, {}, destination=to, **self._how)
@@ -141,6 +145,47 @@ class LandingInTable:
 
     def check_remains(self) -> None:
         assert self._lake.orphans() == set()
+
+
+class LandingInDatabase:
+    """A table of a database, which is there already.
+
+    :param key: of its rows.
+    """
+
+    shared = True
+
+    def __init__(self, database: Database, key: Sequence[str]) -> None:
+        self._database, self._endpoint = database, load_contract({"trades": {"key": [*key]}}).trades
+
+    def begin(self, earlier: Path | None) -> list[dict[str, Any]]:
+        self._database.query("DROP TABLE IF EXISTS trades")
+        how: dict[str, Any] = {"concurrency": 1, "slice_rows": 100, "rows_per_part": 3}
+        client, window, to = Client(Server(OLD[:])), Window(at(0), at(60)), self.destination()
+        exports.commit(client, self._endpoint, window, Path("none"), {}, destination=to, **how)
+        if earlier is None:
+            self._database.query("DELETE FROM trades")
+            return []
+        return OLD
+
+    def destination(self) -> SqlDestination:
+        return SqlDestination(self._database.connect, "trades", create_table=True, batch_rows=7)
+
+    def seen(self) -> list[dict[str, Any]]:
+        columns = ("trade_id", "account_id", "symbol", "side", "price", "quantity", "trade_time", "extra")
+        found = []
+        for values in self._database.query(f"SELECT {', '.join(columns)} FROM trades"):
+            row = dict(zip(columns, values, strict=True))
+            moment = row["trade_time"]
+            row["trade_time"] = format_time(parse_time(moment) if isinstance(moment, str) else moment)
+            found.append(row | json.loads(row.pop("extra")))
+        return sorted(found, key=lambda row: (parse_time(row["trade_time"]), row["trade_id"]))
+
+    def rows(self) -> list[dict[str, Any]]:
+        return self.seen()
+
+    def check_remains(self) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -257,80 +302,7 @@ def provable(server: Server, endpoint: WindowedEndpoint) -> bool:
     )
 
 
-class InTable:
-    """A table of a database that holds ten rows of account 1 from an earlier load."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def begin(self, client: Client, endpoint: WindowedEndpoint) -> None:
-        """Make the table anew, as the key of its rows may be another one."""
-        self._database.query("DROP TABLE IF EXISTS trades")
-        honest = load_contract({"trades": {"key": list(endpoint.key)}}).trades
-        self.commit(client, honest, Window(at(0), at(60)), {}, concurrency=1, slice_rows=100, rows_per_part=3)
-
-    def commit(
-        self, client: Client, endpoint: WindowedEndpoint, window: Window, filters: dict[str, Any], **how: Any
-    ) -> None:
-        destination = SqlDestination(self._database.connect, "trades", create_table=True, batch_rows=7)
-        exports.commit(client, endpoint, window, Path("none"), filters, destination=destination, **how)
-
-    def rows(self) -> list[dict[str, Any]]:
-        columns = "trade_id, account_id, trade_time, price, extra"
-        return [
-            {
-                "trade_id": trade_id,
-                "account_id": int(account_id),
-                "trade_time": format_time(parse_time(moment) if isinstance(moment, str) else moment),
-                "price": Decimal(price),
-                **json.loads(extra),
-            }
-            for trade_id, account_id, moment, price, extra in self._database.query(
-                f"SELECT {columns} FROM trades ORDER BY trade_id"
-            )
-        ]
-
-
-def check_table(table: InTable, data: st.DataObject, server: Server) -> None:
-    """Check that a table has the exact rows of a window and a filter, and else is as it was."""
-    endpoint = data.draw(contracts(server))
-    assume(provable(server, endpoint))
-    start = data.draw(st.integers(-5, 60))
-    end = start + data.draw(st.sampled_from([1, 60, 600, 600, 3000, 90_000]))
-    account_id = data.draw(st.none() | st.just(1))
-    how = {"slice_rows": data.draw(st.sampled_from([2, 10, 20_000])), "concurrency": 1, "rows_per_part": 2}
-    more = {"symbol": "BTC", "side": "BUY", "price": 1, "quantity": 1}
-    server.rows[:], server.arrivals[:] = ([{**more, **row} for row in rows] for rows in (server.rows, server.arrivals))
-    old = [trade(f"old{number}", number, table=0, **more) for number in range(10)]
-    table.begin(Client(Server(old)), endpoint)
-    before = table.rows()
-    late = {row["trade_id"] for row in server.arrivals}
-    wanted = [
-        row
-        for row in inside(server.rows, start, end)
-        if account_id in (None, row["account_id"]) and not server.hides(row)
-    ]
-    try:
-        table.commit(Client(server), endpoint, Window(at(start), at(end)), {"account_id": account_id}, **how)
-    except HyperoruError as error:
-        event(f"error: {type(error).__name__}")
-        assert table.rows() == before
-        return
-    assume(not server.blind)
-    event("rows" if wanted else "nothing")
-    found = table.rows()
-    new, outside = inside(found, start, end), inside(before, start, end)
-    assert [row for row in found if row not in new] == [row for row in before if row not in outside]
-    gone = Counter({_in_table(row) for row in server.removed})
-    known = Counter(_in_table(row) for row in new if row["trade_id"] not in late)
-    assert known - gone == Counter({_in_table(row) for row in wanted}) - gone
-    assert known <= Counter({_in_table(row) for row in wanted})
-    assert all(count == 1 for count in Counter(row["trade_id"] for row in new if row["trade_id"] in late).values())
-
-
-def _in_table(row: dict[str, Any]) -> tuple[Any, ...]:
-    moment = parse_time(row["trade_time"])
-    return str(row["trade_id"]), row["account_id"], moment, Decimal(row["price"]), row["table"]
+Landed = Callable[[WindowedEndpoint, Mapping[str, Any]], Landing]
 
 
 @pytest.mark.slow
@@ -338,7 +310,7 @@ def _in_table(row: dict[str, Any]) -> tuple[Any, ...]:
 @settings(max_examples=CASES // 10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), server=servers)
 def test_the_exact_rows_of_a_table_or_nothing(sqlite: Database, data: st.DataObject, server: Server) -> None:
-    check_table(InTable(sqlite), data, server)
+    check_table(sqlite, data, server)
 
 
 @pytest.mark.slow
@@ -348,6 +320,20 @@ def test_the_exact_rows_of_a_table_or_nothing(sqlite: Database, data: st.DataObj
 def test_the_exact_rows_or_nothing(
     earlier: Path, tmp_path_factory: pytest.TempPathFactory, in_table: bool, data: st.DataObject, server: Server
 ) -> None:
+    where = tmp_path_factory.getbasetemp() / "landing"
+    shutil.rmtree(where, ignore_errors=True)
+    check(
+        lambda _, how: LandingInTable(where, how) if in_table else LandingInFiles(where), earlier, where, data, server
+    )
+
+
+def check_table(database: Database, data: st.DataObject, server: Server) -> None:
+    nowhere = Path("none")
+    check(lambda endpoint, _: LandingInDatabase(database, endpoint.key), nowhere, nowhere, data, server)
+
+
+def check(land: Landed, earlier: Path, where: Path, data: st.DataObject, server: Server) -> None:
+    """Export a window, perhaps over an earlier one, and check that exactly its rows are there, or nothing new is."""
     endpoint = data.draw(contracts(server))
     assume(provable(server, endpoint))
     start = data.draw(st.integers(-5, 60))
@@ -358,10 +344,8 @@ def test_the_exact_rows_or_nothing(
         "concurrency": data.draw(st.sampled_from([1, 3, None])),
         "rows_per_part": data.draw(st.sampled_from([2, 1000])),
     }
-    where = tmp_path_factory.getbasetemp() / "landing"
-    shutil.rmtree(where, ignore_errors=True)
-    landing: Landing = LandingInTable(where, how) if in_table else LandingInFiles(where)
-    old = landing.begin(earlier) if data.draw(st.booleans()) else []
+    landing = land(endpoint, how)
+    old = landing.begin(data.draw(st.sampled_from([None, earlier])))
     before = landing.seen()
     late = {row["trade_id"] for row in server.arrivals}
     wanted = [

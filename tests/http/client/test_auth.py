@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import multiprocessing
 import pickle
@@ -158,6 +159,14 @@ def test_a_token_is_bound_to_what_it_was_issued_for(change: dict[str, str]) -> N
     facts: dict[str, Any] = {"base_url": "https://x", "login": "me", "password": "pw"}
     assert Credentials(**facts).binding == Credentials(**facts).binding
     assert Credentials(**facts).binding != Credentials(**(facts | change)).binding
+
+
+def test_what_is_stored_beside_a_token_is_slow_to_try_passwords_against(binding_rounds: int) -> None:
+    from hyperoru_provider.client.http import tokens
+
+    assert binding_rounds >= 60_000
+    digest = hashlib.pbkdf2_hmac("sha256", b"pw", b"https://x\nme", tokens.BINDING_ROUNDS)
+    assert Credentials("https://x", "me", "pw").binding == digest.hex()
 
 
 def test_threads_log_in_once(sandbox: Sandbox, client_of: Make) -> None:

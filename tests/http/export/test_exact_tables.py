@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.databases import Database
-from tests.fast.export.test_exact_or_nothing import InTable, check_table, servers
+from tests.fast.export.test_exact_or_nothing import check_table, servers
 from tests.model_server import Server
 
 CASES = int(os.environ.get("HYPERORU_CASES", "4000")) // 100
@@ -20,4 +20,4 @@ CASES = int(os.environ.get("HYPERORU_CASES", "4000")) // 100
 @settings(max_examples=CASES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data(), server=servers)
 def test_the_exact_rows_of_a_table_or_nothing(database: Database, data: st.DataObject, server: Server) -> None:
-    check_table(InTable(database), data, server)
+    check_table(database, data, server)

@@ -14,7 +14,7 @@ from tests.system.airflow_processes import AirflowProcesses
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox() -> Iterator[Sandbox]:
     """Rows for the fleet on the first day, and so many on the second that they are read in more than one span."""
     rows = trades(6_000, datetime(2025, 4, 1, tzinfo=UTC), timedelta(hours=10))
@@ -23,9 +23,9 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowProcesses]:
-    """A running Airflow."""
+    """A running Airflow, which ends with the tests of this package: it costs a part of a core while nobody asks it."""
     template = migrated(tmp_path_factory.getbasetemp() / "airflow-template")
     home = copied(template, tmp_path_factory.mktemp("system") / "home")
     airflow = AirflowProcesses(home, HERE / "dags", AIRFLOW_CONN_HYPERORU_DEFAULT=connection(sandbox))
