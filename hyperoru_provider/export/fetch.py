@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ class _Gate:
         self._moved = threading.Condition(lock)
         self._level = controller.level
         self._under_way = 0
-        self._closed = False
+        self._closed = threading.Event()
 
     @contextmanager
     def request(self) -> Iterator[bool]:
@@ -50,10 +50,10 @@ class _Gate:
         Its value is whether the gate is open still; else no request is to be sent.
         """
         with self._freed:
-            self._freed.wait_for(lambda: self._closed or self._under_way < self.controller.level)
+            self._freed.wait_for(lambda: self._closed.is_set() or self._under_way < self.controller.level)
             self._under_way += 1
         try:
-            yield not self._closed
+            yield not self._closed.is_set()
         finally:
             with self._freed:
                 self._under_way -= 1
@@ -68,10 +68,18 @@ class _Gate:
         with self._moved:
             self._moved.wait_for(lambda: future.done() or self.controller.level > more_than)
 
+    def sleep(self, seconds: float) -> None:
+        """Wait before a request is sent, or sent again.
+
+        :raises CancelledError: the gate is closed.
+        """
+        if self._closed.wait(seconds):
+            raise CancelledError
+
     def close(self) -> None:
         """Let no further request be sent."""
         with self._freed:
-            self._closed = True
+            self._closed.set()
             self._freed.notify_all()
 
     def _notify(self, _: object) -> None:
@@ -149,7 +157,7 @@ def _read(
         with gate.request() as is_open:
             if not is_open:
                 break
-            rows = client.read_page(reader, values, gate.controller)
+            rows = client.read_page(reader, values, gate.controller, sleep=gate.sleep)
             if rows:
                 if prepare is not None:
                     with gate.preparing:

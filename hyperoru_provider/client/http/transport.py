@@ -113,13 +113,20 @@ class Transport:
         #: whether :meth:`close` was called
         self.closed = False
 
-    def send(self, request: Request, concurrency: ConcurrencyController | None = None) -> Answer:
+    def send(
+        self,
+        request: Request,
+        concurrency: ConcurrencyController | None = None,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> Answer:
         """Send a request, repeatedly if need be, and return its answer.
 
         :param concurrency: is told what becomes of it.
+        :param sleep: waits for so many seconds; who raises an error in it lets no further attempt be sent.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
-        return self._retried(request, lambda: self._send(request), concurrency)
+        return self._retried(request, lambda: self._send(request), concurrency, sleep)
 
     def login(self, request: Request) -> None:
         """Log in, unless a usable token is known.
@@ -127,7 +134,7 @@ class Transport:
         :param request: what errors name as the request.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
-        return self._retried(request, self._login)
+        return self._retried(request, self._login, None, time.sleep)
 
     def close(self) -> None:
         """Close all connections, but for those of an HTTP client that belongs to somebody else."""
@@ -135,18 +142,24 @@ class Transport:
         if self._owned:
             self._http.close()
 
-    def _retried(self, request: Request, once: Callable[[], T], concurrency: ConcurrencyController | None = None) -> T:
+    def _retried(
+        self,
+        request: Request,
+        once: Callable[[], T],
+        concurrency: ConcurrencyController | None,
+        sleep: Callable[[float], object],
+    ) -> T:
         attempts = Attempts(self._settings, request, concurrency or self._uncontrolled)
         while True:
             pause = attempts.start()
             try:
                 while pause:
-                    time.sleep(pause)
+                    sleep(pause)
                     pause = attempts.wait_on()
                 with self._settings.map_errors(request):
                     answer = once()
             except HyperoruApiError as error:
-                time.sleep(attempts.failed(error))
+                sleep(attempts.failed(error))
             except BaseException:
                 attempts.abandoned()
                 raise

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -12,6 +14,7 @@ from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
 from hyperoru_provider.client.http.concurrency import ConcurrencyController, Flight
+from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.lists.rows import Key, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.fetch import fetch
@@ -150,6 +153,34 @@ def test_a_reader_that_stops_stops_the_requests(client_of: Make, sandbox: Sandbo
     asked = sandbox.stats()["requests"]
     time.sleep(0.2)
     assert sandbox.stats()["requests"] == asked
+
+
+@pytest.mark.parametrize("fault", ["error_rate", "rate_limit_rate"])
+def test_a_timeout_waits_for_no_thread_that_would_ask_again(
+    client_of: Make, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    """Airflow's ``execution_timeout`` is such a signal; asking again may take ten minutes."""
+    patient = client_of(sandbox, retry_policy=RetryPolicy(max_retries=1, initial_delay=60.0))
+    batches = fetch(patient, [reader()], 4)
+    next(batches)
+    timed_out: list[float] = []
+
+    class TimeOut(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "Retrying" in record.getMessage() and not timed_out:
+                timed_out.append(time.monotonic())
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    handler, logger = TimeOut(), logging.getLogger("hyperoru_provider.client.http.transport")
+    caplog.set_level("INFO", logger.name)
+    logger.addHandler(handler)
+    sandbox.set_faults(**{fault: 1.0})
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(batches)
+    finally:
+        logger.removeHandler(handler)
+    assert time.monotonic() - timed_out[0] < 60
 
 
 def test_faults_are_mended_and_a_429_slows_everyone(client_of: Make, sandbox: Sandbox) -> None:
