@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from hyperoru_provider.client import HyperoruClient
@@ -36,9 +37,9 @@ class _Gate:
         self.controller = controller
         #: limits what is prepared at the same time, which needs a core and much memory
         self.preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
-        lock = threading.Lock()
-        self._freed = threading.Condition(lock)
-        self._moved = threading.Condition(lock)
+        self._freed = threading.Condition(threading.Lock())
+        #: wakes who waits for a future or a level; a lock could stay locked where a signal ends that wait
+        self._news: SimpleQueue[None] = SimpleQueue()
         self._level = controller.level
         self._under_way = 0
         self._closed = threading.Event()
@@ -60,13 +61,14 @@ class _Gate:
                 self._freed.notify(max(self.controller.level - self._under_way, 0))
                 if self.controller.level != self._level:
                     self._level = self.controller.level
-                    self._moved.notify()
+                    self._news.put(None)
 
     def wait_for(self, future: Future[Any], more_than: int) -> None:
         """Return once a future is done, or more requests than so many may be under way."""
-        future.add_done_callback(self._notify)
-        with self._moved:
-            self._moved.wait_for(lambda: future.done() or self.controller.level > more_than)
+        if not future.done():
+            future.add_done_callback(lambda _: self._news.put(None))
+        while not future.done() and self.controller.level <= more_than:
+            self._news.get()
 
     def sleep(self, seconds: float) -> None:
         """Wait before a request is sent, or sent again.
@@ -81,10 +83,6 @@ class _Gate:
         with self._freed:
             self._closed.set()
             self._freed.notify_all()
-
-    def _notify(self, _: object) -> None:
-        with self._moved:
-            self._moved.notify()
 
 
 def fetch(
