@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar, cast
 
 from hyperoru_provider.client import calls
@@ -142,11 +142,16 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
         detector.check(reader.endpoint)
 
     async def read_page(
-        self, reader: WindowReader, values: Mapping[str, Any], concurrency: ConcurrencyController | None = None
+        self,
+        reader: WindowReader,
+        values: Mapping[str, Any],
+        concurrency: ConcurrencyController | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> Rows:
         """See :meth:`.HyperoruClient.read_page`."""
         try:
-            return await self.run(calls.page(reader, values), concurrency)
+            return await self.run(calls.page(reader, values), concurrency, sleep=sleep)
         except REFUSALS as error:
             return reader.accept_refusal(error)
 
@@ -177,13 +182,20 @@ class AsyncHyperoruClient(BaseClient[httpx.AsyncClient, httpx.AsyncBaseTransport
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def run(self, call: calls.Call[T], concurrency: ConcurrencyController | None = None) -> T:
+    async def run(
+        self,
+        call: calls.Call[T],
+        concurrency: ConcurrencyController | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> T:
         """Return what the answer to a call means.
 
         :param concurrency: is told how the server answers.
+        :param sleep: waits for so many seconds before the request is sent, or sent again.
         :raises HyperoruApiError: the server refuses, or its answer is not as expected.
         """
-        answer = await self._transport.send(call.request, concurrency)
+        answer = await self._transport.send(call.request, concurrency, sleep=sleep)
         with self._settings.map_errors(call.request, answer):
             if len(answer.body) > _LARGE:
                 return await asyncio.to_thread(call.read, answer.body)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
+from time import sleep as _sleep
 from typing import Any, Self, TypeVar, cast
 
 from hyperoru_provider.client import calls
@@ -190,16 +191,22 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
         detector.check(reader.endpoint)
 
     def read_page(
-        self, reader: WindowReader, values: Mapping[str, Any], concurrency: ConcurrencyController | None = None
+        self,
+        reader: WindowReader,
+        values: Mapping[str, Any],
+        concurrency: ConcurrencyController | None = None,
+        *,
+        sleep: Callable[[float], object] = _sleep,
     ) -> Rows:
         """Return the rows of a slice if the next answer completes it, else no rows.
 
         :param reader: takes the answer.
         :param values: what its ``query`` returned.
         :param concurrency: is told how the server answers.
+        :param sleep: waits for so many seconds before the request is sent, or sent again.
         """
         try:
-            return self.run(calls.page(reader, values), concurrency)
+            return self.run(calls.page(reader, values), concurrency, sleep=sleep)
         except REFUSALS as error:
             return reader.accept_refusal(error)
 
@@ -218,12 +225,19 @@ class HyperoruClient(BaseClient[httpx.Client, httpx.BaseTransport]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, call: calls.Call[T], concurrency: ConcurrencyController | None = None) -> T:
+    def run(
+        self,
+        call: calls.Call[T],
+        concurrency: ConcurrencyController | None = None,
+        *,
+        sleep: Callable[[float], object] = _sleep,
+    ) -> T:
         """Return what the answer to a call means.
 
         :param concurrency: is told how the server answers.
+        :param sleep: waits for so many seconds before the request is sent, or sent again.
         :raises HyperoruApiError: the server refuses, or its answer is not as expected.
         """
-        answer = self._transport.send(call.request, concurrency)
+        answer = self._transport.send(call.request, concurrency, sleep=sleep)
         with self._settings.map_errors(call.request, answer):
             return call.read(answer.body)

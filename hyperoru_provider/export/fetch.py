@@ -6,9 +6,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from hyperoru_provider.client import HyperoruClient
@@ -36,12 +37,12 @@ class _Gate:
         self.controller = controller
         #: limits what is prepared at the same time, which needs a core and much memory
         self.preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
-        lock = threading.Lock()
-        self._freed = threading.Condition(lock)
-        self._moved = threading.Condition(lock)
+        self._freed = threading.Condition(threading.Lock())
+        #: wakes who waits for a future or a level; a lock could stay locked where a signal ends that wait
+        self._news: SimpleQueue[None] = SimpleQueue()
         self._level = controller.level
         self._under_way = 0
-        self._closed = False
+        self._closed = threading.Event()
 
     @contextmanager
     def request(self) -> Iterator[bool]:
@@ -50,33 +51,38 @@ class _Gate:
         Its value is whether the gate is open still; else no request is to be sent.
         """
         with self._freed:
-            self._freed.wait_for(lambda: self._closed or self._under_way < self.controller.level)
+            self._freed.wait_for(lambda: self._closed.is_set() or self._under_way < self.controller.level)
             self._under_way += 1
         try:
-            yield not self._closed
+            yield not self._closed.is_set()
         finally:
             with self._freed:
                 self._under_way -= 1
                 self._freed.notify(max(self.controller.level - self._under_way, 0))
                 if self.controller.level != self._level:
                     self._level = self.controller.level
-                    self._moved.notify()
+                    self._news.put(None)
 
     def wait_for(self, future: Future[Any], more_than: int) -> None:
         """Return once a future is done, or more requests than so many may be under way."""
-        future.add_done_callback(self._notify)
-        with self._moved:
-            self._moved.wait_for(lambda: future.done() or self.controller.level > more_than)
+        if not future.done():
+            future.add_done_callback(lambda _: self._news.put(None))
+        while not future.done() and self.controller.level <= more_than:
+            self._news.get()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait before a request is sent, or sent again.
+
+        :raises CancelledError: the gate is closed.
+        """
+        if self._closed.wait(seconds):
+            raise CancelledError
 
     def close(self) -> None:
         """Let no further request be sent."""
         with self._freed:
-            self._closed = True
+            self._closed.set()
             self._freed.notify_all()
-
-    def _notify(self, _: object) -> None:
-        with self._moved:
-            self._moved.notify()
 
 
 def fetch(
@@ -149,7 +155,7 @@ def _read(
         with gate.request() as is_open:
             if not is_open:
                 break
-            rows = client.read_page(reader, values, gate.controller)
+            rows = client.read_page(reader, values, gate.controller, sleep=gate.sleep)
             if rows:
                 if prepare is not None:
                     with gate.preparing:

@@ -113,13 +113,20 @@ class Transport:
         #: whether :meth:`close` was called
         self.closed = False
 
-    def send(self, request: Request, concurrency: ConcurrencyController | None = None) -> Answer:
+    def send(
+        self,
+        request: Request,
+        concurrency: ConcurrencyController | None = None,
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> Answer:
         """Send a request, repeatedly if need be, and return its answer.
 
         :param concurrency: is told what becomes of it.
+        :param sleep: waits for so many seconds; who raises an error in it lets no further attempt be sent.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
-        return self._retried(request, lambda: self._send(request), concurrency)
+        return self._retried(request, lambda: self._send(request), concurrency, sleep)
 
     def login(self, request: Request) -> None:
         """Log in, unless a usable token is known.
@@ -127,7 +134,7 @@ class Transport:
         :param request: what errors name as the request.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
-        return self._retried(request, self._login)
+        return self._retried(request, self._login, None, time.sleep)
 
     def close(self) -> None:
         """Close all connections, but for those of an HTTP client that belongs to somebody else."""
@@ -135,18 +142,24 @@ class Transport:
         if self._owned:
             self._http.close()
 
-    def _retried(self, request: Request, once: Callable[[], T], concurrency: ConcurrencyController | None = None) -> T:
+    def _retried(
+        self,
+        request: Request,
+        once: Callable[[], T],
+        concurrency: ConcurrencyController | None,
+        sleep: Callable[[float], object],
+    ) -> T:
         attempts = Attempts(self._settings, request, concurrency or self._uncontrolled)
         while True:
             pause = attempts.start()
             try:
                 while pause:
-                    time.sleep(pause)
+                    sleep(pause)
                     pause = attempts.wait_on()
                 with self._settings.map_errors(request):
                     answer = once()
             except HyperoruApiError as error:
-                time.sleep(attempts.failed(error))
+                sleep(attempts.failed(error))
             except BaseException:
                 attempts.abandoned()
                 raise
@@ -210,13 +223,20 @@ class AsyncTransport:
         self._owned = owned
         self._uncontrolled = ConcurrencyController(1)
 
-    async def send(self, request: Request, concurrency: ConcurrencyController | None = None) -> Answer:
+    async def send(
+        self,
+        request: Request,
+        concurrency: ConcurrencyController | None = None,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> Answer:
         """Send a request, repeatedly if need be, and return its answer.
 
         :param concurrency: is told what becomes of it.
+        :param sleep: see :meth:`Transport.send`.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
-        return await self._retried(request, lambda: self._send(request), concurrency)
+        return await self._retried(request, lambda: self._send(request), concurrency, sleep)
 
     async def login(self, request: Request, session: Session | None = None) -> None:
         """Log in, unless a usable token is known.
@@ -225,7 +245,7 @@ class AsyncTransport:
         :param session: gets its next token; ``None`` if only the login matters.
         :raises HyperoruApiError: see :mod:`hyperoru_provider.client.errors`.
         """
-        return await self._retried(request, lambda: self._login(session or Session()))
+        return await self._retried(request, lambda: self._login(session or Session()), None, asyncio.sleep)
 
     async def aclose(self) -> None:
         """Close all connections, but for those of an HTTP client that belongs to somebody else."""
@@ -233,19 +253,23 @@ class AsyncTransport:
             await self._http.aclose()
 
     async def _retried(
-        self, request: Request, once: Callable[[], Awaitable[T]], concurrency: ConcurrencyController | None = None
+        self,
+        request: Request,
+        once: Callable[[], Awaitable[T]],
+        concurrency: ConcurrencyController | None,
+        sleep: Callable[[float], Awaitable[object]],
     ) -> T:
         attempts = Attempts(self._settings, request, concurrency or self._uncontrolled)
         while True:
             pause = attempts.start()
             try:
                 while pause:
-                    await asyncio.sleep(pause)
+                    await sleep(pause)
                     pause = attempts.wait_on()
                 with self._settings.map_errors(request):
                     answer = await once()
             except HyperoruApiError as error:
-                await asyncio.sleep(attempts.failed(error))
+                await sleep(attempts.failed(error))
             except BaseException:
                 attempts.abandoned()
                 raise

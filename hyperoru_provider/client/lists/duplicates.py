@@ -84,7 +84,7 @@ class DuplicateDetector:
             for first in range(0, self._count, _SHARE):
                 parts = [array("q") for _ in shares]
                 for value in _hashes_of(self.dump(first, _SHARE)):
-                    parts[value % number].append(value)
+                    parts[hash((value,)) % number].append(value)  # ids may have a factor in common
                 for share, part in zip(shares, parts, strict=True):
                     share.write(part.tobytes())
             for share in shares:

@@ -73,12 +73,13 @@ def test_a_repeat_is_found_among_many_in_no_order(make: Callable[[int], int | st
             check(keys_of(many, [many[again]]))
 
 
-def test_they_are_not_held_in_memory() -> None:
+@pytest.mark.parametrize("distance", [1, 9 * 2**22])
+def test_they_are_not_held_in_memory(distance: int) -> None:
     detector = DuplicateDetector()
     tracemalloc.start()
     try:
         for first in range(0, 400_000, 2_500):
-            detector.add(rows_of(list(range(-first, -first - 2_500, -1))))
+            detector.add(rows_of([-distance * number for number in range(first, first + 2_500)]))
         assert tracemalloc.get_traced_memory()[1] < 1_000_000  # they are 3,200,000 bytes
         check(detector)
         assert tracemalloc.get_traced_memory()[1] < 6_000_000  # as Python's numbers they are 30,000,000

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import logging
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,9 +17,10 @@ from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.errors import HyperoruContractError, HyperoruServerError
 from hyperoru_provider.client.http.concurrency import ConcurrencyController, Flight
+from hyperoru_provider.client.http.retry import RetryPolicy
 from hyperoru_provider.client.lists.rows import Key, Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
-from hyperoru_provider.export.fetch import fetch
+from hyperoru_provider.export.fetch import _Gate, fetch
 from hyperoru_provider.export.progress import Progress
 from hyperoru_provider.sandbox import Sandbox
 
@@ -150,6 +156,68 @@ def test_a_reader_that_stops_stops_the_requests(client_of: Make, sandbox: Sandbo
     asked = sandbox.stats()["requests"]
     time.sleep(0.2)
     assert sandbox.stats()["requests"] == asked
+
+
+@pytest.mark.parametrize("fault", ["error_rate", "rate_limit_rate"])
+def test_a_timeout_waits_for_no_thread_that_would_ask_again(
+    client_of: Make, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    """Airflow's ``execution_timeout`` is such a signal; asking again may take ten minutes."""
+    patient = client_of(sandbox, retry_policy=RetryPolicy(max_retries=1, initial_delay=60.0))
+    batches = fetch(patient, [reader()], 4)
+    next(batches)
+    timed_out: list[float] = []
+
+    class TimeOut(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "Retrying" in record.getMessage() and not timed_out:
+                timed_out.append(time.monotonic())
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    handler, logger = TimeOut(), logging.getLogger("hyperoru_provider.client.http.transport")
+    caplog.set_level("INFO", logger.name)
+    logger.addHandler(handler)
+    sandbox.set_faults(**{fault: 1.0})
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(batches)
+    finally:
+        logger.removeHandler(handler)
+    assert time.monotonic() - timed_out[0] < 60
+
+
+def test_a_signal_at_any_moment_of_a_wait_leaves_a_gate_that_can_be_closed() -> None:
+    """What a signal's handler raises comes between any two steps, also where a lock was just taken."""
+    steps = 0
+    for last in range(1, 1000):
+        gate, done = _Gate(ConcurrencyController(1)), threading.Event()
+        future: Future[None] = Future()
+        waker = threading.Timer(0.01, future.set_result, [None])
+
+        def step(*_: object, last: int = last) -> None:
+            nonlocal steps
+            steps += 1
+            if steps == last:
+                sys.setprofile(None)
+                raise TimeoutError
+
+        def close(gate: _Gate = gate, done: threading.Event = done) -> None:
+            gate.close()
+            done.set()
+
+        steps = 0
+        waker.start()
+        with suppress(TimeoutError):
+            try:
+                sys.setprofile(step)
+                gate.wait_for(future, 1)
+            finally:
+                sys.setprofile(None)
+        threading.Thread(target=close, daemon=True).start()
+        assert done.wait(30), f"step {last}"
+        if steps < last:
+            break
+    assert 5 < steps < 1000
 
 
 def test_faults_are_mended_and_a_429_slows_everyone(client_of: Make, sandbox: Sandbox) -> None:
