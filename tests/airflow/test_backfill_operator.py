@@ -184,15 +184,15 @@ def kills(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Points]]:
     present: list[Points] = []
     send, asend = Transport.send, AsyncTransport.send
 
-    def sync(self: Transport, request: Any, *more: Any) -> Any:
+    def sync(self: Transport, request: Any, *more: Any, **options: Any) -> Any:
         present[0].pass_by(f"before {request.method} {request.path}")
-        answer = send(self, request, *more)
+        answer = send(self, request, *more, **options)
         present[0].pass_by(f"after {request.method} {request.path}")
         return answer
 
-    async def in_loop(self: AsyncTransport, request: Any, *more: Any) -> Any:
+    async def in_loop(self: AsyncTransport, request: Any, *more: Any, **options: Any) -> Any:
         present[0].pass_by(f"before {request.method} {request.path} in the triggerer")
-        answer = await asend(self, request, *more)
+        answer = await asend(self, request, *more, **options)
         present[0].pass_by(f"after {request.method} {request.path} in the triggerer")
         return answer
 

@@ -52,7 +52,7 @@ class Client:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    def read_page(self, reader: WindowReader, values: Mapping[str, Any], *_: object, sleep: object = None) -> Rows:
+    def read_page(self, reader: WindowReader, values: Mapping[str, Any], *more: object, sleep: object) -> Rows:
         _, query = reader.endpoint.target(values)
         try:
             body = self._server.answer(query)
