@@ -1,7 +1,7 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui ui-images report-images bench bench-waiting bench-fleet quick test test-unit test-http test-airflow test-dag test-system test-live test-browser test-celery test-warehouses coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
+.PHONY: help demo ui ui-images report-images bench bench-waiting bench-fleet quick test test-unit test-http test-export test-airflow test-dag test-system test-live test-browser test-celery test-warehouses coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
 
 # Tests start hundreds of processes, of which each would compile the package anew where no bytecode is to be kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -13,7 +13,8 @@ STAMP := $(VENV)/.installed$(if $(PYTHON),-$(subst /,_,$(PYTHON)))
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 UNIT := tests/fast tests/fuzz
-HTTP := tests/http
+HTTP := tests/http --ignore=tests/http/export
+EXPORT := tests/http/export
 AIRFLOW := tests/airflow --ignore=tests/airflow/dag
 DOCS := tests/fast/test_names_in_docs.py tests/fast/test_resources.py tests/fast/test_troubleshooting.py
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' hyperoru_provider/version.py)
@@ -54,14 +55,17 @@ quick: $(STAMP)  ## Run the tests without network and files of any size, in half
 	$(BIN)/python -m pytest tests/fast -m 'not slow'
 
 test: lint  ## Check format, style, types, layers and workflows, then run all tests [JOBS=4]
-	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-system test-http test-airflow test-dag test-unit test-browser test-live
+	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-system test-export test-airflow test-dag test-http test-unit test-browser test-live
 
 # Four begin at once, the longest ones; the next one when one of them has ended.
 test-unit: $(STAMP)  ## Run the tests of what needs neither Airflow nor network
 	$(BIN)/python -m pytest $(UNIT)
 
-test-http: $(STAMP)  ## Run the tests of client, export, doctor and sandbox over real sockets
+test-http: $(STAMP)  ## Run the tests of client, doctor and sandbox over real sockets
 	$(BIN)/python -m pytest $(HTTP)
+
+test-export: $(STAMP)  ## Run the tests of exports over real sockets, to files, databases and tables
+	$(BIN)/python -m pytest $(EXPORT)
 
 test-airflow: $(STAMP)  ## Run the tests of hooks, operators, sensors and triggers
 	$(BIN)/python -m pytest $(AIRFLOW)
@@ -92,7 +96,7 @@ test-warehouses: $(STAMP)  ## Parse the DAGs of Snowflake, Redshift and BigQuery
 	$(WAREHOUSES)/bin/python -m pytest tests/warehouses
 
 coverage: $(STAMP)  ## Show which lines and branches the tests reach that run in one process
-	$(BIN)/python -m pytest --cov --cov-report= $(UNIT) $(HTTP) $(AIRFLOW)
+	$(BIN)/python -m pytest --cov --cov-report= $(UNIT) tests/http $(AIRFLOW)
 	@$(MAKE) --no-print-directory coverage-report
 
 coverage-report: $(STAMP)

@@ -172,16 +172,21 @@ def test_a_timeout_waits_for_no_thread_that_would_ask_again(
         def emit(self, record: logging.LogRecord) -> None:
             if "Retrying" in record.getMessage() and not timed_out:
                 timed_out.append(time.monotonic())
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    def time_out(*_: object) -> None:
+        raise TimeoutError
 
     handler, logger = TimeOut(), logging.getLogger("hyperoru_provider.client.http.transport")
     caplog.set_level("INFO", logger.name)
     logger.addHandler(handler)
     sandbox.set_faults(**{fault: 1.0})
+    before = signal.signal(signal.SIGUSR1, time_out)
     try:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(TimeoutError):
             list(batches)
     finally:
+        signal.signal(signal.SIGUSR1, before)
         logger.removeHandler(handler)
     assert time.monotonic() - timed_out[0] < 60
 
