@@ -198,6 +198,7 @@ def test_a_signal_at_any_moment_of_a_wait_leaves_a_gate_that_can_be_closed() -> 
         gate, done = _Gate(ConcurrencyController(1)), threading.Event()
         future: Future[None] = Future()
         waker = threading.Timer(0.01, future.set_result, [None])
+        waker.daemon = True  # the future's own lock may stay locked, and nobody waits for it then
 
         def step(*_: object, last: int = last) -> None:
             nonlocal steps
