@@ -1,7 +1,12 @@
 # What one does here by hand, and CI too. Each target makes and renews the virtual environment that it runs in.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui ui-images report-images bench bench-waiting bench-fleet quick test test-unit test-http test-export test-airflow test-dag test-system test-live test-browser test-celery test-warehouses coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
+.PHONY: help demo ui ui-images report-images bench bench-waiting bench-fleet quick test test-unit test-http test-export test-airflow test-dag test-system test-live test-browser test-celery test-warehouses test-versions coverage coverage-report kill-test crowd-test market-test canary-test fuzz fault-matrix long-run matrix lint fmt docs dist sbom licences release-check clean
+
+# Parts of the tests spend much of their time waiting, so more run at once than a small machine has cores.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += --jobs=4
+endif
 
 # Tests start hundreds of processes, of which each would compile the package anew where no bytecode is to be kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -24,7 +29,8 @@ SHIPPED := build/shipped
 WAREHOUSES := build/warehouses
 # mysqlclient, which Airflow's provider requires, is compiled; without headers, its tests run with the other driver alone.
 MYSQL := $(shell pkg-config --exists libmariadb 2>/dev/null && echo ,mysql)
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install -qq --constraint constraints.txt
+INSTALL := $(BIN)/uv pip install --quiet --constraint constraints.txt --build-constraint constraints.txt --compile-bytecode \
+    --python $(BIN)/python
 
 help:  ## Say what there is to make
 	@echo "make TARGET [PYTHON=a Python of 3.11 or newer]"
@@ -54,10 +60,9 @@ bench-fleet: $(STAMP)  ## Measure one window on 2 and 4 Celery workers; needs Po
 quick: $(STAMP)  ## Run the tests without network and files of any size, in half a minute
 	$(BIN)/python -m pytest tests/fast -m 'not slow'
 
-test: lint  ## Check format, style, types, layers and workflows, then run all tests [JOBS=4]
-	@$(MAKE) --no-print-directory --jobs=$(or $(JOBS),4) test-system test-export test-airflow test-dag test-http test-unit test-browser test-live
+# The longest begin first.
+test: test-system test-export test-airflow test-dag lint test-http test-unit test-browser test-live  ## Run all tests, and check format, style, types, layers and workflows [-j1: one part after the other]
 
-# Four begin at once, the longest ones; the next one when one of them has ended.
 test-unit: $(STAMP)  ## Run the tests of what needs neither Airflow nor network
 	$(BIN)/python -m pytest $(UNIT)
 
@@ -123,6 +128,9 @@ fault-matrix: $(STAMP)  ## Run every operator, sensor and trigger against every 
 long-run: $(STAMP)  ## Let a triggerer and exports run for long beside a market sped up: nothing piles up [SECONDS=7200]
 	HYPERORU_LONG_SECONDS=$(or $(SECONDS),7200) $(BIN)/python -m pytest -s --basetemp=.long-run tests/system/test_long_run.py
 
+test-versions: $(STAMP)  ## Test what knows Airflow with the lowest version that is supported, and with the one to come
+	$(BIN)/python scripts/matrix.py lowest 3.4 --quick --jobs 2
+
 matrix: $(STAMP)  ## Test with each version of Airflow that is supported, and write the README's table; long [VERSIONS="3.1 3.4"]
 	$(BIN)/python scripts/matrix.py $(VERSIONS) --jobs $(or $(JOBS),1) $(ARGS)
 
@@ -138,7 +146,7 @@ fmt: $(STAMP)  ## Format the code, and mend what can be mended by itself
 	$(BIN)/python -m ruff check --fix-only .
 	$(BIN)/python -m ruff format .
 
-docs: $(STAMP)-docs  ## Check the documentation, and build its site into build/site, with warnings as errors
+docs: $(STAMP)  ## Check the documentation, and build its site into build/site, with warnings as errors
 	$(BIN)/python -m pytest $(DOCS)
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --doctree-dir build/doctrees docs build/site
 
@@ -177,21 +185,17 @@ $(STAMP): pyproject.toml constraints.txt
 	    "$$python" -m venv --clear $(VENV); \
 	fi
 	@echo "Installing Airflow, the provider and the tools into $(VENV); the first time takes some minutes"
-	@$(PIP) --upgrade pip
-	@$(PIP) --build-constraint constraints.txt --editable '.[all$(MYSQL)]' --group dev
-	@$(if $(MYSQL),,$(PIP) --no-deps apache-airflow-providers-mysql)
+	@$(BIN)/python -m pip --disable-pip-version-check --no-input install -qq --constraint constraints.txt uv
+	@$(INSTALL) --editable '.[all$(MYSQL)]' --group dev
+	@$(if $(MYSQL),,$(INSTALL) --no-deps apache-airflow-providers-mysql)
 	@touch $@
 
 $(STAMP)-fuzz: $(STAMP)
-	@$(PIP) --group fuzz
-	@touch $@
-
-$(STAMP)-docs: $(STAMP)
-	@$(PIP) --group docs
+	@$(INSTALL) --group fuzz
 	@touch $@
 
 $(STAMP)-release: $(STAMP)
-	@$(PIP) --group release
+	@$(INSTALL) --group release
 	@touch $@
 
 $(SHIPPED)/.installed: pyproject.toml constraints.txt hyperoru_provider/version.py | dist
@@ -202,5 +206,5 @@ $(SHIPPED)/.installed: pyproject.toml constraints.txt hyperoru_provider/version.
 
 $(STAMP)-bench: $(STAMP)
 	@echo "Installing what is measured beside the provider into $(VENV)"
-	@$(PIP) --group bench
+	@$(INSTALL) --group bench
 	@touch $@
