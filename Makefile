@@ -61,7 +61,7 @@ quick: $(STAMP)  ## Run the tests without network and files of any size, in half
 	$(BIN)/python -m pytest tests/fast -m 'not slow'
 
 # The longest begin first, and those that wait much stand beside those that don't.
-test: test-export test-airflow test-unit test-system test-dag test-http lint test-browser test-live  ## Run all tests, and check format, style, types, layers and workflows [-j1: one part after the other]
+test: test-system test-export test-airflow test-unit test-dag test-http lint test-browser test-live  ## Run all tests, and check format, style, types, layers and workflows [-j1: one part after the other]
 
 test-unit: $(STAMP)  ## Run the tests of what needs neither Airflow nor network
 	$(BIN)/python -m pytest $(UNIT)

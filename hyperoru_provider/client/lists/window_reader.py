@@ -28,7 +28,7 @@ from hyperoru_provider.client.lists.pass_result import (
 from hyperoru_provider.client.lists.rows import NO_ROWS, Key, Row, Rows, TimeSlice
 
 #: rows to hold in memory at most, but for those that share the shortest slice
-SLICE_ROWS = 1_800
+SLICE_ROWS = 3_000
 _MOST_PASSES = 4
 
 
