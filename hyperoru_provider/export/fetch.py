@@ -35,8 +35,10 @@ class _Gate:
 
     def __init__(self, controller: ConcurrencyController) -> None:
         self.controller = controller
+        #: limits what is prepared at the same time, which needs a core and much memory
+        self.preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._freed = threading.Condition(threading.Lock())
-        #: wakes who waits for readers or a level; a lock could stay locked where a signal ends that wait
+        #: wakes who waits for a future or a level; a lock could stay locked where a signal ends that wait
         self._news: SimpleQueue[None] = SimpleQueue()
         self._level = controller.level
         self._under_way = 0
@@ -59,15 +61,14 @@ class _Gate:
                 self._freed.notify(max(self.controller.level - self._under_way, 0))
                 if self.controller.level != self._level:
                     self._level = self.controller.level
-                    self.wake()
+                    self._news.put(None)
 
-    def wait(self) -> None:
-        """Return once a reader has ended, or the level has changed, since this was called last."""
-        self._news.get()
-
-    def wake(self, _: object = None) -> None:
-        """Let who waits return."""
-        self._news.put(None)
+    def wait_for(self, future: Future[Any], more_than: int) -> None:
+        """Return once a future is done, or more requests than so many may be under way."""
+        if not future.done():
+            future.add_done_callback(lambda _: self._news.put(None))
+        while not future.done() and self.controller.level <= more_than:
+            self._news.get()
 
     def sleep(self, seconds: float) -> None:
         """Wait before a request is sent, or sent again.
@@ -103,7 +104,7 @@ def fetch(
     :param concurrency: how many requests to send at the same time, at least 1; ``None`` to find the best number.
     :param progress: counts the pages.
     :param detector: has recorded the window's rows that the readers leave out, and records the others, in order.
-    :param prepare: converts a batch to what a format writes, on each core at the same time; see :attr:`Rows.prepared`.
+    :param prepare: converts a batch to what a format writes, in the thread that read it; see :attr:`Rows.prepared`.
     :raises HyperoruApiError: see the client; no further page is asked for.
     """
     progress = Progress() if progress is None else progress
@@ -115,26 +116,20 @@ def fetch(
     yield from detector.record(first.batches)
     queue: deque[WindowReader | Future[_ReadResult]] = deque(first.subplans)
     pool = ThreadPoolExecutor(gate.controller.highest, thread_name_prefix="hyperoru-fetch")
-    # few threads, as each keeps memory that it once needed
-    preparing = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="hyperoru-prepare")
-    apart = None if prepare is None else lambda rows: preparing.submit(prepare, rows).result()
-
-    def begin(reader: WindowReader) -> Future[_ReadResult]:
-        future = pool.submit(_read, client, reader, apart, progress, gate)
-        future.add_done_callback(gate.wake)
-        return future
-
     try:
         while True:
             level = gate.controller.level
             queue.extend(islice(waiting, max(level + 1 - len(queue), 0)))
             if not queue:
                 break
-            if _begin_ahead(queue, level + 1, begin):
-                progress.at_once = level
+            for place in range(min(level + 1, len(queue))):
+                rest = queue[place]
+                if isinstance(rest, WindowReader):
+                    queue[place] = pool.submit(_read, client, rest, prepare, progress, gate)
+                    progress.at_once = level
             head: Any = queue[0]
+            gate.wait_for(head, more_than=level)
             if not head.done():
-                gate.wait()
                 continue
             queue.popleft()
             read: _ReadResult = head.result()
@@ -143,30 +138,7 @@ def fetch(
     finally:
         gate.close()
         pool.shutdown(cancel_futures=True)
-        preparing.shutdown()
     detector.check(reader.endpoint)
-
-
-def _begin_ahead(
-    queue: deque[WindowReader | Future[_ReadResult]], most: int, begin: Callable[[WindowReader], Future[_ReadResult]]
-) -> bool:
-    """Begin so many readers from the head of a queue on, and return whether there was one to begin.
-
-    In the place of one whose window turned out to be too large stand then those of its parts.
-    """
-    place, begun = 0, False
-    while place < min(most, len(queue)):
-        match queue[place]:
-            case WindowReader() as reader:
-                queue[place] = begin(reader)
-                begun = True
-            case future if place and future.done() and future.exception() is None and not future.result().batches:
-                del queue[place]
-                for subplan in reversed(future.result().subplans):
-                    queue.insert(place, subplan)
-                continue
-        place += 1
-    return begun
 
 
 def _read(
@@ -186,7 +158,8 @@ def _read(
             rows = client.read_page(reader, values, gate.controller, sleep=gate.sleep)
             if rows:
                 if prepare is not None:
-                    rows.prepared = prepare(rows)
+                    with gate.preparing:
+                        rows.prepared = prepare(rows)
                 batches.append(rows)
                 complete += len(rows)
         progress.count_page(complete + len(reader.shown), reader.total)

@@ -34,7 +34,7 @@ class ParquetEncoder:
 
     @property
     def prepare(self) -> Callable[[Rows], Any] | None:
-        """What makes rows Arrow tables while others are fetched."""
+        """What makes rows Arrow tables in the thread that fetched them."""
         return self._prepare
 
     @contextmanager

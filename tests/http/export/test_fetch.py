@@ -133,22 +133,6 @@ def test_a_higher_level_is_used_before_the_first_slice_has_ended(
     assert ids(fetch(client_of(sandbox), [full], None, prepare=count)) == list(range(3000))
 
 
-def test_parts_that_are_too_large_are_divided_before_the_first_slice_has_ended(
-    client_of: Make, sandbox: Sandbox
-) -> None:
-    """Else only the parts of one would be under way where a busy time fills them all: these rows fill a sixth."""
-    sandbox.set_faults(total="right")
-    beyond = threading.Event()
-
-    def hold_the_first(rows: Rows) -> None:
-        if set(rows.keys) & set(range(945, 1890)):  # of the second of nineteen parts
-            beyond.set()
-        elif rows.keys[0] == 0:
-            assert beyond.wait(30), "the second part was not read while the first one was under way"
-
-    assert ids(fetch(client_of(sandbox), [reader()], 8, prepare=hold_the_first)) == list(range(3000))
-
-
 def test_nothing_is_an_answer(client_of: Make) -> None:
     with Sandbox(rows=[]) as empty:
         assert ids(fetch(client_of(empty), [reader()], 4)) == []
@@ -232,15 +216,14 @@ def test_a_signal_at_any_moment_of_a_wait_leaves_a_gate_that_can_be_closed() -> 
         with suppress(TimeoutError):
             try:
                 sys.setprofile(step)
-                future.add_done_callback(gate.wake)
-                gate.wait()
+                gate.wait_for(future, 1)
             finally:
                 sys.setprofile(None)
         threading.Thread(target=close, daemon=True).start()
         assert done.wait(30), f"step {last}"
         if steps < last:
             break
-    assert 2 < steps < 1000
+    assert 5 < steps < 1000
 
 
 def test_faults_are_mended_and_a_429_slows_everyone(client_of: Make, sandbox: Sandbox) -> None:
