@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
 
 from hyperoru_provider.client import HyperoruClient
 from hyperoru_provider.client.http.concurrency import ConcurrencyController
@@ -18,13 +18,6 @@ from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.progress import Progress
-
-
-class _ReadResult(NamedTuple):
-    """What a reader gave: batches of rows, and readers for what is left."""
-
-    batches: list[Rows]
-    subplans: list[WindowReader]
 
 
 class _Gate:
@@ -35,10 +28,8 @@ class _Gate:
 
     def __init__(self, controller: ConcurrencyController) -> None:
         self.controller = controller
-        #: limits what is prepared at the same time, which needs a core and much memory
-        self.preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._freed = threading.Condition(threading.Lock())
-        #: wakes who waits for a future or a level; a lock could stay locked where a signal ends that wait
+        #: wakes who waits for parts or a level; a lock could stay locked where a signal ends that wait
         self._news: SimpleQueue[None] = SimpleQueue()
         self._level = controller.level
         self._under_way = 0
@@ -61,14 +52,15 @@ class _Gate:
                 self._freed.notify(max(self.controller.level - self._under_way, 0))
                 if self.controller.level != self._level:
                     self._level = self.controller.level
-                    self._news.put(None)
+                    self.wake()
 
-    def wait_for(self, future: Future[Any], more_than: int) -> None:
-        """Return once a future is done, or more requests than so many may be under way."""
-        if not future.done():
-            future.add_done_callback(lambda _: self._news.put(None))
-        while not future.done() and self.controller.level <= more_than:
-            self._news.get()
+    def wait(self) -> None:
+        """Return once somebody has called :meth:`wake` since this returned last."""
+        self._news.get()
+
+    def wake(self) -> None:
+        """Let who waits look at what has ended, or at the level."""
+        self._news.put(None)
 
     def sleep(self, seconds: float) -> None:
         """Wait before a request is sent, or sent again.
@@ -85,6 +77,163 @@ class _Gate:
             self._freed.notify_all()
 
 
+class _Threads:
+    """Threads that do what they are given. Who gives it shares no lock with them that a signal could leave taken.
+
+    :param name: what their names begin with.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def grow(self, number: int) -> None:
+        """Have at least so many of them."""
+        while len(self._threads) < number:
+            thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def give(self, job: Callable[[], None]) -> None:
+        """Have one of them do something, which raises no error."""
+        self._jobs.put(job)
+
+    def end(self) -> None:
+        """Return once all is done."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+            del job  # and the rows that it holds
+
+
+class _Part:
+    """A part of a window, and what was read of it.
+
+    :param reader: reads it.
+    """
+
+    def __init__(self, reader: WindowReader) -> None:
+        self.reader = reader
+        self.batches: list[Rows] = []
+        #: why there are no more, to be raised where they would have come
+        self.error: BaseException | None = None
+        self.is_begun = False
+        self.is_ended = False
+
+    def take(self, step: Callable[[], list[Rows]]) -> None:
+        """Do a step of reading it, unless an earlier one has failed."""
+        if self.error is None:
+            try:
+                self.batches = step()
+            except BaseException as error:  # noqa: BLE001
+                self.error = error
+
+    def divided(self) -> Iterable[_Part]:
+        """Return the part itself, or smaller ones that can be read at once if it turned out to be too large."""
+        if self.error is not None or not self.is_ended:
+            return [self]
+        rest = map(_Part, self.reader.subplans())
+        return chain([self], rest) if self.batches else rest
+
+
+class _Crew:
+    """Reads parts of a window: some threads send requests, and one for each core prepares rows to be written.
+
+    :param client: is shared by them; for the others see :func:`fetch`.
+    """
+
+    def __init__(
+        self,
+        client: HyperoruClient,
+        concurrency: int | None,
+        progress: Progress,
+        prepare: Callable[[Rows], Any] | None,
+    ) -> None:
+        self._client = client
+        self._gate = _Gate(ConcurrencyController(concurrency))
+        self._progress = progress
+        self._prepare = prepare
+        self._cores = os.cpu_count() or 1
+        self._fetching = _Threads("hyperoru-fetch")
+        self._preparing = _Threads("hyperoru-prepare")
+
+    def read(self, parts: Iterator[_Part]) -> Iterator[Rows]:
+        """Yield the rows of parts in order; the first one is read in this thread, as it may be the only one."""
+        first = next(parts)
+        first.is_begun = True
+        first.batches = self._prepared(self._fetch(first.reader))
+        first.is_ended = True
+        queue = [first]
+        while True:
+            queue = [part for before in queue for part in before.divided()]
+            level = self._gate.controller.level
+            queue.extend(islice(parts, max(level + self._cores - len(queue), 0)))
+            if not queue:
+                return
+            self._begin(queue, level)
+            head = queue[0]
+            if not head.is_ended:
+                self._gate.wait()
+            elif head.error is not None:
+                raise head.error
+            elif head.batches:
+                del queue[0]
+                yield from head.batches
+
+    def close(self) -> None:
+        """Return once no request is under way, and none will be."""
+        self._gate.close()
+        self._fetching.end()
+        self._preparing.end()
+
+    def _begin(self, queue: list[_Part], level: int) -> None:
+        """Begin parts from the head of a queue on, until as many are begun or ready as can be fetched and prepared."""
+        waiting = [part for part in queue if not part.is_begun]
+        free = level + self._cores - (len(queue) - len(waiting))
+        for part in waiting[: max(free, not queue[0].is_begun)]:
+            self._progress.at_once = level
+            self._fetching.grow(level)
+            self._preparing.grow(self._cores)
+            part.is_begun = True
+            self._fetching.give(partial(self._fetch_part, part))
+
+    def _fetch_part(self, part: _Part) -> None:
+        part.take(lambda: self._fetch(part.reader))
+        self._preparing.give(partial(self._prepare_part, part))
+
+    def _prepare_part(self, part: _Part) -> None:
+        part.take(lambda: self._prepared(part.batches))
+        part.is_ended = True
+        self._gate.wake()
+
+    def _fetch(self, reader: WindowReader) -> list[Rows]:
+        """Return what a reader gives until its window turns out to be too large for one slice."""
+        batches: list[Rows] = []
+        complete = 0
+        while not reader.divided and (values := reader.query()) is not None:
+            with self._gate.request() as is_open:
+                if not is_open:
+                    break
+                rows = self._client.read_page(reader, values, self._gate.controller, sleep=self._gate.sleep)
+            if rows:
+                batches.append(rows)
+                complete += len(rows)
+            self._progress.count_page(complete + len(reader.shown), reader.total)
+        return batches
+
+    def _prepared(self, batches: list[Rows]) -> list[Rows]:
+        if self._prepare is not None:
+            for rows in batches:
+                rows.prepared = self._prepare(rows)
+        return batches
+
+
 def fetch(
     client: HyperoruClient,
     readers: Iterable[WindowReader],
@@ -96,7 +245,7 @@ def fetch(
 ) -> Iterator[Rows]:
     """Yield the same rows in the same order as :meth:`HyperoruClient.iter_batches` of one reader after another.
 
-    A window that is too large for one slice is read in several at a time. No more slices are read ahead than are read
+    A window that is too large for one slice is read in several at a time. Few more slices are read ahead than are read
     at once, so that memory does not grow with the window.
 
     :param client: shared by all threads, and so is its rate limit.
@@ -104,63 +253,15 @@ def fetch(
     :param concurrency: how many requests to send at the same time, at least 1; ``None`` to find the best number.
     :param progress: counts the pages.
     :param detector: has recorded the window's rows that the readers leave out, and records the others, in order.
-    :param prepare: converts a batch to what a format writes, in the thread that read it; see :attr:`Rows.prepared`.
+    :param prepare: converts a batch to what a format writes, on each core at the same time; see :attr:`Rows.prepared`.
     :raises HyperoruApiError: see the client; no further page is asked for.
     """
-    progress = Progress() if progress is None else progress
     detector = DuplicateDetector() if detector is None else detector
-    gate = _Gate(ConcurrencyController(concurrency))
-    waiting = iter(readers)
-    reader = next(waiting)
-    first = _read(client, reader, prepare, progress, gate)
-    yield from detector.record(first.batches)
-    queue: deque[WindowReader | Future[_ReadResult]] = deque(first.subplans)
-    pool = ThreadPoolExecutor(gate.controller.highest, thread_name_prefix="hyperoru-fetch")
+    crew = _Crew(client, concurrency, Progress() if progress is None else progress, prepare)
+    readers = iter(readers)
+    first = next(readers)
     try:
-        while True:
-            level = gate.controller.level
-            queue.extend(islice(waiting, max(level + 1 - len(queue), 0)))
-            if not queue:
-                break
-            for place in range(min(level + 1, len(queue))):
-                rest = queue[place]
-                if isinstance(rest, WindowReader):
-                    queue[place] = pool.submit(_read, client, rest, prepare, progress, gate)
-                    progress.at_once = level
-            head: Any = queue[0]
-            gate.wait_for(head, more_than=level)
-            if not head.done():
-                continue
-            queue.popleft()
-            read: _ReadResult = head.result()
-            yield from detector.record(read.batches)
-            queue.extendleft(reversed(read.subplans))
+        yield from detector.record(crew.read(map(_Part, chain([first], readers))))
     finally:
-        gate.close()
-        pool.shutdown(cancel_futures=True)
-    detector.check(reader.endpoint)
-
-
-def _read(
-    client: HyperoruClient,
-    reader: WindowReader,
-    prepare: Callable[[Rows], Any] | None,
-    progress: Progress,
-    gate: _Gate,
-) -> _ReadResult:
-    """Return what a reader gives until its window turns out to be too large for one slice."""
-    batches: list[Rows] = []
-    complete = 0
-    while not reader.divided and (values := reader.query()) is not None:
-        with gate.request() as is_open:
-            if not is_open:
-                break
-            rows = client.read_page(reader, values, gate.controller, sleep=gate.sleep)
-            if rows:
-                if prepare is not None:
-                    with gate.preparing:
-                        rows.prepared = prepare(rows)
-                batches.append(rows)
-                complete += len(rows)
-        progress.count_page(complete + len(reader.shown), reader.total)
-    return _ReadResult(batches, reader.subplans())
+        crew.close()
+    detector.check(first.endpoint)

@@ -21,7 +21,7 @@ from hyperoru_provider.client.lists.pass_result import (
 )
 from hyperoru_provider.client.lists.rows import Rows, TimeSlice
 
-_MOST_PIECES = 1000
+_MOST_PIECES = 4000
 _SMALLEST_CAP = 10  # no server is known to cut its lists to fewer rows
 _OLDER_TIMES = 10  # of rows from before a window that a list can't be asked for
 
