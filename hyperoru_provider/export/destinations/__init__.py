@@ -37,7 +37,7 @@ class Destination(Protocol):
 
     @property
     def prepare(self) -> Callable[[Rows], Any] | None:
-        """What is done with rows in the thread that fetched them, or ``None``; its result stays with the rows."""
+        """What is done with rows while others are fetched, or ``None``; its result stays with the rows."""
 
     def open(self, spec: ExportSpec) -> ExportState:
         """Check that the rows can go here, and return what an earlier try has left of the same export.

@@ -51,7 +51,7 @@ class IcebergDestination:
 
     @property
     def prepare(self) -> Callable[[Rows], Any] | None:
-        """What makes rows Arrow tables in the thread that fetched them."""
+        """What makes rows Arrow tables while others are fetched."""
         return self._tables.prepare
 
     def open(self, spec: ExportSpec) -> ExportState:

@@ -65,7 +65,7 @@ class StorageDestination:
 
     @property
     def prepare(self) -> Callable[[Rows], Any] | None:
-        """What the format does with rows in the thread that fetched them."""
+        """What the format does with rows while others are fetched."""
         return None if self._encoder.prepare is None else self._prepare
 
     def _prepare(self, rows: Rows) -> Any:

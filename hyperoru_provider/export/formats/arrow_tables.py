@@ -58,7 +58,7 @@ class ArrowTableBuilder:
         return pa.concat_tables(tables).combine_chunks()
 
     def prepare(self, rows: Rows) -> pa.Table:
-        """Return rows as a table. Called in the thread that read them, as most of it runs beside other threads.
+        """Return rows as a table. Called in threads of its own, as most of it runs beside others.
 
         :raises HyperoruContractError: see :meth:`table_of`.
         """

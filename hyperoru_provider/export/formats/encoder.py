@@ -54,7 +54,7 @@ class Encoder(Protocol):
 
     @property
     def prepare(self) -> Callable[[Rows], Any] | None:
-        """What is done with rows in the thread that fetched them, or ``None``; its result stays with the rows."""
+        """What is done with rows while others are fetched, or ``None``; its result stays with the rows."""
 
     def open(self, file: IO[bytes]) -> AbstractContextManager[Append]:
         """Begin a file, and return what appends rows to it."""

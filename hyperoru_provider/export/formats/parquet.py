@@ -34,7 +34,7 @@ class ParquetEncoder:
 
     @property
     def prepare(self) -> Callable[[Rows], Any] | None:
-        """What makes rows Arrow tables in the thread that fetched them."""
+        """What makes rows Arrow tables while others are fetched."""
         return self._prepare
 
     @contextmanager
