@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +19,8 @@ from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.progress import Progress
 
+_MOST_PREPARERS = 4  # as Python runs in one of them at a time
+
 
 class _Gate:
     """Lets as many requests be under way as a controller says, until it is closed.
@@ -29,11 +31,11 @@ class _Gate:
     def __init__(self, controller: ConcurrencyController) -> None:
         self.controller = controller
         self._freed = threading.Condition(threading.Lock())
-        #: wakes who waits for parts or a level; a lock could stay locked where a signal ends that wait
+        #: wakes who waits for a part or a level; unlike a lock, it is not left taken where a signal ends that wait
         self._news: SimpleQueue[None] = SimpleQueue()
         self._level = controller.level
         self._under_way = 0
-        self._closed = threading.Event()
+        self.closed = threading.Event()
 
     @contextmanager
     def request(self) -> Iterator[bool]:
@@ -42,10 +44,10 @@ class _Gate:
         Its value is whether the gate is open still; else no request is to be sent.
         """
         with self._freed:
-            self._freed.wait_for(lambda: self._closed.is_set() or self._under_way < self.controller.level)
+            self._freed.wait_for(lambda: self.closed.is_set() or self._under_way < self.controller.level)
             self._under_way += 1
         try:
-            yield not self._closed.is_set()
+            yield not self.closed.is_set()
         finally:
             with self._freed:
                 self._under_way -= 1
@@ -55,7 +57,7 @@ class _Gate:
                     self.wake()
 
     def wait(self) -> None:
-        """Return once somebody has called :meth:`wake` since this returned last."""
+        """Take a call of :meth:`wake`, or wait for one."""
         self._news.get()
 
     def wake(self) -> None:
@@ -67,18 +69,18 @@ class _Gate:
 
         :raises CancelledError: the gate is closed.
         """
-        if self._closed.wait(seconds):
+        if self.closed.wait(seconds):
             raise CancelledError
 
     def close(self) -> None:
         """Let no further request be sent."""
         with self._freed:
-            self._closed.set()
+            self.closed.set()
             self._freed.notify_all()
 
 
 class _Threads:
-    """Threads that do what they are given. Who gives it shares no lock with them that a signal could leave taken.
+    """Threads that do what they are given, through a queue that a signal leaves intact wherever it comes.
 
     :param name: what their names begin with.
     """
@@ -92,8 +94,8 @@ class _Threads:
         """Have at least so many of them."""
         while len(self._threads) < number:
             thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            thread.start()
             self._threads.append(thread)
+            thread.start()
 
     def give(self, job: Callable[[], None]) -> None:
         """Have one of them do something, which raises no error."""
@@ -101,15 +103,16 @@ class _Threads:
 
     def end(self) -> None:
         """Return once all is done."""
-        for _ in self._threads:
-            self._jobs.put(None)
+        self._jobs.put(None)
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():  # it is not where a signal came while it was started
+                thread.join()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
             del job  # and the rows that it holds
+        self._jobs.put(None)  # for the next one
 
 
 class _Part:
@@ -136,14 +139,12 @@ class _Part:
 
     def divided(self) -> Iterable[_Part]:
         """Return the part itself, or smaller ones that can be read at once if it turned out to be too large."""
-        if self.error is not None or not self.is_ended:
-            return [self]
-        rest = map(_Part, self.reader.subplans())
-        return chain([self], rest) if self.batches else rest
+        is_whole = self.batches or self.error or not self.is_ended
+        return [self] if is_whole else map(_Part, self.reader.subplans())
 
 
 class _Crew:
-    """Reads parts of a window: some threads send requests, and one for each core prepares rows to be written.
+    """Reads parts of a window: some threads send requests, and others prepare rows to be written.
 
     :param client: is shared by them; for the others see :func:`fetch`.
     """
@@ -159,32 +160,28 @@ class _Crew:
         self._gate = _Gate(ConcurrencyController(concurrency))
         self._progress = progress
         self._prepare = prepare
-        self._cores = os.cpu_count() or 1
+        self._preparers = min(os.cpu_count() or 1, _MOST_PREPARERS) if prepare else 0
         self._fetching = _Threads("hyperoru-fetch")
         self._preparing = _Threads("hyperoru-prepare")
 
     def read(self, parts: Iterator[_Part]) -> Iterator[Rows]:
-        """Yield the rows of parts in order; the first one is read in this thread, as it may be the only one."""
-        first = next(parts)
-        first.is_begun = True
-        first.batches = self._prepared(self._fetch(first.reader))
-        first.is_ended = True
-        queue = [first]
+        """Yield the rows of parts in order, where the first one is read before the others are begun."""
+        parts = chain(self._read_alone(next(parts)), parts)
+        queue: list[_Part] = []
         while True:
             queue = [part for before in queue for part in before.divided()]
             level = self._gate.controller.level
-            queue.extend(islice(parts, max(level + self._cores - len(queue), 0)))
+            most = level + max(self._preparers, 1)
+            queue.extend(islice(parts, max(most - len(queue), 0)))
             if not queue:
                 return
-            self._begin(queue, level)
-            head = queue[0]
-            if not head.is_ended:
+            self._begin(queue, level, most)
+            if not queue[0].is_ended:
                 self._gate.wait()
-            elif head.error is not None:
-                raise head.error
-            elif head.batches:
-                del queue[0]
-                yield from head.batches
+            elif queue[0].error is not None:
+                raise queue[0].error
+            elif queue[0].batches:
+                yield from queue.pop(0).batches
 
     def close(self) -> None:
         """Return once no request is under way, and none will be."""
@@ -192,23 +189,37 @@ class _Crew:
         self._fetching.end()
         self._preparing.end()
 
-    def _begin(self, queue: list[_Part], level: int) -> None:
-        """Begin parts from the head of a queue on, until as many are begun or ready as can be fetched and prepared."""
+    def _read_alone(self, part: _Part) -> Iterable[_Part]:
+        """Read a part, and return it, or those that it was divided into."""
+        self._begin([part], 1, 1)
+        while not part.is_ended:
+            self._gate.wait()
+        return part.divided()
+
+    def _begin(self, queue: list[_Part], level: int, most: int) -> None:
+        """Begin parts from the head of a queue on, until so many are under way or ready, and the head in any case."""
         waiting = [part for part in queue if not part.is_begun]
-        free = level + self._cores - (len(queue) - len(waiting))
+        free = most - (len(queue) - len(waiting))
         for part in waiting[: max(free, not queue[0].is_begun)]:
             self._progress.at_once = level
             self._fetching.grow(level)
-            self._preparing.grow(self._cores)
+            self._preparing.grow(self._preparers)
             part.is_begun = True
             self._fetching.give(partial(self._fetch_part, part))
 
     def _fetch_part(self, part: _Part) -> None:
         part.take(lambda: self._fetch(part.reader))
-        self._preparing.give(partial(self._prepare_part, part))
+        if part.batches and self._prepare is not None:
+            self._preparing.give(partial(self._prepare_part, part, self._prepare))
+        else:
+            self._end(part)
 
-    def _prepare_part(self, part: _Part) -> None:
-        part.take(lambda: self._prepared(part.batches))
+    def _prepare_part(self, part: _Part, prepare: Callable[[Rows], Any]) -> None:
+        if not self._gate.closed.is_set():
+            part.take(lambda: [Rows(rows.times, rows.keys, rows.texts, prepare(rows)) for rows in part.batches])
+        self._end(part)
+
+    def _end(self, part: _Part) -> None:
         part.is_ended = True
         self._gate.wake()
 
@@ -227,12 +238,6 @@ class _Crew:
             self._progress.count_page(complete + len(reader.shown), reader.total)
         return batches
 
-    def _prepared(self, batches: list[Rows]) -> list[Rows]:
-        if self._prepare is not None:
-            for rows in batches:
-                rows.prepared = self._prepare(rows)
-        return batches
-
 
 def fetch(
     client: HyperoruClient,
@@ -242,7 +247,7 @@ def fetch(
     detector: DuplicateDetector | None = None,
     *,
     prepare: Callable[[Rows], Any] | None = None,
-) -> Iterator[Rows]:
+) -> Generator[Rows]:
     """Yield the same rows in the same order as :meth:`HyperoruClient.iter_batches` of one reader after another.
 
     A window that is too large for one slice is read in several at a time. Few more slices are read ahead than are read
@@ -253,7 +258,7 @@ def fetch(
     :param concurrency: how many requests to send at the same time, at least 1; ``None`` to find the best number.
     :param progress: counts the pages.
     :param detector: has recorded the window's rows that the readers leave out, and records the others, in order.
-    :param prepare: converts a batch to what a format writes, on each core at the same time; see :attr:`Rows.prepared`.
+    :param prepare: converts a batch to what a format writes, in several threads at a time; see :attr:`Rows.prepared`.
     :raises HyperoruApiError: see the client; no further page is asked for.
     """
     detector = DuplicateDetector() if detector is None else detector

@@ -62,8 +62,7 @@ class Progress:
                 self.first = min(self.first or first, first)
                 self.last = max(self.last or last, last)
             self.rows += len(rows)
-            with self._lock:
-                self._log_reading()
+            self._log_reading()
             yield rows
 
     def count_page(self, listed: int, total: int | None) -> None:

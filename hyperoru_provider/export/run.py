@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from datetime import datetime
 from itertools import chain
 from typing import Any, TypeAlias
@@ -62,14 +63,17 @@ def export_list(
     row = RESOURCES[resource]
     spec = ExportSpec(resource, window, filters, row.model, first.endpoint, client.user, as_of or first.as_of)
 
+    reading = ExitStack()  # no further request is sent where the rows can't be written
+
     def read(state: ExportState, progress: Progress) -> Iterable[Rows]:
         if window is not None:
             progress.cover(window)
         rest = _after(state.last, chain([first], readers))
         rows = fetch(client, rest, concurrency, progress, state.keys, prepare=destination.prepare)
+        reading.enter_context(closing(rows))
         return rows if row.spacing is None else SpacingCheck(row, filters).record(rows)
 
-    with client.explaining(first.endpoint):
+    with client.explaining(first.endpoint), reading:
         return export_rows(spec, read, destination, on_empty=on_empty)
 
 

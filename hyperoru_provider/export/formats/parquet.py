@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from hyperoru_provider.client.lists.rows import Rows
@@ -30,7 +29,6 @@ class ParquetEncoder:
         self.schema = schema
         self.compression = compression
         self._builder: ArrowTableBuilder | None = None
-        self._lock = Lock()
 
     @property
     def prepare(self) -> Callable[[Rows], Any] | None:
@@ -68,9 +66,8 @@ class ParquetEncoder:
 
     def _tables(self) -> ArrowTableBuilder:
         """Import pyarrow, once there are rows: it takes as much memory as the largest answer."""
-        with self._lock:
-            if self._builder is None:
-                from hyperoru_provider.export.formats.arrow_tables import ArrowTableBuilder
+        if self._builder is None:
+            from hyperoru_provider.export.formats.arrow_tables import ArrowTableBuilder
 
-                self._builder = ArrowTableBuilder(self.schema)
-            return self._builder
+            self._builder = ArrowTableBuilder(self.schema)
+        return self._builder
