@@ -11,7 +11,7 @@ from hyperoru_provider.client.errors import HyperoruApiError
 from hyperoru_provider.client.stream.messages import Event, Gap
 from hyperoru_provider.triggers.containment import contained
 from hyperoru_provider.triggers.shared_client import shared_client
-from hyperoru_provider.triggers.shared_work import SharedWork, joined
+from hyperoru_provider.triggers.shared_work import SharedWork, end_task, joined
 from hyperoru_provider.waiting.event_summary import EventBatch
 
 log = logging.getLogger(__name__)
@@ -160,8 +160,7 @@ async def batch_events(
                 collecting.result()  # raises what ended the stream
             yield full
     finally:
-        collecting.cancel()
-        await asyncio.gather(collecting, return_exceptions=True)
+        await end_task(collecting)
 
 
 async def delay_error(error: Exception, what: str) -> None:

@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary
 
 MemberT = TypeVar("MemberT")
 
+_CANCEL_AGAIN_AFTER = 1.0  # seconds
+
 
 class SharedWork(ABC, Generic[MemberT]):
     """A task in the background, which begins for its first member, and is stopped when the last one has left.
@@ -38,8 +40,15 @@ class SharedWork(ABC, Generic[MemberT]):
     async def stop(self) -> None:
         """Stop the work, and return when it holds nothing any more."""
         self.unregister()
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        await end_task(self._task)
+
+
+async def end_task(task: asyncio.Future[Any]) -> None:
+    """Cancel a task, and return once it has ended, whatever came of it."""
+    while not task.done():  # httpx loses a cancellation that comes together with a time-out of its own
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN_AFTER)
+    await asyncio.gather(task, return_exceptions=True)  # else asyncio logs an error that nobody took
 
 
 _works_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, SharedWork[Any]]] = WeakKeyDictionary()

@@ -32,6 +32,7 @@ from hyperoru_provider.triggers import shared_poller
 from hyperoru_provider.triggers.poll import HyperoruPollTrigger
 from hyperoru_provider.triggers.shared_client import ClientReference, shared_client
 from hyperoru_provider.triggers.shared_poller import Poller
+from hyperoru_provider.triggers.shared_work import end_task
 from hyperoru_provider.waiting.conditions import Condition, Healthy, KlinesCover, PriceReached, TradesThere
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -147,6 +148,30 @@ def lines() -> Iterator[list[tuple[str, str]]]:
     yield said
     logger.removeHandler(handler)
     logger.setLevel(level)
+
+
+def test_a_cancellation_that_a_library_loses_comes_again() -> None:
+    """httpx takes one for its own time-out where both come together."""
+    lost = 0
+
+    async def asking() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                if lost:
+                    raise
+                lost += 1
+
+    async def run() -> bool:
+        task = asyncio.create_task(asking())
+        await asyncio.sleep(0)
+        await asyncio.wait_for(end_task(task), 60)
+        return task.cancelled()
+
+    assert asyncio.run(run())
+    assert lost == 1
 
 
 def test_a_trigger_survives_the_database() -> None:
