@@ -62,7 +62,8 @@ class Progress:
                 self.first = min(self.first or first, first)
                 self.last = max(self.last or last, last)
             self.rows += len(rows)
-            self._log_reading()
+            with self._lock:
+                self._log_reading()
             yield rows
 
     def count_page(self, listed: int, total: int | None) -> None:
