@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from hyperoru_provider.export.progress import Progress
 from hyperoru_provider.export.run import export_list
 from hyperoru_provider.params.window import Window
 from hyperoru_provider.sandbox import Sandbox
+from tests.conftest import FAST
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
 END = START + timedelta(hours=1)
@@ -261,7 +263,7 @@ def test_rows_that_can_not_be_written_end_the_requests(client_of: Make) -> None:
 
 def test_faults_are_mended_and_a_429_slows_everyone(client_of: Make, sandbox: Sandbox) -> None:
     sandbox.set_faults(error_rate=0.2, rate_limit_rate=0.1, drop_rate=0.05)
-    client = client_of(sandbox)
+    client = client_of(sandbox, retry_policy=replace(FAST, max_retries=30))
     assert ids(fetch(client, [reader()], 8)) == list(range(3000))
     assert sandbox.stats()["repeated_refusals"] == 0
 
