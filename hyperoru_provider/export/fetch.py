@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
@@ -18,8 +17,6 @@ from hyperoru_provider.client.lists.duplicates import DuplicateDetector
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.client.lists.window_reader import WindowReader
 from hyperoru_provider.export.progress import Progress
-
-_MOST_PREPARERS = 4  # as Python runs in one of them at a time
 
 
 class _Gate:
@@ -144,7 +141,7 @@ class _Part:
 
 
 class _Crew:
-    """Reads parts of a window: some threads send requests, and others prepare rows to be written.
+    """Reads parts of a window: some threads send requests, and another prepares rows to be written.
 
     :param client: is shared by them; for the others see :func:`fetch`.
     """
@@ -160,7 +157,6 @@ class _Crew:
         self._gate = _Gate(ConcurrencyController(concurrency))
         self._progress = progress
         self._prepare = prepare
-        self._preparers = min(os.cpu_count() or 1, _MOST_PREPARERS) if prepare else 0
         self._fetching = _Threads("hyperoru-fetch")
         self._preparing = _Threads("hyperoru-prepare")
 
@@ -171,7 +167,7 @@ class _Crew:
         while True:
             queue = [part for before in queue for part in before.divided()]
             level = self._gate.controller.level
-            most = level + max(self._preparers, 1)
+            most = level + 1
             queue.extend(islice(parts, max(most - len(queue), 0)))
             if not queue:
                 return
@@ -203,7 +199,7 @@ class _Crew:
         for part in waiting[: max(free, not queue[0].is_begun)]:
             self._progress.at_once = level
             self._fetching.grow(level)
-            self._preparing.grow(self._preparers)
+            self._preparing.grow(1)
             part.is_begun = True
             self._fetching.give(partial(self._fetch_part, part))
 
@@ -258,7 +254,7 @@ def fetch(
     :param concurrency: how many requests to send at the same time, at least 1; ``None`` to find the best number.
     :param progress: counts the pages.
     :param detector: has recorded the window's rows that the readers leave out, and records the others, in order.
-    :param prepare: converts a batch to what a format writes, in several threads at a time; see :attr:`Rows.prepared`.
+    :param prepare: converts a batch to what a format writes, in a thread of its own; see :attr:`Rows.prepared`.
     :raises HyperoruApiError: see the client; no further page is asked for.
     """
     detector = DuplicateDetector() if detector is None else detector

@@ -62,6 +62,18 @@ def ids(batches: Iterable[Rows]) -> list[Key]:
     return [key for rows in batches for key in rows.keys]
 
 
+def call_with_slices(monkeypatch: pytest.MonkeyPatch, client: HyperoruClient, call: Callable[[Rows], None]) -> None:
+    """Have something called with every slice, in the thread that has read it, before anyone else has it."""
+    read_page = client.read_page
+
+    def read(*args: Any, **options: Any) -> Rows:
+        if rows := read_page(*args, **options):
+            call(rows)
+        return rows
+
+    monkeypatch.setattr(client, "read_page", read)
+
+
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
 @pytest.mark.parametrize("total", ["right", "none"])
 @pytest.mark.parametrize("slice_rows", [200, 100_000])
@@ -135,11 +147,13 @@ def test_a_higher_level_is_used_before_the_first_slice_has_ended(
     held: list[Rows] = []
     monkeypatch.setattr("hyperoru_provider.export.fetch.ConcurrencyController", Climbing)
     full = reader(end=START + timedelta(minutes=10))
-    assert ids(fetch(client_of(sandbox), [full], None, prepare=count)) == list(range(3000))
+    client = client_of(sandbox)
+    call_with_slices(monkeypatch, client, count)
+    assert ids(fetch(client, [full], None)) == list(range(3000))
 
 
 def test_parts_that_are_too_large_are_divided_before_the_first_slice_has_ended(
-    client_of: Make, sandbox: Sandbox
+    client_of: Make, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else only the parts of one would be under way where a busy time fills them all: these rows fill a sixth."""
     sandbox.set_faults(total="right")
@@ -151,7 +165,9 @@ def test_parts_that_are_too_large_are_divided_before_the_first_slice_has_ended(
         elif rows.keys[0] == 0:
             assert beyond.wait(30), "the second part was not read while the first one was under way"
 
-    assert ids(fetch(client_of(sandbox), [reader()], 8, prepare=hold_the_first)) == list(range(3000))
+    client = client_of(sandbox)
+    call_with_slices(monkeypatch, client, hold_the_first)
+    assert ids(fetch(client, [reader()], 8)) == list(range(3000))
 
 
 def test_nothing_is_an_answer(client_of: Make) -> None:
