@@ -17,16 +17,11 @@ from hyperoru_provider.client.escaping import printable
 _MASK = "***"
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRETS = (
-    "apikey",
-    "credential",
-    "mnemonic",
-    "passphrase",
-    "passwd",
-    "password",
-    "privatekey",
-    "secret",
-    "seedphrase",
-)
+    "apikey", "credential", "jwt", "keystore", "mnemonic", "passphrase", "passwd", "password", "privatekey", "pwd",
+    "recoveryphrase", "secret", "seedphrase", "webhookurl",
+)  # fmt: skip
+#: whole names: with a word more, such as ``authorization_status``, they are data
+_SECRET_NAMES = ("authorization", "bearer", "cookie", "cookies", "sk")
 _OPEN_KEYS = ("cache", "foreign", "idempotency", "partition", "primary", "public", "row", "sort", "unique")
 #: what a token is called that lets somebody in, and is no coin or part of a text
 _TOKENS = (
@@ -135,7 +130,7 @@ def _speaks_of_secret(name: str, value: Any) -> bool:
     """Return whether a field's name speaks of a secret: a ``bot_token`` does, a ``quote_token`` is a coin."""
     words = [word.lower() for word in _WORD.findall(name)]
     whole = "".join(words)
-    if any(secret in whole for secret in _SECRETS):
+    if whole in _SECRET_NAMES or any(secret in whole for secret in _SECRETS):
         return True
     *before, last = words or [""]
     if last in ("key", "keys"):

@@ -10,7 +10,7 @@ from pyiceberg.partitioning import PARTITION_FIELD_ID_START, PartitionField, Par
 from pyiceberg.schema import Schema
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.transforms import DayTransform
-from pyiceberg.types import BooleanType, DecimalType, IcebergType, NestedField, StringType, TimestamptzType
+from pyiceberg.types import BooleanType, DecimalType, IcebergType, NestedField, StringType, StructType, TimestamptzType
 
 from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.export.columns import Column
@@ -56,6 +56,11 @@ def check_table(metadata: TableMetadata, name: str, columns: Iterable[Column]) -
         if (kind := wanted.get(field.name, field.field_type)) != field.field_type
     ]
     problems += [
+        f"{field.name} has a required field within, which can't be left out"
+        for field in fields.values()
+        if field.name not in wanted and _requires(field.field_type)
+    ]
+    problems += [
         f"{field.name} is required, but no column of the list"
         for field in fields.values()
         if field.required and field.name not in wanted
@@ -67,6 +72,12 @@ def check_table(metadata: TableMetadata, name: str, columns: Iterable[Column]) -
         )
     if found := _unsupported(metadata, wanted.keys()):
         raise HyperoruConfigError(f"The table {name} {found}: rows can't be replaced there. Export to another table.")
+
+
+def _requires(kind: IcebergType) -> bool:
+    """Return whether a type has a field that a row must have even where the whole is left out: PyIceberg demands it."""
+    inner = kind.fields if isinstance(kind, StructType) else ()
+    return any(field.required or _requires(field.field_type) for field in inner)
 
 
 def _unsupported(metadata: TableMetadata, columns: Set[str]) -> str:

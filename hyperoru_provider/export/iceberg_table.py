@@ -105,6 +105,7 @@ class IcebergTable:
         self._files = DataFiles()
         #: rows of others in files that are replaced, by the attempt that the catalog may have committed
         self._kept = DataFiles()
+        self._replaced = 0
         self._sent: tuple[Replacement, Transaction] | None = None
 
     def prepare(self, create: bool, partition_by_day: bool) -> None:
@@ -139,6 +140,11 @@ class IcebergTable:
                 "case-sensitive). Create it, or set create_table=True."
             ) from None
         check_table(table.metadata, self._name, self._columns)
+        if _has_rows(table) and (renamed := self._rows.renamed(table.metadata)):
+            raise HyperoruConfigError(
+                f"The table {self._name} has no column {' and '.join(renamed)} any more, so it is not known which of "
+                "its rows to replace. If the column was renamed, give it its name back; else export to another table."
+            )
         # PyIceberg would repeat a commit that failed without a look at the rows that others have written since
         once = {**table.metadata.properties, "commit.retry.num-retries": "0"}
         table.catalog = cast("Catalog", _Committer(table.catalog))
@@ -151,13 +157,13 @@ class IcebergTable:
         return self._table.location()
 
     def count_replaced(self) -> int:
-        """Return how many rows an export would take away."""
-        return self._rows.count(self._table.metadata, self._table.io)
+        """Return how many rows an export would take away; of one without rows it is these and no others."""
+        self._replaced = self._rows.count(self._table.metadata, self._table.io)
+        return self._replaced
 
     def has_rows(self) -> bool:
         """Return whether the table has any row, as far as its snapshot says."""
-        snapshot = self._table.current_snapshot()
-        return snapshot is not None and (snapshot.summary is None or snapshot.summary.get("total-records") != "0")
+        return _has_rows(self._table)
 
     def replace(self, read: Read, count: int, properties: Mapping[str, str]) -> Replacement:
         """Make rows those of the export, in one snapshot, unless the table has just these.
@@ -219,6 +225,11 @@ class IcebergTable:
         table = self._table
         shares = list(self._rows.shares(table.metadata, table.io))
         replaced = sum(share.rows for share in shares)
+        if not count and replaced != self._replaced:
+            raise HyperoruConcurrentWriteError(
+                f"{self._name} had {self._replaced} rows of the window and filters when none were read, and has "
+                f"{replaced} now, which another run has written. Nothing was committed: run this again."
+            )
         same = find_same(table.metadata, properties)
         if replaced == count and (same is not None or not count):
             self._files.remove(table.io)
@@ -254,6 +265,11 @@ class IcebergTable:
                 f"such as account_id and symbol, and {kept} of {others} other rows of the same files, so nothing was "
                 "committed. The rows may lack a field that was filtered by."
             )
+
+
+def _has_rows(table: Table) -> bool:
+    snapshot = table.current_snapshot()
+    return snapshot is not None and (snapshot.summary is None or snapshot.summary.get("total-records") != "0")
 
 
 def _stage(

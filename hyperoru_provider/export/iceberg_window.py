@@ -56,6 +56,11 @@ class RowsOfExport:
         self._columns = [*self._limits, *([self._time] if self._time else [])]
         self._counted: dict[frozenset[str], Share] = {}
 
+    def renamed(self, metadata: TableMetadata) -> list[str]:
+        """Return the columns that a table once had and has no more, of those by which the rows are found."""
+        former = {name for schema in metadata.schemas for name in schema.column_names}
+        return sorted({*self._columns} & former - {*metadata.schema().column_names})
+
     def shares(self, metadata: TableMetadata, io: FileIO) -> Iterator[Share]:
         """Yield each data file that has rows of the export."""
         if not {*self._columns} <= {*metadata.schema().column_names}:  # no row has a value there

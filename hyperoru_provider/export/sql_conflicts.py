@@ -1,6 +1,12 @@
-"""Whether rows that a load is about to update are its own: a key may be that of two rows, as of two traders."""
+"""Whether rows that a load is about to update or to delete are its own.
+
+A key may be that of two rows, as of two traders, and a filter may find rows of two symbols.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 
@@ -42,6 +48,30 @@ def check_own_rows(
             "moved to another time, load one window that contains both times; if these are two rows, name what tells "
             f"them apart in the contract's key of {spec.resource}, or give each load its own table."
         )
+
+
+@contextmanager
+def keeping_spellings(
+    connection: sa.Connection, table: sa.Table, replaced: Sequence[sa.ColumnElement[bool]], spec: ExportSpec
+) -> Iterator[None]:
+    """Raise an error if a block takes away all rows of a filter's value in one spelling, and was not told just that.
+
+    Values are compared without upper and lower case, as many servers do; to others ``USDe`` and ``USDE`` are two.
+
+    :param replaced: what is true of the rows that the block replaces.
+    :raises HyperoruContractError: it does; the text names the value.
+    """
+    cased = [name for name, value in spec.limits.items() if value.upper() != value.lower()]
+    there = {name: sa.select(table.c[name]).where(*replaced).distinct() for name in cased}
+    before = {name: {*connection.scalars(found)} for name, found in there.items()}
+    yield
+    for name, found in there.items():
+        if lost := before[name] and before[name] - {spec.limits[name], *connection.scalars(found)}:
+            raise HyperoruContractError(
+                f"The table {table.name} has rows with {name} {shorten(' and '.join(sorted(lost)))}, which would be "
+                f"deleted: what was read for {name} {spec.limits[name]} differs from them in upper and lower case. "
+                f"Everything was rolled back. Filter by the {name} as it is written there, or set mode='upsert'."
+            )
 
 
 def _first(

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from hyperoru_provider.client.errors import HyperoruConfigError
 from hyperoru_provider.client.lists.rows import Rows
 from hyperoru_provider.export.columns import ColumnSchema
 from hyperoru_provider.export.sql_copy import CopyEncoder
@@ -22,6 +23,8 @@ _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "timestamp": sa.DateTime(timezone=True),
     "json": sa.Text(),  # jsonb refuses some of the texts that JSON allows, and most readers round it
 }
+
+_KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
 
 
 class Postgres(SqlDatabase):
@@ -52,7 +55,11 @@ class Postgres(SqlDatabase):
         connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
 
     def found_types(self, connection: sa.Connection, table: sa.Table) -> dict[str, str]:
-        """Return the types of a table's columns, with a collation that takes other texts for the same."""
+        """Return the types of a table's columns, with a collation that takes other texts for the same.
+
+        :raises HyperoruConfigError: rows can't be copied there, or not found again.
+        """
+        _check_kind(connection, table)
         types = super().found_types(connection, table)
         self.note_lengths(table, types)
         query = (
@@ -62,7 +69,20 @@ class Postgres(SqlDatabase):
         return types | {name: f"{types[name]} COLLATE {kind}" for name, kind in _look_up(connection, table, query)}
 
     def unique_keys(self, connection: sa.Connection, table: sa.Table) -> list[list[str]]:
-        """Return the columns of each unique index that is checked at once, and for all rows; of no expressions."""
+        """Return the columns of each unique index that is checked at once, and for all rows; of no expressions.
+
+        :raises HyperoruConfigError: rows of other tables are rows of this one, too, and no index knows of them.
+        """
+        children = (
+            "SELECT 1 FROM pg_inherits JOIN pg_class parent ON parent.oid = inhparent "
+            "JOIN pg_class child ON child.oid = inhrelid WHERE inhparent = CAST(:name AS regclass) "
+            "AND parent.relkind = 'r' AND CAST(CAST(child.relnamespace AS regnamespace) AS text) NOT LIKE '%timescale%'"
+        )
+        if _look_up(connection, table, children):
+            raise HyperoruConfigError(
+                f"Tables inherit from {table.name}, so no unique index holds for all of its rows, which upsert needs. "
+                "Partition it instead, or set mode='replace'."
+            )
         query = (
             "SELECT ARRAY(SELECT COALESCE(attname, '') FROM unnest(indkey::int2[]) WITH ORDINALITY AS key (number, n) "
             "LEFT JOIN pg_attribute ON attrelid = indrelid AND attnum = number AND attnum > 0 WHERE n <= indnkeyatts) "
@@ -130,6 +150,18 @@ def _look_up(connection: sa.Connection, table: sa.Table, query: str) -> list[tup
     """
     name = connection.dialect.identifier_preparer.format_table(table)
     return list(map(tuple, connection.execute(sa.text(query), {"name": name})))
+
+
+def _check_kind(connection: sa.Connection, table: sa.Table) -> None:
+    query = "SELECT relkind, row_security_active(oid) FROM pg_class WHERE oid = CAST(:name AS regclass)"
+    ((kind, has_policies),) = _look_up(connection, table, query)
+    if kind not in ("r", "p"):
+        raise HyperoruConfigError(f"{table.name} is {_KINDS.get(kind, 'of another kind')}: name a table.")
+    if has_policies:
+        raise HyperoruConfigError(
+            f"The table {table.name} has row-level security for this user, with which PostgreSQL copies no rows: use "
+            "its owner, or a role with BYPASSRLS."
+        )
 
 
 def _limit_waiting(connection: sa.Connection) -> None:

@@ -58,15 +58,19 @@ class Sqlite(SqlDatabase):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def insert(self, connection: sa.Connection, table: sa.Table, batches: Iterable[Packed]) -> None:
-        """Insert rows, a batch at a time."""
+        """Insert rows, a batch at a time, whatever the table would do with a row that it has."""
         names = table.columns.keys()
         for batch in batches:
             rows = pickle.loads(batch.data)  # noqa: S301 - written by this process
-            connection.execute(table.insert(), [dict(zip(names, values, strict=True)) for values in rows])
+            connection.execute(
+                table.insert().prefix_with("OR ABORT"), [dict(zip(names, values, strict=True)) for values in rows]
+            )
 
     def upsert(self, connection: sa.Connection, table: sa.Table, stage: sa.Table, key: Sequence[str]) -> int:
         """Insert or update rows by one statement."""
-        return connection.execute(upsert_on_conflict(sqlite.insert(table), table, stage, key, self.exact)).rowcount
+        return connection.execute(
+            upsert_on_conflict(sqlite.insert(table).prefix_with("OR ABORT"), table, stage, key, self.exact)
+        ).rowcount
 
     def stage_schema(self, table: sa.Table) -> str | None:
         """Return the schema of temporary tables."""

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
-from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContractError
+from hyperoru_provider.client.errors import HyperoruConcurrentWriteError, HyperoruConfigError, HyperoruContractError
 from hyperoru_provider.client.escaping import shorten
 from hyperoru_provider.client.lists.rows import Row, Rows, parts_of
 from hyperoru_provider.export.columns import Column
 from hyperoru_provider.export.manifest import ExportSpec
 from hyperoru_provider.export.row_changes import RowChanges
-from hyperoru_provider.export.sql_conflicts import check_own_rows
+from hyperoru_provider.export.sql_conflicts import check_own_rows, keeping_spellings
 from hyperoru_provider.export.sql_database import Packed, Values
 from hyperoru_provider.export.sql_differences import write_differences
 from hyperoru_provider.export.sql_engine import open_database
@@ -78,6 +78,8 @@ class SqlTable:
         )
         self._limits = self._conditions() if mode == "replace" else []
         self._replaced = [*self._within(self._table, spec.window), *self._limits]
+        #: rows that ``replace`` would delete, when they were last looked at before the server was read
+        self.replaced = 0
         self._on_nul = arguments.choice("on_nul", on_nul, ON_NUL)
         self._nul_found = False
 
@@ -118,8 +120,11 @@ class SqlTable:
                     "create_table=True."
                 )
             self._check_columns(self._database.found_types(connection, self._table))
+            if self.mode == "replace":
+                self.replaced = connection.scalar(self._count(*self._replaced)) or 0
+                return
             unique = self._database.unique_keys(connection, self._table)
-            if self.mode == "upsert" and not any(set(columns) == set(self._key) for columns in unique):
+            if not any(set(columns) == set(self._key) for columns in unique):
                 raise HyperoruConfigError(
                     self._advice_on_index(self._database.partition_columns(connection, self._table))
                 )
@@ -196,13 +201,6 @@ class SqlTable:
             self._nul_found = True
         return tuple(value.replace("\0", "\ufffd") if _has_nul(value) else value for value in values)
 
-    def count_replaced(self) -> int:
-        """Return how many rows ``replace`` would delete; ``upsert`` deletes none."""
-        if self.mode == "upsert":
-            return 0
-        with self._database.engine.connect() as connection:
-            return connection.scalar(self._count(*self._replaced)) or 0
-
     def has_rows(self) -> bool:
         """Return whether the table has any row."""
         with self._database.engine.connect() as connection:
@@ -216,11 +214,14 @@ class SqlTable:
         :return: how many rows of the table were changed.
         :raises HyperoruContractError: not just these rows are in the window and of the filters (``replace``) or under
             their keys (``upsert``) afterwards, or the database refuses one.
+        :raises HyperoruConcurrentWriteError: ``replace`` would delete other rows than those that were there before.
         """
         with self._database.writing(self._table) as connection:
             if self.mode == "replace":
-                deleted = connection.execute(self._table.delete().where(*self._replaced)).rowcount
-                self._database.insert(connection, self._table, batches)
+                with keeping_spellings(connection, self._table, self._replaced, self._spec):
+                    deleted = connection.execute(self._table.delete().where(*self._replaced)).rowcount
+                    self._check_unchanged(deleted, count)
+                    self._database.insert(connection, self._table, batches)
                 written, changes = self._count(*self._replaced), Changes(count, 0, deleted)
             else:
                 written, changes = self._upsert(connection, batches, count)
@@ -242,8 +243,13 @@ class SqlTable:
         :param check: called before the commit for each window, with how many rows it has and what has changed; what it
             raises takes all back.
         :raises HyperoruContractError: see :meth:`store`.
+        :raises HyperoruConcurrentWriteError: see :meth:`store`.
         """
-        with self._database.writing(self._table) as connection:
+        with (
+            self._database.writing(self._table) as connection,
+            keeping_spellings(connection, self._table, self._replaced, self._spec),
+        ):
+            self._check_unchanged(connection.scalar(self._count(*self._replaced)) or 0, count)
             stage = self._staged(connection, batches)
             conditions = [
                 ([*self._within(self._table, each), *self._limits], self._within(stage, each)) for each in windows
@@ -252,6 +258,18 @@ class SqlTable:
             self._check_written(connection, self._count(*self._replaced), count)
             for window, changes, (old, _) in zip(windows, found, conditions, strict=True):
                 check(window, connection.scalar(self._count(*old)) or 0, changes)
+
+    def _check_unchanged(self, found: int, count: int) -> None:
+        """Check that nobody has written rows of the export while the server was read, which may be newer ones.
+
+        :param found: how many are there now; as many as were read are taken for the same ones.
+        """
+        if found not in (self.replaced, count):
+            raise HyperoruConcurrentWriteError(
+                f"{self.name} had {self.replaced} rows of the window and filters when reading began, and has {found} "
+                f"now, which another run or user has written; {count} were read. They may be newer than these, so "
+                "nothing was written: run this again."
+            )
 
     def _check_written(self, connection: sa.Connection, written: sa.Select[Any], count: int) -> None:
         found = connection.scalar(written)

@@ -51,6 +51,11 @@ class EventFilter:
             values = normalize(value)
             if values is not None and (not values or {"", "None"} & {str(each).strip() for each in values}):
                 raise _error(f"{name} is {value!r}, which no event can have: give a value, or leave it out.")
+            if any(isinstance(each, str) and set(each) & set(",[(") for each in values or ()):
+                raise _error(
+                    f"{name} is {value!r}, a text of several values that no event has: give a list; a template of one "
+                    "needs the DAG's render_template_as_native_obj=True."
+                )
         self.channel = channel
         self.account_ids = normalize(account_id)
         self.symbols = normalize(symbol)

@@ -82,7 +82,7 @@ class SqlDestination:
 
     def earlier(self) -> Earlier:
         """Return how many rows the table has of this window and these filters, and whether it has any."""
-        return Earlier(self._table.count_replaced(), self._table.has_rows())
+        return Earlier(self._table.replaced, self._table.has_rows())
 
     def commit(self, progress: Progress) -> dict[str, Any]:
         """Write all rows to the table."""

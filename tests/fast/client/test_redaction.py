@@ -116,7 +116,8 @@ def test_fields_that_speak_of_a_secret_are_masked_at_any_depth() -> None:
     [
         "api_key", "apiKey", "APIKey", "llm_api_key", "binance_key", "private_key_hex", "secretKey",
         "client_secret", "userPassword", "passwd", "token", "bot_token", "access_tokens", "sessionToken",
-        "sessiontoken", "seed_phrase", "wallet_mnemonic",
+        "sessiontoken", "seed_phrase", "wallet_mnemonic", "jwt", "pwd", "recoveryPhrase", "keystore_json",
+        "Authorization", "cookies", "webhook_url", "bearer", "sk",
     ],
 )  # fmt: skip
 def test_what_holds_a_secret_is_masked(name: str) -> None:
@@ -135,6 +136,8 @@ def test_what_holds_a_secret_is_masked(name: str) -> None:
         ("public_key", "0x04"),
         ("key", "a"),
         ("has_api_key", True),
+        ("authorization_status", "granted"),
+        ("skill", "scalping"),
         ("name", "secretly a password"),
     ],
 )

@@ -259,6 +259,13 @@ def test_a_filter_of_nothing_is_an_error_as_it_would_wait_forever(name: str, not
         EventFilter("trades", **{name: nothing})
 
 
+@pytest.mark.parametrize("several", ["[1, 2]", "BTC,ETH", "(1, 2)", ["[1]"]])
+@pytest.mark.parametrize("name", ["account_id", "symbol", "side"])
+def test_a_text_of_several_values_is_an_error_as_it_would_wait_forever(name: str, several: Any) -> None:
+    with pytest.raises(HyperoruConfigError, match=f"{name} is .*give a list"):
+        EventFilter("trades", **{name: several})
+
+
 @given(st.lists(st.lists(events, max_size=3), min_size=2, max_size=4), st.lists(st.booleans(), min_size=4, max_size=4))
 def test_batches_that_were_not_taken_in_time_tell_the_same_as_one_by_one(
     came: list[list[Event]], lost: list[bool]

@@ -33,7 +33,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _FastAppendFiles
 from pyiceberg.transforms import BucketTransform, DayTransform, IdentityTransform, TruncateTransform, UnknownTransform
-from pyiceberg.types import DoubleType, IntegerType, LongType, NestedField, StringType, TimestampType
+from pyiceberg.types import DoubleType, IntegerType, LongType, NestedField, StringType, StructType, TimestampType
 
 from hyperoru_provider.client.api.contract import load_contract
 from hyperoru_provider.client.api.endpoints import WindowedEndpoint
@@ -497,6 +497,38 @@ def test_required_columns_need_values(lake: Lake) -> None:
         land(lake, [*(trade(n, order_no='"8"') for n in range(30)), trade(31)])
     assert len(lake.prices()) == 5
     assert lake.orphans() == set()
+
+
+def test_a_table_whose_rows_can_not_be_found_any_more_is_refused(lake: Lake) -> None:
+    land(lake, [trade(n) for n in range(5)])
+    for name, change in (("trade_time", "traded_at"), ("account_id", None)):
+        with lake.table.update_schema(allow_incompatible_changes=True) as update:
+            if change:
+                update.rename_column(name, change)
+            else:
+                update.delete_column(name)
+        before = lake.table.metadata_location
+        with pytest.raises(HyperoruConfigError, match=f"has no column .*{name}.* any more"):
+            asked(lake, spec=spec_of(account_id=1))
+        assert lake.table.metadata_location == before
+
+
+def test_a_struct_of_others_that_can_not_be_left_out_is_refused(lake: Lake) -> None:
+    inner = NestedField(101, "x", LongType(), required=True)
+    made(lake, NestedField(100, "more", StructType(inner), required=False))
+    with pytest.raises(HyperoruConfigError, match="more has a required field within"):
+        asked(lake)
+
+
+def test_a_run_that_read_no_rows_takes_away_none_that_others_have_written_meanwhile(lake: Lake) -> None:
+    def batches() -> Iterator[Rows]:
+        land(lake, [trade(n) for n in range(3)])
+        yield from ()
+
+    land(lake, [])
+    with pytest.raises(HyperoruConcurrentWriteError, match=r"had 0 rows .* and has 3 now"):
+        land_batches(lake, batches())
+    assert len(lake.prices()) == 3
 
 
 @PARTITIONS

@@ -196,10 +196,63 @@ def test_a_table_without_any_row_is_warned_of(database: Database, mode: str, cap
 def test_replace_keeps_to_its_filters(database: Database) -> None:
     rows = [trade(n, account_id=str(n % 3), symbol='"BTC"' if n % 2 else '"ETH"') for n in range(30)]
     land(database, rows)
-    land(
-        database, [], account_id=1, symbol="eth", on_empty="succeed"
-    )  # the client takes either case for an answer to the other
+    land(database, [], account_id=1, symbol="ETH", on_empty="succeed")
     assert set(database.trades()) == {str(n) for n in range(30) if n % 3 != 1 or n % 2}
+
+
+@pytest.mark.parametrize("reconciled", [False, True])
+def test_symbols_that_differ_in_case_take_no_rows_from_each_other(database: Database, reconciled: bool) -> None:
+    """A server may tell them apart, or find neither's rows under the name of the other."""
+    land(database, [trade(n, symbol='"USDe"') for n in range(3)], symbol="USDe")
+    before = database.trades()
+    for rows in ([trade(7, symbol='"USDE"')], []):
+        with pytest.raises(HyperoruContractError, match="symbol USDe, which would be deleted"):
+            if reconciled:
+                reconcile(database, [batch_of(rows)] if rows else [], on_empty="succeed", symbol="USDE")
+            else:
+                land(database, rows, symbol="USDE", on_empty="succeed")
+        assert database.trades() == before
+    land(database, [trade(n, "2", symbol='"USDe"') for n in range(1, 5)], symbol="usde")  # as many servers read it
+    assert database.trades() == {str(n): ("1", Decimal(2)) for n in range(1, 5)}
+
+
+@pytest.mark.parametrize("newer", [range(1), range(4)])
+@pytest.mark.parametrize("read", [range(3), range(0)])
+@pytest.mark.parametrize("reconciled", [False, True])
+def test_rows_that_were_written_while_the_server_was_read_stay(
+    database: Database, reconciled: bool, read: range, newer: range
+) -> None:
+    """Whoever commits last may have read first."""
+    land(database, [trade(n) for n in range(3)])
+
+    def batches() -> Iterator[Rows]:
+        if read:
+            yield batch_of([trade(n) for n in read])
+        land(database, [trade(n, "2") for n in newer])
+
+    with pytest.raises(HyperoruConcurrentWriteError, match=f"had 3 rows .* and has {len(newer)} now"):
+        if reconciled:
+            reconcile(database, batches(), on_empty="succeed")
+        else:
+            land_batches(database, batches(), on_empty="succeed")
+    assert database.trades() == {str(n): ("1", Decimal(2)) for n in newer}
+
+
+def test_a_run_that_read_no_rows_takes_away_none_that_others_have_written_meanwhile(database: Database) -> None:
+    def batches() -> Iterator[Rows]:
+        land(database, [trade(n) for n in range(3)])
+        yield from ()
+
+    with pytest.raises(HyperoruConcurrentWriteError, match=r"had 0 rows .* and has 3 now"):
+        land_batches(database, batches())
+    assert len(database.trades()) == 3
+
+
+def reconcile(database: Database, batches: Iterable[Rows], on_empty: str | None = None, **filters: Any) -> None:
+    destination = ReconciledTable(
+        database.connect, "trades", windows=[WINDOW], on_empty=on_empty, note=lambda entry: None
+    )
+    export_rows(spec_of(**filters), lambda *_: batches, destination, on_empty=on_empty)
 
 
 def test_replace_keeps_to_its_window_within_a_second(database: Database) -> None:
@@ -491,6 +544,16 @@ def test_a_change_that_the_database_takes_for_none_is_made(sqlite: Database, rec
     else:
         assert land(sqlite, changed, "upsert", create=False)["updated"] == 1
     assert sqlite.query("SELECT account_name FROM trades") == [(name,)]
+
+
+@BOTH
+def test_a_key_of_another_window_is_an_error_whatever_the_table_says_of_it(sqlite: Database, mode: str) -> None:
+    sqlite.create("trades", "UNIQUE (trade_id)", order_no="TEXT UNIQUE ON CONFLICT REPLACE")
+    land(sqlite, [trade(1, order_no='"7"', at=DAY)], window=Window(START + DAY, START + 2 * DAY), create=False)
+    before = sqlite.trades()
+    with pytest.raises(HyperoruContractError, match=r"UNIQUE constraint failed: trades\.order_no"):
+        land(sqlite, [trade(2, order_no='"7"')], mode, create=False)
+    assert sqlite.trades() == before
 
 
 def test_upsert_leaves_equal_rows_alone(postgres: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -11,7 +12,7 @@ from hyperoru_provider.client.errors import HyperoruConfigError, HyperoruContrac
 from hyperoru_provider.client.lists.rows import Row
 from hyperoru_provider.export.sql_copy import CopyEncoder
 from tests.databases import Database
-from tests.http.export.test_sql import BOTH, START, land, trade
+from tests.http.export.test_sql import BOTH, START, land, schema_of, trade
 
 #: whether rows go there as the text that the server sent
 BOTH_WAYS = pytest.mark.parametrize("as_text", [True, False])
@@ -92,3 +93,47 @@ def test_a_time_of_an_offset_that_the_database_does_not_know(postgres: Database)
     raw = row.raw.replace(b"2026-01-15T00:00:01+00:00", b"2026-01-15T20:00:01+20:00")
     land(postgres, [Row(row.time, row.key, raw)])
     assert postgres.query("SELECT trade_time FROM trades") == [(START + timedelta(seconds=1),)]
+
+
+@BOTH
+def test_a_view_and_a_table_with_row_security_are_refused_before_the_server_is_asked(
+    postgres: Database, mode: str
+) -> None:
+    land(postgres, [trade(1)])
+    postgres.query("CREATE VIEW shown AS SELECT * FROM trades")
+    with pytest.raises(HyperoruConfigError, match="shown is a view"):
+        land(postgres, [trade(2)], mode, "shown", create=False)
+    postgres.query("ALTER TABLE trades ENABLE ROW LEVEL SECURITY")
+    postgres.query("ALTER TABLE trades FORCE ROW LEVEL SECURITY")
+    role = f"hyperoru_{uuid4().hex}"
+    postgres.query(f"CREATE ROLE {role}")
+    try:
+        postgres.query(f"GRANT ALL ON SCHEMA {schema_of(postgres)} TO {role}")
+        postgres.query(f"ALTER TABLE trades OWNER TO {role}")
+
+        def owner() -> Any:
+            connection = postgres.connect()
+            connection.execute(f"SET ROLE {role}")
+            connection.commit()
+            return connection
+
+        with pytest.raises(HyperoruConfigError, match="row-level security"):
+            land(Database("postgres", owner, {}), [trade(2)], mode, create=False)
+    finally:
+        postgres.query("ALTER TABLE trades OWNER TO CURRENT_USER")
+        postgres.query(f"DROP OWNED BY {role}")
+        postgres.query(f"DROP ROLE {role}")
+    assert postgres.trades().keys() == {"1"}
+
+
+def test_a_table_from_which_others_inherit_is_only_for_replace(postgres: Database) -> None:
+    """Its keys are none of theirs, so each row of theirs would be there twice."""
+    land(postgres, [trade(n) for n in range(3)])
+    postgres.query("CREATE TABLE older () INHERITS (trades)")
+    postgres.query("INSERT INTO older SELECT * FROM trades")
+    postgres.query("DELETE FROM ONLY trades")
+    with pytest.raises(HyperoruConfigError, match="Tables inherit from trades"):
+        land(postgres, [trade(n, "2") for n in range(3)], "upsert")
+    before = postgres.trades()
+    land(postgres, [trade(n, "2") for n in range(3)])
+    assert postgres.trades().keys() == before.keys() == set("012")
