@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from hyperoru_provider.client.api.endpoints import ListEndpoint
@@ -41,7 +41,8 @@ class ListEvidence:
         self._pages: set[tuple[int, bytes, bytes]] = set()
         self._shrank = False
         self._counts_pages = False
-        self._overlapped = False
+        #: whether a page had a row of an earlier one
+        self.overlapped = False
 
     def add(self, page: Page, new: int) -> None:
         """Take a page.
@@ -54,7 +55,7 @@ class ListEvidence:
         self.pages += rows > 0
         self.seen += new
         self._listed += rows
-        self._overlapped |= self.longest > 0 and new < rows
+        self.overlapped |= self.longest > 0 and new < rows
         self.longest = max(self.longest, rows)
         if self._last_size is not None:
             self._earlier_sizes.add(self._last_size)
@@ -88,7 +89,7 @@ class ListEvidence:
         server leaves rows out of pages, an order that changes leaves no trace at all.
         """
         pages_are_even = self._earlier_sizes <= {self._page_size or self.longest}
-        return not self._shrank and not self._overlapped and (pages_are_even or self.counted)
+        return not self._shrank and not self.overlapped and (pages_are_even or self.counted)
 
     @property
     def pages_are_short(self) -> bool:
@@ -120,7 +121,8 @@ class ListEvidence:
     @property
     def may_end(self) -> bool:
         """Whether the pages so far look like all of the list: the last one was short, or the server's count is met."""
-        return self.total in (None, self.seen) and (self.short_page is not None or (self.pages > 0 and self.counted))
+        met = self.pages > 0 and self.total == self.seen == self._first_total
+        return met or (self.total in (None, self.seen) and self.short_page is not None)
 
     @property
     def paging_works(self) -> bool:
@@ -144,7 +146,8 @@ class ListEvidence:
     @property
     def missing(self) -> str | None:
         """Why rows are missing that the server counts; ``None`` if none are."""
-        if self.total is None or self.total <= self.seen:
+        listed = self.seen if self.overlapped else self._listed  # a page that has a row twice hides none by that
+        if self.total is None or self.total <= listed:
             return None
         if self.total != self._first_total:
             return (
@@ -186,19 +189,20 @@ class Doubt(NamedTuple):
     open_second: bool = False
 
 
-def doubt(time_slice: TimeSlice, listed: ListedTimes, *, again: bool) -> Doubt:
+def doubt(time_slice: TimeSlice, listed: ListedTimes, median: datetime | None = None, *, again: bool) -> Doubt:
     """Return which parts of a slice must list no further row if the slice was listed whole.
 
     A server may take so many rows first, and drop or merge some of them afterwards: then neither a short list nor an
     empty page is the end. What it has not shown lies before the oldest row or after the newest one: a list may be cut
     at its newest rows and shown the oldest first, and then in pages. The second of that row is asked for again, with
-    the rows that it has. And a list may be limited in each of its sources, or thinned out where it is long: the half
-    with the last of its rows must have no further one. Where too few rows were listed to show an order, both halves are
-    asked for.
+    the rows that it has. And a list may be limited in each of its sources, or thinned out where it is long: the
+    half with the last of its rows must have no further one. Where too few rows were listed to show an order, both
+    halves are asked for.
 
     :param time_slice: what was read.
     :param listed: the times of its rows, as they were listed.
-    :param again: whether a slice that has no smaller parts is asked for itself, without the second before it.
+    :param median: the time of the row in the middle of the list; ``None`` for the middle of its time.
+    :param again: whether a slice that has no smaller parts is asked for itself, without the seconds around it.
     """
     if not time_slice.is_filtered or listed.earliest is None or listed.latest is None:
         return Doubt([])
@@ -208,7 +212,8 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes, *, again: bool) -> Doubt:
         time_slice.floor(min(max(moment, start), end - timedelta.resolution))
         for moment in (listed.earliest, listed.latest)
     )
-    middle = shift(time_slice.floor(earliest + (latest - earliest) / 2), second)
+    half = earliest + (latest - earliest) / 2
+    middle = shift(time_slice.floor(half), second)
     # each side as close as can be asked for: with the second of the last row, or without it
     older = [(start, min(end, shift(earliest, second))), (start, earliest)]
     newer = [(max(start, latest), end), (shift(latest, second), end)]
@@ -219,6 +224,8 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes, *, again: bool) -> Doubt:
             if not beyond  # else the list went on to before or after the slice
         ]
         if latest - earliest > 4 * second:  # else it would hold all rows
+            # by its rows: of a source with most of them, the limit is reached only where most rows are
+            middle = min(max(shift(time_slice.floor(median or half), second), shift(earliest, 2 * second)), latest)
             sides.append([(start, middle) if listed.newest_first else (middle, end)])
     elif earliest == latest:
         sides = [older, newer]
@@ -226,7 +233,7 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes, *, again: bool) -> Doubt:
         sides = [[(start, middle), older[1]], [(middle, end), newer[1]]]
     whole = (start, end)  # asking for the same again proves nothing
     asked = [[bounds for bounds in side if bounds != whole and bounds[0] < bounds[1]] for side in sides]
-    parts = [[time_slice.part(*bounds) for bounds in side] for side in asked if side]
+    parts = [[replace(time_slice.part(*bounds), late=False) for bounds in side] for side in asked if side]
     if again and not time_slice.can_be_split:
-        parts.append([replace(time_slice, early=False)])
+        parts.append([replace(time_slice, early=False, late=False)])
     return Doubt(parts, open_second=any(side[0] == whole for side in sides))

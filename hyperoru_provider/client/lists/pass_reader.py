@@ -137,7 +137,11 @@ class PassReader:
         if self._endpoint.paging == "none" and not self._is_full and self._shows_a_cut(last):
             return self._cut()
         if reason := self._evidence.missing:
-            return Reread(reason)
+            return (
+                Split(self._single_pages)
+                if self._evidence.overlapped and self.time_slice.can_be_split
+                else Reread(reason)
+            )
         if self._is_proved:
             return self._complete()
         if self._only_pages_tell and self._evidence.pages_are_short:
@@ -148,7 +152,9 @@ class PassReader:
 
     def _doubt(self) -> PassResult:
         """Ask for parts of the slice that must list no further row, if there are any."""
-        self._doubtful, open_second = doubt(self.time_slice, self._collector.listed, again=self._may_hide_rows)
+        times = self.rows.times
+        median = times[len(times) // 2] if times else None
+        self._doubtful, open_second = doubt(self.time_slice, self._collector.listed, median, again=self._may_hide_rows)
         self._may_be_cut = open_second and self._evidence.longest >= self._longest_believed
         return Incomplete() if self._doubtful else self._decide()
 
@@ -180,9 +186,13 @@ class PassReader:
         keys = set(self.rows.keys)
         if not keys >= self._expectation.shown:
             return Reread(_GONE, keys=keys)
-        if not self._evidence.steady and keys != self._expectation.previous:
-            return Reread(_UNSTEADY, keys=keys)
-        return Complete(self.rows, self._is_proved)
+        if self._evidence.steady:
+            return Complete(self.rows, self._is_proved)
+        if self._evidence.overlapped and self._expectation.previous is not None and self.time_slice.can_be_split:
+            return Split(self._single_pages)
+        return (
+            Complete(self.rows, self._is_proved) if keys == self._expectation.previous else Reread(_UNSTEADY, keys=keys)
+        )
 
     def _cut(self) -> PassResult:
         """Return how to read again what was not shown whole.
@@ -278,6 +288,15 @@ class PassReader:
         times: Any = self.rows.times or [start]
         covered = (max(times) - min(times)) / (end - start)  # rows mostly come in the order of time
         return min(int(1.25 / max(covered, 0.001)), _MOST_PIECES)
+
+    @property
+    def _single_pages(self) -> int:
+        """Into how many slices this one falls if each is to fit into a page.
+
+        Where rows of one time come in no fixed order, some are on two pages and others on none, and perhaps always the
+        same ones; on a single page no row hides another.
+        """
+        return min(-(-2 * self._evidence.seen // (self._knowledge.page_size or self._evidence.longest)), _MOST_PIECES)
 
     def _new_paginator(self) -> Paginator:
         first_page = 1 if self._knowledge.first_page is None else self._knowledge.first_page

@@ -134,6 +134,8 @@ class TimeSlice:
     :param end: end of the time, exclusive.
     :param early: whether a second or day more is asked for, as a server may leave out the rows of exactly the start,
         and its days may be those of another time zone.
+    :param late: whether so much more is asked for at the end, too: it may compare another time than it lists, such as
+        that at which a row was stored.
     """
 
     endpoint: ListEndpoint
@@ -141,6 +143,7 @@ class TimeSlice:
     start: datetime | None = None
     end: datetime | None = None
     early: bool = True
+    late: bool = True
 
     @property
     def reads_back(self) -> bool:
@@ -164,19 +167,19 @@ class TimeSlice:
         """The time, widened to bounds that the server can't cut: rows outside are dropped here."""
         start, end = self.bounds
         first, last = self.floor(start), self.ceiling(end)
-        return first - self.grain if self.early and first > _NO_TIME else first, last
+        return shift(first, -self.grain) if self.early else first, shift(last, self.grain) if self.late else last
 
     @cached_property
     def accepted_range(self) -> tuple[datetime, datetime]:
         """The earliest and latest time that a server which keeps to the filter may list.
 
-        It may include the end, and its days may begin half a day before ours.
+        It may include the end, and its days may begin half a day before ours, or after.
         """
         if self.reads_back:
             return _NO_TIME, datetime.max.replace(tzinfo=UTC)
         first, last = self.request_range
-        offset = self.grain if self.endpoint.time_filter == "day" and first > _NO_TIME else timedelta(0)
-        return first - offset, shift(last, self.grain - timedelta.resolution)
+        offset = self.grain if self.endpoint.time_filter == "day" else timedelta(0)
+        return shift(first, -offset), shift(last, offset + self.grain - timedelta.resolution)
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
