@@ -70,15 +70,18 @@ class ListEvidence:
 
     @property
     def counted(self) -> bool:
-        """Whether just as many rows were listed as the server counted throughout.
+        """Whether just as many rows were listed as the server counted throughout, and that proves something.
 
         A round number proves nothing, as it may be where the server stops to count, and to list, unless it has counted
         further than that before. Nor does that of a list of one page: it may count the page, with what was cut and
         merged before.
         """
-        met = self.total == self.seen == self._first_total and not self._counts_pages
         may_be_a_limit = _is_round(self.seen) and self.seen >= self._largest_total
-        return met and (self.seen == 0 or (self.pages > 1 and not may_be_a_limit))
+        return self._is_met and (self.seen == 0 or (self.pages > 1 and not may_be_a_limit))
+
+    @property
+    def _is_met(self) -> bool:
+        return self.total == self.seen == self._first_total and not self._counts_pages
 
     @property
     def steady(self) -> bool:
@@ -121,8 +124,7 @@ class ListEvidence:
     @property
     def may_end(self) -> bool:
         """Whether the pages so far look like all of the list: the last one was short, or the server's count is met."""
-        met = self.pages > 0 and self.total == self.seen == self._first_total
-        return met or (self.total in (None, self.seen) and self.short_page is not None)
+        return (self._is_met and self.pages > 1) or (self.total in (None, self.seen) and self.short_page is not None)
 
     @property
     def paging_works(self) -> bool:

@@ -184,12 +184,14 @@ class PassReader:
     def _complete(self) -> PassResult:
         """Return the rows as complete, unless the list changed while it was read."""
         keys = set(self.rows.keys)
-        if not keys >= self._expectation.shown:
+        all_there = keys >= self._expectation.shown
+        again = self._expectation.previous is not None or not all_there
+        if self._evidence.overlapped and again and self.time_slice.can_be_split:
+            return Split(self._single_pages)
+        if not all_there:
             return Reread(_GONE, keys=keys)
         if self._evidence.steady:
             return Complete(self.rows, self._is_proved)
-        if self._evidence.overlapped and self._expectation.previous is not None and self.time_slice.can_be_split:
-            return Split(self._single_pages)
         return (
             Complete(self.rows, self._is_proved) if keys == self._expectation.previous else Reread(_UNSTEADY, keys=keys)
         )

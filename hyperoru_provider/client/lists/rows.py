@@ -173,13 +173,13 @@ class TimeSlice:
     def accepted_range(self) -> tuple[datetime, datetime]:
         """The earliest and latest time that a server which keeps to the filter may list.
 
-        It may include the end, and its days may begin half a day before ours, or after.
+        It may include the end, compare a time a moment before or after the one that it lists, and its days may begin
+        half a day before ours or after.
         """
         if self.reads_back:
             return _NO_TIME, datetime.max.replace(tzinfo=UTC)
         first, last = self.request_range
-        offset = self.grain if self.endpoint.time_filter == "day" else timedelta(0)
-        return shift(first, -offset), shift(last, offset + self.grain - timedelta.resolution)
+        return shift(first, -self.grain), shift(last, 2 * self.grain - timedelta.resolution)
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:

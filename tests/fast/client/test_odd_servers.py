@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 from zlib import crc32
 
@@ -50,6 +51,33 @@ class Merges(Server):
         if self.paging != "cursor":
             body["has_more"] = not ended
         return body if self.total == "none" else {**body, "total": len(page)}
+
+
+class Ties(Server):
+    """Keeps as many rows as a page ends at, as databases do: which of those of one time come first goes by that."""
+
+    def _listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        first, size, _ = self._bounds(query, 10_000)
+        listed = sorted(super()._listed(query), key=lambda row: crc32(f"{row['trade_id']} {first + size}".encode()))
+        return sorted(listed, key=lambda row: str(row["trade_time"]), reverse=True)
+
+
+class Stored(Server):
+    """Compares when a row was stored, a moment after the time that it lists."""
+
+    def _is_of_the_time(self, row: dict[str, Any], query: dict[str, str]) -> bool:
+        stored = parse_time(row["trade_time"]) + timedelta(seconds=0.3)
+        return parse_time(query.get("start", "1970-01-01T00:00:00Z")) <= stored < parse_time(query["end"])
+
+
+class Zone(Server):
+    """Compares days of another zone; rows of the last one are not listed."""
+
+    offset = timedelta(hours=8)
+
+    def _is_of_the_time(self, row: dict[str, Any], query: dict[str, str]) -> bool:
+        day = (parse_time(row["trade_time"]) + self.offset).date().isoformat()
+        return query.get("start", "") <= day < query.get("end", "9")
 
 
 def merged(row: dict[str, Any]) -> bool:
@@ -217,6 +245,51 @@ def test_an_order_that_turns_between_two_pages_of_as_many_rows(step: float) -> N
     """Page 1 of the other order has the rows of the first page, and the next one is past the end."""
     server = Server([trade(n, 2 + n * step) for n in range(4)], first_page=0, total="none", has_more=False, flips_at=2)
     assert "did not show when it was read" in refusal(server, start=2, end=3, page_size=2)
+
+
+@pytest.mark.parametrize("total", ["right", "none"])
+@pytest.mark.parametrize("paging", ["page", "offset"])
+@pytest.mark.parametrize("page_size", [20, 50])
+def test_rows_of_one_time_in_an_order_that_goes_by_the_page(paging: str, total: str, page_size: int) -> None:
+    """Each page shows the same rows each time, and some rows are on none."""
+    rows = [trade(number, number // 7 * 60) for number in range(533)]
+    server = Ties(rows, paging=paging, total=total)
+    assert read(server, 0, 86_400, page_size=page_size) == in_order(rows, 0, 86_400)
+
+
+def test_more_rows_of_one_time_than_a_page_holds_are_refused_with_a_total() -> None:
+    assert "a total of 90 rows" in refusal(Ties([trade(number, 5) for number in range(90)]), page_size=20)
+
+
+@pytest.mark.parametrize("total", ["right", "none"])
+@pytest.mark.parametrize("paging", [*PAGED, "none"])
+def test_a_time_that_is_compared_a_moment_later_hides_no_row(paging: str, total: str) -> None:
+    rows = [trade(number, number + 0.9) for number in range(60)]
+    server = Stored(rows, paging=paging, total=total)
+    if paging == "offset":
+        assert read(server, 0, 60) == in_order(rows)
+    else:  # asked for just a second, it does not list all of its rows
+        assert "may have cut it off" in refusal(server, start=0, end=60)
+
+
+@pytest.mark.parametrize("hours", [-11, -5, 0, 8, 14])
+@pytest.mark.parametrize("paging", ["page", "offset"])
+@pytest.mark.parametrize("days", [1, 3])
+def test_days_of_any_zone_hide_no_row(paging: str, days: int, hours: int) -> None:
+    server = Zone([trade(number, number * 1800) for number in range(-200, 400)], paging=paging)
+    server.offset = timedelta(hours=hours)
+    if (paging, days) == ("page", 1) and hours:  # asked for just a day, it does not list all of its rows
+        assert "may have cut it off" in refusal(server, start=0, end=86_400, time_filter="day")
+    else:
+        assert read(server, 0, days * 86_400, time_filter="day") == in_order(server.rows, 0, days * 86_400)
+
+
+@pytest.mark.parametrize(("sparse", "burst"), [(3 * 3600, 300), (1800, 260), (600, 333)])
+def test_a_limit_of_each_account_of_which_one_has_most_of_its_rows_at_last(sparse: int, burst: int) -> None:
+    rows = [trade(number, number * sparse) for number in range(86_400 // sparse)]
+    rows += [trade(1000 + number, 86_399 - 30 * number, account_id=2) for number in range(burst)]
+    server = Server(rows, paging="none", limits_each=True, total="none", cap=200)
+    assert read(server, 0, 86_400, page_size=None) == in_order(rows, 0, 86_400)
 
 
 def test_slices_of_round_numbers_take_no_request_more_where_the_server_counted_further() -> None:
