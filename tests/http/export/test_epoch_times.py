@@ -132,7 +132,8 @@ def test_the_window_is_asked_for_in_the_same_unit(
     client = client_of(time_format, time_format=time_format)
     export_list(client, "trades", DAY, {}, XComDestination(100_000))
     asked = client_of.server.asked[0]  # type: ignore[attr-defined]
-    bounds = [int(moment.timestamp()) * UNITS[time_format] for moment in (START - timedelta(seconds=1), DAY.end)]
+    second = timedelta(seconds=1)
+    bounds = [int(moment.timestamp()) * UNITS[time_format] for moment in (START - second, DAY.end + second)]
     assert [int(asked[name][0]) for name in ("start", "end")] == bounds
 
 
