@@ -22,7 +22,7 @@ from hyperoru_provider.doctor.vocabulary import PARAMETERS
 from hyperoru_provider.doctor.windows import Window, around, halves, newest, oldest_start, time_filter_of
 
 #: requests that reading a window of a few rows may take, and the two halves of it
-_MOST_OF_WHOLE, _MOST_OF_HALVES = 16, 24
+_MOST_OF_WHOLE, _MOST_OF_HALVES = 24, 24
 _SMALL_PAGE = 10
 _MISSING = "Rows that it shows are missing from a window of their time."
 _UNEQUAL = "A window of it has other rows than its two halves."

@@ -133,6 +133,8 @@ class RowCollector:
 
     def __init__(self, time_slice: TimeSlice, extractor: FieldExtractor) -> None:
         self.listed = ListedTimes()
+        #: whether a page had a row twice
+        self.doubled = False
         #: the different times of rows before the slice, of a list that can't be asked for it
         self.older: set[datetime] = set()
         self._slice = time_slice
@@ -219,9 +221,12 @@ class RowCollector:
         :raises HyperoruContractError: one is not what was asked for; the text names it.
         """
         times, keys, texts = [], [], []
+        on_page = set()
         for raw in map(bytes, page.lines):
             data = canonical(raw, self._endpoint)
             key = self._key_of(data)
+            self.doubled |= key in on_page
+            on_page.add(key)
             known = self._known.get(key)
             if known is None:
                 self._known[key] = raw

@@ -146,12 +146,16 @@ class ListEvidence:
         return self._page_size == self.longest
 
     @property
+    def total_stays(self) -> bool:
+        """Whether the server counted as many rows on the last page as on the first."""
+        return self.total == self._first_total
+
+    @property
     def missing(self) -> str | None:
         """Why rows are missing that the server counts; ``None`` if none are."""
-        listed = self.seen if self.overlapped else self._listed  # a page that has a row twice hides none by that
-        if self.total is None or self.total <= listed:
+        if self.total is None or self.total <= self.seen:
             return None
-        if self.total != self._first_total:
+        if not self.total_stays:
             return (
                 f"The server reported a total of {self._first_total} rows at first and {self.total} at the end, and "
                 f"listed {self.seen} different ones: rows are added or removed while the list is read. Export the "

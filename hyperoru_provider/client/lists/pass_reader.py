@@ -137,11 +137,7 @@ class PassReader:
         if self._endpoint.paging == "none" and not self._is_full and self._shows_a_cut(last):
             return self._cut()
         if reason := self._evidence.missing:
-            return (
-                Split(self._single_pages)
-                if self._evidence.overlapped and self.time_slice.can_be_split
-                else Reread(reason)
-            )
+            return Split(self._single_pages) if self._may_hide_ties and self._evidence.total_stays else Reread(reason)
         if self._is_proved:
             return self._complete()
         if self._only_pages_tell and self._evidence.pages_are_short:
@@ -185,11 +181,11 @@ class PassReader:
         """Return the rows as complete, unless the list changed while it was read."""
         keys = set(self.rows.keys)
         all_there = keys >= self._expectation.shown
-        again = self._expectation.previous is not None or not all_there
-        if self._evidence.overlapped and again and self.time_slice.can_be_split:
+        if self._may_hide_ties and (keys == self._expectation.previous or not all_there):
             return Split(self._single_pages)
         if not all_there:
-            return Reread(_GONE, keys=keys)
+            in_smaller_pages = self._knowledge.page_size != self._endpoint.page_size
+            return Reread(_SHRINKING if in_smaller_pages else _GONE, keys=keys)
         if self._evidence.steady:
             return Complete(self.rows, self._is_proved)
         return (
@@ -292,12 +288,17 @@ class PassReader:
         return min(int(1.25 / max(covered, 0.001)), _MOST_PIECES)
 
     @property
-    def _single_pages(self) -> int:
-        """Into how many slices this one falls if each is to fit into a page.
+    def _may_hide_ties(self) -> bool:
+        """Whether rows of one time may come in an order that goes by the page, and parts of the slice can be asked for.
 
-        Where rows of one time come in no fixed order, some are on two pages and others on none, and perhaps always the
-        same ones; on a single page no row hides another.
+        Some are on two pages then and others on none, and always the same ones; on a single page no row hides another.
+        A list that has a row twice on one page doubles rows, and those of two pages are as harmless.
         """
+        return self._evidence.overlapped and not self._collector.doubled and self.time_slice.can_be_split
+
+    @property
+    def _single_pages(self) -> int:
+        """Into how many slices this one falls if each is to fit into a page."""
         return min(-(-2 * self._evidence.seen // (self._knowledge.page_size or self._evidence.longest)), _MOST_PIECES)
 
     def _new_paginator(self) -> Paginator:

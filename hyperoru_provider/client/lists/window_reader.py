@@ -90,8 +90,6 @@ class WindowReader:
         self._shown: dict[Key, datetime | None] = {}
         self._previous: Set[Key] | None = None
         self._passes = 0
-        #: why the slice under way is read in smaller pages: whatever else shows then, comes of that
-        self._reason = ""
         self._pass: PassReader | None = None
         self._probe: FirstPageProbe | None = None
         self._after: Row | None = None
@@ -222,9 +220,8 @@ class WindowReader:
                 self._end_slice()
             case Reread(reason, page_size, keys):
                 self._passes += 1
-                self._reason = reason if page_size else self._reason
                 if self._passes >= _MOST_PASSES:
-                    raise UnsteadyError(self._reason or reason)
+                    raise UnsteadyError(reason)
                 self._remember(reader.rows)
                 self._previous = keys
                 self._knowledge.page_size = page_size or self._knowledge.page_size
@@ -248,7 +245,7 @@ class WindowReader:
         self._shown.update(zip(rows.keys, rows.times, strict=True))
 
     def _end_slice(self) -> None:
-        self._pass, self._previous, self._passes, self._reason = None, None, 0, ""
+        self._pass, self._previous, self._passes = None, None, 0
 
     def _for(self, part: TimeSlice) -> WindowReader:
         """Return a reader of another time, which knows what this one has learned."""

@@ -81,7 +81,7 @@ def test_what_could_not_be_read_to_the_end_can_not_be_told() -> None:
         rows = within(
             [trade(each, trade_time=(DAY + each * MINUTE / 60).isoformat()) for each in range(9000)], asked.query
         )
-        return {"trades": rows[: 1 if "start" in asked.query else 100]}
+        return {"trades": rows[: 5 if "start" in asked.query else 100]}
 
     contract = {"trades": {"paging": "none", "page_size": None}}
     with served({"/api/arena/trades": crowded}) as (url, _):
