@@ -201,9 +201,9 @@ def doubt(time_slice: TimeSlice, listed: ListedTimes, median: datetime | None = 
     A server may take so many rows first, and drop or merge some of them afterwards: then neither a short list nor an
     empty page is the end. What it has not shown lies before the oldest row or after the newest one: a list may be cut
     at its newest rows and shown the oldest first, and then in pages. The second of that row is asked for again, with
-    the rows that it has. And a list may be limited in each of its sources, or thinned out where it is long: the
-    half with the last of its rows must have no further one. Where too few rows were listed to show an order, both
-    halves are asked for.
+    the rows that it has. And a list may be limited in each of its sources, or thinned out where it is long: the half
+    with the last of its rows must have no further one. Where too few rows were listed to show an order, both halves are
+    asked for.
 
     :param time_slice: what was read.
     :param listed: the times of its rows, as they were listed.

@@ -284,7 +284,7 @@ def _cursor(beside: Mapping[str, Any], endpoint: ListEndpoint) -> str | None:
         return None
     for _, value in _values(beside, endpoint.next_cursor):
         return None if value in (None, "") else str(value)
-    if any(value is True for _, value in _values(beside, endpoint.is_last)):
+    if _more(beside, endpoint) is False:
         return None
     raise HyperoruContractError(
         f"The answer has none of {', '.join(endpoint.next_cursor)}, so it can't be told whether more pages follow. "

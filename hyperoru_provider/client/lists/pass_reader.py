@@ -186,11 +186,9 @@ class PassReader:
         if not all_there:
             in_smaller_pages = self._knowledge.page_size != self._endpoint.page_size
             return Reread(_SHRINKING if in_smaller_pages else _GONE, keys=keys)
-        if self._evidence.steady:
+        if self._evidence.steady or keys == self._expectation.previous:
             return Complete(self.rows, self._is_proved)
-        return (
-            Complete(self.rows, self._is_proved) if keys == self._expectation.previous else Reread(_UNSTEADY, keys=keys)
-        )
+        return Reread(_UNSTEADY, keys=keys)
 
     def _cut(self) -> PassResult:
         """Return how to read again what was not shown whole.

@@ -194,6 +194,22 @@ def test_no_next_page_however_it_is_said(last: object) -> None:
     assert read(Next(ROWS, total="none"), page_size=7) == in_order(ROWS)
 
 
+@pytest.mark.parametrize("says", [True, False])
+def test_a_last_page_that_has_no_cursor(says: bool) -> None:
+    class Omits(Server):
+        def _page(self, query: dict[str, str]) -> dict[str, Any]:
+            body = super()._page(query)
+            cursor = body.pop("next_cursor")
+            more = {"has_more": cursor is not None} if says else {}
+            return {**body, **more, **({} if cursor is None else {"next_cursor": cursor})}
+
+    server = Omits(ROWS, paging="cursor", total="none")
+    if says:
+        assert read(server, page_size=7) == in_order(ROWS)
+    else:
+        assert "whether more pages follow" in refusal(server, page_size=7)
+
+
 @pytest.mark.parametrize("total", [2**31 - 1, 2**63 - 1])
 def test_a_total_that_is_no_count_does_not_hang(total: int) -> None:
     class Sentinel(Server):
